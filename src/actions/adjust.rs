@@ -1,0 +1,92 @@
+//! Adjustments: credits and debits that a clerk gives, with a reason code and a note.
+
+use chrono::NaiveDate;
+
+use super::payments::Posted;
+use super::{ActionError, Context};
+use crate::db::ledger::NewAdjustment;
+use crate::db::{customers, ledger, operations};
+use crate::domain::ledger::{Entry, EntryKind};
+use crate::domain::money::Money;
+
+/// An adjustment to be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adjustment {
+    /// Account number.
+    pub account: String,
+    /// Reason code.
+    pub reason_code: String,
+    /// Movement of the balance: negative is a credit to the customer.
+    pub amount: Money,
+    /// Value date.
+    pub effective_on: NaiveDate,
+    /// The idempotency key: the same reference again changes nothing.
+    pub reference: String,
+    /// Why, in words.
+    pub note: String,
+}
+
+/// Gives an adjustment.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown account or reason, [`ActionError::Refused`] when the amount is zero, goes the
+/// wrong way for its reason, or the reference stands for another adjustment.
+pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
+    let now = context.now();
+    context.database.write(|conn| {
+        let account = customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
+        let reason = match ledger::reason(conn, &adjustment.reason_code)? {
+            Some(reason) => reason,
+            None => {
+                let codes: Vec<String> = ledger::reasons(conn)?.into_iter().map(|reason| reason.code).collect();
+                let message = format!("reason: there is no reason code '{}': expected one of {}", adjustment.reason_code, codes.join(", "));
+                return Err(ActionError::Refused(message));
+            }
+        };
+        fits_reason(adjustment.amount, &reason)?;
+        ledger::lock_accounts(conn, &[account.id])?;
+        if let Some((other, code, cents)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
+            if other == account.id && code == adjustment.reason_code && cents == adjustment.amount.cents() {
+                return Ok(Posted { account_seq: 0, balance_after_cents: 0, unchanged: true });
+            }
+            return Err(ActionError::Refused(format!("reference: '{}' stands for another adjustment already", adjustment.reference)));
+        }
+        let source = format!("adjustment:{}:{}", reason.code, adjustment.reference);
+        let entry =
+            Entry::against(account.id, EntryKind::Adjustment, source, adjustment.amount, adjustment.effective_on, &reason.gl_code).balanced()?;
+        let after = ledger::position(conn, account.id)?.after(adjustment.amount)?;
+        ledger::append(conn, &[(entry, after)], now)?;
+        let row = NewAdjustment {
+            account_id: account.id,
+            reason_code: reason.code.clone(),
+            amount_cents: adjustment.amount.cents(),
+            effective_on: adjustment.effective_on,
+            reference: adjustment.reference.clone(),
+            note: adjustment.note.clone(),
+            entered_by: context.actor.clone(),
+            account_seq: after.seq,
+        };
+        ledger::insert_adjustment(conn, &row)?;
+        let detail = format!("{} {} {}", adjustment.amount, reason.code, adjustment.reference);
+        operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &detail)?;
+        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
+    })
+}
+
+fn fits_reason(amount: Money, reason: &ledger::ReasonRow) -> Result<(), ActionError> {
+    let zero = Money::default();
+    let wrong = match reason.direction.as_str() {
+        "credit" => amount >= zero,
+        "debit" => amount <= zero,
+        _ => amount == zero,
+    };
+    if !wrong {
+        return Ok(());
+    }
+    let expected = match reason.direction.as_str() {
+        "credit" => "a negative amount, a credit to the customer",
+        "debit" => "a positive amount, a charge to the customer",
+        _ => "an amount other than 0",
+    };
+    Err(ActionError::Refused(format!("amount: {amount} does not fit the reason '{}': expected {expected}", reason.code)))
+}

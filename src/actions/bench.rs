@@ -1,0 +1,139 @@
+//! A synthetic town for measurements: as many accounts as asked for, each with one service, two reads, one payment.
+
+use chrono::{Days, NaiveDate};
+
+use super::payments::{NewPayment, post_many};
+use super::tariffs::store_tariff;
+use super::{ActionError, Context};
+use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, PremiseRow, ServicePointRow};
+use crate::db::metering::{self, InstallationRow, MeterRow, NewMeters, ReadRow, RegisterRow};
+use crate::db::operations;
+use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, PersonId, PremiseId, ReadId, RegisterId, ServicePointId};
+use crate::domain::ledger::Tender;
+use crate::domain::money::Money;
+
+/// A four-tier tariff with a fixed charge.
+const TARIFF: &str = "\
+metadata:
+  effective_date: 2020-01-01
+  utility_name: Benchmark town
+  bill_frequency: monthly
+  bill_unit: ccf
+rate_structure:
+  RESIDENTIAL_SINGLE:
+    service_charge: 12.50
+    tier_starts: [0, 8, 15, 31]
+    tier_prices: [2.15, 3.40, 5.05, 8.90]
+    commodity_charge: Tiered
+    bill: service_charge+commodity_charge
+";
+
+const BATCH: u32 = 5_000;
+
+/// Seeds the town into an empty database and returns the day of its second reads.
+///
+/// # Errors
+/// [`ActionError::Refused`] when the database has accounts already.
+pub fn seed_town(context: &Context, accounts: u32, progress: &dyn Fn(u32)) -> Result<NaiveDate, ActionError> {
+    let present = context.database.read(|conn| customers::accounts_after(conn, AccountId(0), 1))?;
+    if !present.is_empty() {
+        return Err(ActionError::Refused("the database has accounts already: measure on an empty one".to_owned()));
+    }
+    store_tariff(context, "benchmark.owrs", TARIFF)?;
+    let today = context.today();
+    let second = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+    let first = second.checked_sub_days(Days::new(30)).unwrap_or(second);
+    let mut done = 0;
+    while done < accounts {
+        let count = BATCH.min(accounts - done);
+        seed_batch(context, i64::from(done), i64::from(count), first, second)?;
+        done += count;
+        if done.is_multiple_of(100_000) || done == accounts {
+            progress(done);
+        }
+    }
+    Ok(second)
+}
+
+/// Usage between 0 and 40 units in thousandths, spread without a pattern but the same in every measurement.
+fn usage_milli(number: i64) -> i64 {
+    let mixed = number.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+    ((mixed >> 33) & 0xFFFF) * 40 / 0xFFFF * 1000
+}
+
+fn seed_batch(context: &Context, offset: i64, count: i64, first: NaiveDate, second: NaiveDate) -> Result<(), ActionError> {
+    let accounts = context.database.write(|conn| {
+        let mut ids = |table| customers::reserve(&mut *conn, table, usize::try_from(count).unwrap_or(0)).map(Iterator::collect::<Vec<_>>);
+        let (persons, accounts, premises, points) = (ids("person")?, ids("account")?, ids("premise")?, ids("service_point")?);
+        let (agreements, meters, registers, installations) = (ids("service_agreement")?, ids("meter")?, ids("register")?, ids("installation")?);
+        let reads: Vec<i64> = customers::reserve(conn, "meter_read", usize::try_from(count * 2).unwrap_or(0))?.collect();
+        let mut services = NewServices::default();
+        let mut new = NewMeters::default();
+        let mut read_rows = Vec::new();
+        let columns = persons.iter().zip(&accounts).zip(&premises).zip(&points).zip(&agreements).zip(&meters).zip(&registers).zip(&installations);
+        for (index, (((((((person, account), premise), point), agreement), meter), register), installation)) in (0_i64..).zip(columns) {
+            let number = offset + index + 1;
+            services.persons.push(PersonRow { id: PersonId(*person), name: format!("Customer {number}"), email: None });
+            services.accounts.push(AccountRow { id: AccountId(*account), number: format!("{number:08}"), person_id: PersonId(*person) });
+            services.premises.push(PremiseRow { id: PremiseId(*premise), address: String::new() });
+            services.service_points.push(ServicePointRow { id: ServicePointId(*point), code: format!("S{number:08}"), premise_id: PremiseId(*premise) });
+            services.agreements.push(AgreementRow {
+                id: AgreementId(*agreement),
+                account_id: AccountId(*account),
+                service_point_id: ServicePointId(*point),
+                schedule: "water".to_owned(),
+                rate_class: "RESIDENTIAL_SINGLE".to_owned(),
+                cycle: "main".to_owned(),
+                attributes: "{}".to_owned(),
+                start_on: None,
+                end_on: None,
+            });
+            new.meters.push(MeterRow { id: MeterId(*meter), serial: format!("M{number:08}") });
+            new.registers.push(RegisterRow {
+                id: RegisterId(*register),
+                meter_id: MeterId(*meter),
+                code: "1".to_owned(),
+                digits: 5,
+                multiplier_milli: 1000,
+                unit: None,
+            });
+            new.installations.push(InstallationRow {
+                id: InstallationId(*installation),
+                meter_id: MeterId(*meter),
+                service_point_id: ServicePointId(*point),
+                installed_on: None,
+                removed_on: None,
+            });
+            let opening = (number % 50_000) * 1000;
+            for (read_on, reading_milli) in [(first, opening), (second, opening + usage_milli(number))] {
+                let id = reads.get(read_rows.len()).copied().unwrap_or_default();
+                let register_id = RegisterId(*register);
+                read_rows.push(ReadRow { id: ReadId(id), register_id, read_on, reading_milli, kind: "actual".to_owned(), status: "accepted".to_owned() });
+            }
+        }
+        customers::insert_services(conn, &services)?;
+        metering::insert_meters(conn, &new)?;
+        metering::insert_reads(conn, &read_rows)?;
+        Ok::<_, ActionError>(services.accounts)
+    })?;
+    let payments: Vec<NewPayment> = accounts
+        .iter()
+        .map(|account| NewPayment {
+            account_id: account.id,
+            amount: Money::from_cents(1_000 + account.id.0 % 5_000),
+            effective_on: second,
+            tender: Tender::Transfer,
+            provider: "bench".to_owned(),
+            reference: account.number.clone(),
+        })
+        .collect();
+    post_many(context, &payments)
+}
+
+/// How many rows the tables that a run writes hold.
+///
+/// # Errors
+/// Those of the database.
+pub fn rows_in_tables(context: &Context) -> Result<i64, ActionError> {
+    Ok(context.database.read(operations::rows_written_by_runs)?)
+}

@@ -1,0 +1,112 @@
+//! Issuing a chunk: the one moment at which bills touch the ledger (P1).
+//!
+//! Everything that a bill says of its account (opening balance, payments since the last bill, the last payment
+//! deducted) is read inside the transaction that posts it, after the accounts are locked.
+
+use chrono::NaiveDate;
+
+use super::Fault;
+use crate::actions::payments::returned_payment_seq;
+use crate::actions::{ActionError, Context};
+use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow};
+use crate::db::{DbConnection, ledger, payments};
+use crate::domain::ids::AccountId;
+use crate::domain::ledger::{Entry, EntryKind, Position, REVENUE, SinceLastBill};
+use crate::domain::money::Money;
+
+/// Issues a chunk, in one transaction with the chunk's state.
+pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fault: Option<Fault>) -> Result<(), ActionError> {
+    let (first, last) = (chunk.first_account_id, chunk.last_account_id);
+    let now = context.now();
+    let stale = match fault {
+        Some(Fault::SettlementBeforeTransaction) => Some(context.database.read(|conn| billing::issue_basis(conn, run.id, first, last))?),
+        None => None,
+    };
+    context.database.write(|conn| {
+        if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "priced", "issued")? {
+            return Ok(());
+        }
+        ledger::lock_account_range(conn, first, last)?;
+        let basis = match &stale {
+            Some(stale) => stale.clone(),
+            None => billing::issue_basis(conn, run.id, first, last)?,
+        };
+        let mut entries = Vec::new();
+        let mut bills = Vec::new();
+        for account in basis.chunk_by(|a, b| a.account_id == b.account_id) {
+            let (entry, after, bill) = bill_account(conn, run, account)?;
+            entries.push((entry, after));
+            bills.push(bill);
+        }
+        ledger::append(conn, &entries, now)?;
+        billing::insert_bills(conn, &bills)?;
+        Ok(())
+    })
+}
+
+/// What an account's rows since its last bill add up to.
+struct Settlement {
+    account_id: AccountId,
+    position: Position,
+    since: SinceLastBill,
+    last_payment_seq: Option<i64>,
+}
+
+fn bill_account(conn: &mut DbConnection, run: &RunRow, rows: &[IssueRow]) -> Result<(Entry, Position, BillRow), ActionError> {
+    let first = rows.first().ok_or_else(|| ActionError::Refused("an account without rows".to_owned()))?;
+    let settled = settle(conn, first, rows)?;
+    let charge = Money::from_cents(first.charge_cents);
+    let entry = bill_entry(settled.account_id, run, charge, run.bill_on)?;
+    let after = settled.position.after(charge)?;
+    let bill = BillRow {
+        run_id: run.id,
+        account_id: settled.account_id,
+        account_seq: after.seq,
+        status: "issued".to_owned(),
+        cancelled_seq: None,
+        total_cents: charge.cents(),
+        previous_balance_cents: settled.since.previous_balance.cents(),
+        payments_cents: settled.since.payments.cents(),
+        adjustments_cents: settled.since.adjustments.cents(),
+        opening_balance_cents: settled.position.balance.cents(),
+        amount_due_cents: after.balance.cents(),
+        last_payment_seq: settled.last_payment_seq,
+    };
+    Ok((entry, after, bill))
+}
+
+fn bill_entry(account_id: AccountId, run: &RunRow, charge: Money, bill_on: NaiveDate) -> Result<Entry, ActionError> {
+    let source = format!("run:{}", run.id);
+    Ok(Entry::against(account_id, EntryKind::Bill, source, charge, bill_on, REVENUE).balanced()?)
+}
+
+fn settle(conn: &mut DbConnection, first: &IssueRow, rows: &[IssueRow]) -> Result<Settlement, ActionError> {
+    let mut position = Position::default();
+    let mut since = SinceLastBill::default();
+    let mut standing: Vec<i64> = first.bill_last_payment_seq.into_iter().collect();
+    let mut look_further_back = false;
+    for row in rows {
+        let (Some(seq), Some(kind), Some(cents), Some(balance)) = (row.account_seq, row.kind.as_deref(), row.amount_cents, row.balance_after_cents)
+        else {
+            continue;
+        };
+        position = Position { seq, balance: Money::from_cents(balance) };
+        if Some(seq) == first.bill_seq {
+            since.previous_balance = position.balance;
+            continue;
+        }
+        since.add(kind, Money::from_cents(cents));
+        if kind == EntryKind::Payment.as_str() {
+            standing.push(seq);
+        } else if kind == EntryKind::PaymentReversal.as_str() {
+            let returned = row.source.as_deref().and_then(returned_payment_seq);
+            standing.retain(|payment| Some(*payment) != returned);
+            look_further_back = true;
+        }
+    }
+    let mut last_payment_seq = standing.last().copied();
+    if look_further_back && last_payment_seq.is_none() {
+        last_payment_seq = payments::last_standing(conn, first.account_id, position.seq)?;
+    }
+    Ok(Settlement { account_id: first.account_id, position, since, last_payment_seq })
+}

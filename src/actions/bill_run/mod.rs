@@ -1,0 +1,284 @@
+//! Bill runs: from reads to issued bills, in chunks that are committed whole.
+//!
+//! A run goes `pricing → review (or gates_failed) → issuing → issued`, and from there, if it was wrong,
+//! `rolling_back → rolled_back`; before it is issued it can be discarded. Each step works chunk by chunk, and each
+//! chunk is one transaction that also moves the chunk's state, so a run can be killed anywhere and goes on where
+//! it stopped. Nothing is posted before the gates have judged the whole run.
+
+mod issue;
+mod price;
+mod undo;
+mod workers;
+
+use chrono::{Days, NaiveDate};
+use serde::Serialize;
+
+use super::lease::Lease;
+use super::tariffs::load_book;
+use super::{ActionError, Context};
+use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
+use crate::db::operations;
+use crate::domain::billing::{ENGINE_VERSION, TariffBook};
+use crate::domain::gates::{GateResult, RunTotals, judge};
+use crate::domain::ids::{AccountId, RunId};
+
+pub use undo::{discard_run, roll_back_run};
+
+/// The lease that a runner holds.
+const LEASE: &str = "bill_run";
+
+/// What a run is told.
+#[derive(Clone)]
+pub struct RunOptions<'a> {
+    /// The cycle, or `all`.
+    pub cycle: String,
+    /// Reads up to and including this day are billed.
+    pub through: NaiveDate,
+    /// Prices and judges, writes nothing.
+    pub dry_run: bool,
+    /// Issues the run when its gates pass.
+    pub approve: bool,
+    /// Issues it although a gate failed, with the reason that a person gives.
+    pub override_gates: Option<String>,
+    /// Told how far a step is: its name, chunks done, chunks in all.
+    pub progress: &'a (dyn Fn(&str, usize, usize) + Sync),
+    /// A fault to be planted; only tests plant any.
+    #[doc(hidden)]
+    pub fault: Option<Fault>,
+}
+
+/// Faults that tests plant to show that they would be caught.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The settlement is read before the transaction that posts the bill.
+    SettlementBeforeTransaction,
+}
+
+/// What a run did, or would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The run; none for a dry run.
+    pub run_id: Option<RunId>,
+    /// Where it stands.
+    pub status: String,
+    /// What it counted: P6 holds when billed + held + excluded = due.
+    #[serde(flatten)]
+    pub totals: RunTotals,
+    /// What the gates said.
+    pub gates: Vec<GateResult>,
+}
+
+impl RunReport {
+    /// Whether every gate let the run pass.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.gates.iter().all(|gate| gate.passed)
+    }
+}
+
+/// Runs a cycle through a day, or goes on with the unfinished run of that cycle and day.
+///
+/// # Errors
+/// [`ActionError::Busy`] when another runner is at work, [`ActionError::Refused`] when another run of the cycle is unfinished,
+/// or when the gates failed and the run was to be approved.
+pub fn run_bills(context: &Context, options: &RunOptions<'_>) -> Result<RunReport, ActionError> {
+    if options.through > context.today() {
+        return Err(ActionError::Refused(format!("--through {} is in the future: expected a day up to {}", options.through, context.today())));
+    }
+    let book = load_book(context)?;
+    if options.dry_run {
+        return dry_run(context, options, &book);
+    }
+    let lease = Lease::take(context, LEASE)?;
+    let mut run = find_or_start(context, options)?;
+    if run.status == "pricing" {
+        price_all(context, &lease, &run, &book, options)?;
+        run = reload(context, run.id)?;
+    }
+    if options.approve && (run.status == "review" || run.status == "gates_failed") {
+        approve(context, &run, options)?;
+        run = reload(context, run.id)?;
+    }
+    if run.status == "issuing" {
+        issue_all(context, &lease, &run, options)?;
+        run = reload(context, run.id)?;
+    }
+    report(context, &run)
+}
+
+fn reload(context: &Context, id: RunId) -> Result<RunRow, ActionError> {
+    context.database.read(|conn| billing::run(conn, id))?.ok_or_else(|| ActionError::not_found("run", id.to_string()))
+}
+
+/// What a run did so far.
+///
+/// # Errors
+/// Those of the database.
+pub fn report(context: &Context, run: &RunRow) -> Result<RunReport, ActionError> {
+    let totals = context.database.read(|conn| billing::run_totals(conn, run.id))?;
+    let gates = if run.gates.is_empty() { Vec::new() } else { parse_gates(&run.gates)? };
+    Ok(RunReport { run_id: Some(run.id), status: run.status.clone(), totals, gates })
+}
+
+fn parse_gates(text: &str) -> Result<Vec<GateResult>, ActionError> {
+    serde_json::from_str(text).map_err(|error| ActionError::Form(format!("the stored gates cannot be read: {error}")))
+}
+
+/// The unfinished run of this cycle and day, or a new one with its chunks.
+fn find_or_start(context: &Context, options: &RunOptions<'_>) -> Result<RunRow, ActionError> {
+    let now = context.now();
+    let today = context.today();
+    context.database.write(|conn| {
+        for run in billing::unfinished_runs(conn)? {
+            let same = run.cycle == options.cycle && run.through_on == options.through;
+            if same && run.status != "rolling_back" {
+                return Ok(run);
+            }
+            if run.cycle == options.cycle || run.cycle == "all" || options.cycle == "all" {
+                return Err(ActionError::Refused(format!(
+                    "run {} of cycle {} through {} is unfinished ({}): finish it, or discard it with `aquabills runs discard {}`",
+                    run.id, run.cycle, run.through_on, run.status, run.id
+                )));
+            }
+        }
+        let row = NewRun {
+            cycle: options.cycle.clone(),
+            through_on: options.through,
+            status: "pricing".to_owned(),
+            engine_version: ENGINE_VERSION.to_owned(),
+            started_at: now,
+            bill_on: today,
+            due_on: today.checked_add_days(Days::new(u64::from(context.config.due_days))).unwrap_or(today),
+            gates: String::new(),
+        };
+        let id = billing::insert_run(conn, &row)?;
+        let chunks = cut_chunks(conn, context, options, id)?;
+        if chunks.is_empty() && options.cycle != "all" {
+            return Err(ActionError::not_found("cycle", &options.cycle));
+        }
+        billing::insert_chunks(conn, &chunks)?;
+        operations::audit(conn, now, &context.actor, "run.start", &id.to_string(), &format!("{} through {}", options.cycle, options.through))?;
+        billing::run(conn, id)?.ok_or_else(|| ActionError::not_found("run", id.to_string()))
+    })
+}
+
+fn cut_chunks(conn: &mut crate::db::DbConnection, context: &Context, options: &RunOptions<'_>, run: RunId) -> Result<Vec<ChunkRow>, ActionError> {
+    let size = context.config.runs.chunk_accounts;
+    let limit = i64::try_from(size).unwrap_or(1000);
+    let mut chunks = Vec::new();
+    let mut after = AccountId(0);
+    loop {
+        let accounts = billing::accounts_in_cycle(conn, &options.cycle, after, limit)?;
+        let (Some(first), Some(last)) = (accounts.first(), accounts.last()) else { return Ok(chunks) };
+        let number = i32::try_from(chunks.len() + 1).unwrap_or(i32::MAX);
+        chunks.push(ChunkRow::open(run, number, *first, *last));
+        after = *last;
+    }
+}
+
+fn chunks_in(context: &Context, run: RunId, state: &str) -> Result<Vec<ChunkRow>, ActionError> {
+    let chunks = context.database.read(|conn| billing::chunks(conn, run))?;
+    Ok(chunks.into_iter().filter(|chunk| chunk.state == state).collect())
+}
+
+fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, options: &RunOptions<'_>) -> Result<(), ActionError> {
+    let chunks = chunks_in(context, run.id, "open")?;
+    workers::each(context, Some(lease), &chunks, |done, all| (options.progress)("pricing", done, all), |chunk| {
+        price::price_chunk(context, run, chunk, book)
+    })?;
+    let now = context.now();
+    context.database.write(|conn| {
+        let totals = billing::run_totals(conn, run.id)?;
+        let due = billing::agreements_due(conn, &run.cycle, run.through_on, AccountId(0), AccountId(i64::MAX))?;
+        let last = billing::comparable_run(conn, &run.cycle, run.through_on)?;
+        let gates = judge(&context.config.gates, &totals, due, last);
+        let passed = gates.iter().all(|gate| gate.passed);
+        let status = if passed { "review" } else { "gates_failed" };
+        billing::set_gates(conn, run.id, &serde_json::to_string(&gates).map_err(|error| ActionError::Form(error.to_string()))?)?;
+        if !billing::set_status(conn, run.id, "pricing", status)? {
+            return Err(ActionError::LeaseLost(LEASE.to_owned()));
+        }
+        operations::audit(conn, now, &context.actor, "run.priced", &run.id.to_string(), status)?;
+        Ok(())
+    })
+}
+
+fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
+    if run.status == "gates_failed" && options.override_gates.is_none() {
+        let failed: Vec<String> = parse_gates(&run.gates)?.iter().filter(|gate| !gate.passed).map(|gate| format!("{}: {}", gate.gate, gate.detail)).collect();
+        return Err(ActionError::Refused(format!(
+            "run {} is held by its gates and nothing was issued:\n  {}\nlook into it, then discard it with `aquabills runs discard {}`, or issue it \
+             all the same with --override-gates \"REASON\"",
+            run.id,
+            failed.join("\n  "),
+            run.id
+        )));
+    }
+    let now = context.now();
+    context.database.write(|conn| {
+        if !billing::set_status(conn, run.id, &run.status, "issuing")? {
+            return Err(ActionError::LeaseLost(LEASE.to_owned()));
+        }
+        billing::set_approved(conn, run.id, &context.actor)?;
+        let detail = options.override_gates.as_deref().unwrap_or("gates passed");
+        operations::audit(conn, now, &context.actor, "run.approve", &run.id.to_string(), detail)?;
+        Ok(())
+    })
+}
+
+fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
+    let chunks = chunks_in(context, run.id, "priced")?;
+    workers::each(context, Some(lease), &chunks, |done, all| (options.progress)("issuing", done, all), |chunk| {
+        issue::issue_chunk(context, run, chunk, options.fault)
+    })?;
+    finish(context, run.id, "issuing", "issued", "run.issued")
+}
+
+fn finish(context: &Context, run: RunId, from: &str, to: &str, action: &str) -> Result<(), ActionError> {
+    let now = context.now();
+    context.database.write(|conn| {
+        if !billing::set_status(conn, run, from, to)? {
+            return Err(ActionError::LeaseLost(LEASE.to_owned()));
+        }
+        billing::set_finished(conn, run, now)?;
+        operations::audit(conn, now, &context.actor, action, &run.to_string(), "")?;
+        Ok(())
+    })
+}
+
+/// Prices and judges without writing: what a run would do now.
+fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Result<RunReport, ActionError> {
+    let chunks = context.database.read(|conn| cut_chunks(conn, context, options, RunId(0)))?;
+    if chunks.is_empty() && options.cycle != "all" {
+        return Err(ActionError::not_found("cycle", &options.cycle));
+    }
+    let sum = std::sync::Mutex::new(RunTotals::default());
+    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through };
+    workers::each(context, None, &chunks, |done, all| (options.progress)("pricing", done, all), |chunk| {
+        let priced = price::compute_chunk(context, &terms, chunk, book)?;
+        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *sum = sum.plus(priced.totals);
+        Ok(())
+    })?;
+    let totals = *sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let gates = context.database.read(|conn| {
+        let due = billing::agreements_due(conn, &options.cycle, options.through, AccountId(0), AccountId(i64::MAX))?;
+        let last = billing::comparable_run(conn, &options.cycle, options.through)?;
+        Ok::<_, ActionError>(judge(&context.config.gates, &totals, due, last))
+    })?;
+    Ok(RunReport { run_id: None, status: "dry run".to_owned(), totals, gates })
+}
+
+/// Works through chunks in parallel without a lease: for work that only reads.
+///
+/// # Errors
+/// The first error of `work`.
+pub(super) fn each_chunk(
+    context: &Context,
+    chunks: &[ChunkRow],
+    progress: &(dyn Fn(usize, usize) + Sync),
+    work: impl Fn(&ChunkRow) -> Result<(), ActionError> + Sync,
+) -> Result<(), ActionError> {
+    workers::each(context, None, chunks, progress, work)
+}

@@ -1,0 +1,93 @@
+//! Taking a run back: discarded before it was issued, rolled back after.
+
+use super::{LEASE, chunks_in, finish, reload, workers};
+use crate::actions::lease::Lease;
+use crate::actions::{ActionError, Context};
+use crate::db::billing::{self, ChunkRow, RunRow};
+use crate::db::{ledger, operations};
+use crate::domain::ids::{AccountId, RunId};
+use crate::domain::ledger::{Entry, EntryKind, REVENUE};
+use crate::domain::money::Money;
+
+/// Discards a run that was not issued: its periods can be billed by another.
+///
+/// # Errors
+/// [`ActionError::Refused`] when bills of it were issued already.
+pub fn discard_run(context: &Context, id: RunId) -> Result<(), ActionError> {
+    let _lease = Lease::take(context, LEASE)?;
+    let now = context.now();
+    context.database.write(|conn| {
+        let run = billing::run(conn, id)?.ok_or_else(|| ActionError::not_found("run", id.to_string()))?;
+        if !["pricing", "review", "gates_failed"].contains(&run.status.as_str()) {
+            return Err(ActionError::Refused(format!("run {id} is {}: only a run of which nothing was issued is discarded", run.status)));
+        }
+        billing::withdraw_segments(conn, id, AccountId(0), AccountId(i64::MAX))?;
+        billing::set_status(conn, id, &run.status, "discarded")?;
+        billing::set_finished(conn, id, now)?;
+        operations::audit(conn, now, &context.actor, "run.discard", &id.to_string(), "")?;
+        Ok(())
+    })
+}
+
+/// Rolls an issued run back: every bill is reversed in the ledger and its periods can be billed again. Goes on where
+/// an earlier attempt was interrupted.
+///
+/// # Errors
+/// [`ActionError::Refused`] when the run was not issued, or later bills stand on it.
+pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl Fn(usize, usize) + Sync) -> Result<(), ActionError> {
+    let lease = Lease::take(context, LEASE)?;
+    let now = context.now();
+    context.database.write(|conn| {
+        let run = billing::run(conn, id)?.ok_or_else(|| ActionError::not_found("run", id.to_string()))?;
+        if run.status == "rolling_back" {
+            return Ok(());
+        }
+        if run.status != "issued" {
+            return Err(ActionError::Refused(format!("run {id} is {}: only an issued run is rolled back", run.status)));
+        }
+        let later = billing::billed_after(conn, id)?;
+        if later > 0 {
+            return Err(ActionError::Refused(format!("run {id} has {later} later bills standing on it: roll the later runs back first")));
+        }
+        let clashes = billing::unfinished_runs(conn)?.into_iter().find(|other| other.cycle == run.cycle);
+        if let Some(other) = clashes {
+            return Err(ActionError::Refused(format!("run {} of the same cycle is unfinished ({}): finish or discard it first", other.id, other.status)));
+        }
+        billing::set_status(conn, id, "issued", "rolling_back")?;
+        operations::audit(conn, now, &context.actor, "run.roll_back", &id.to_string(), reason)?;
+        Ok(())
+    })?;
+    let run = reload(context, id)?;
+    let chunks = chunks_in(context, id, "issued")?;
+    workers::each(context, Some(&lease), &chunks, progress, |chunk| roll_back_chunk(context, &run, chunk))?;
+    finish(context, id, "rolling_back", "rolled_back", "run.rolled_back")
+}
+
+fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<(), ActionError> {
+    let (first, last) = (chunk.first_account_id, chunk.last_account_id);
+    let now = context.now();
+    let today = context.today();
+    context.database.write(|conn| {
+        if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "issued", "rolled_back")? {
+            return Ok(());
+        }
+        ledger::lock_account_range(conn, first, last)?;
+        let mut entries = Vec::new();
+        for bill in billing::bills_of_run(conn, run.id, first, last)? {
+            if bill.status != "issued" {
+                continue;
+            }
+            let amount = -Money::from_cents(bill.total_cents);
+            let source = format!("rollback:{}", run.id);
+            let entry = Entry::against(bill.account_id, EntryKind::BillReversal, source, amount, today, REVENUE).balanced()?;
+            let after = ledger::position(conn, bill.account_id)?.after(amount)?;
+            entries.push((entry, after));
+        }
+        ledger::append(conn, &entries, now)?;
+        for (entry, after) in &entries {
+            billing::cancel_bill(conn, run.id, entry.account_id, after.seq)?;
+        }
+        billing::withdraw_segments(conn, run.id, first, last)?;
+        Ok(())
+    })
+}

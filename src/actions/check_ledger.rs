@@ -1,0 +1,217 @@
+//! P1 to P3 from the rows alone: what the ledger must be, checked without trusting what wrote it.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::payments::returned_payment_seq;
+use super::{ActionError, Context};
+use crate::db::billing::{self, BillRow, bill_number};
+use crate::db::ledger::{self, PostingRow, TransactionRow};
+use crate::db::payments::{self, PaymentRow};
+use crate::db::{DbConnection, customers};
+use crate::domain::ids::{AccountId, TransactionId};
+use crate::domain::ledger::RECEIVABLE;
+
+/// What checking found.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerReport {
+    /// Accounts looked at.
+    pub accounts: u64,
+    /// Transactions looked at.
+    pub transactions: u64,
+    /// Bills looked at.
+    pub bills: u64,
+    /// The sum of all balances, in cents.
+    pub balance_cents: i64,
+    /// Rows that break a promise.
+    pub faults: u64,
+    /// The first of them, in words.
+    pub first_faults: Vec<String>,
+}
+
+/// How many faults are told in words.
+const TOLD: usize = 20;
+/// Accounts that are checked together.
+const PAGE: i64 = 1_000;
+
+impl LedgerReport {
+    fn fault(&mut self, text: String) {
+        self.faults += 1;
+        if self.first_faults.len() < TOLD {
+            self.first_faults.push(text);
+        }
+    }
+}
+
+/// Checks the whole ledger, as of one moment.
+///
+/// # Errors
+/// Those of the database. A broken promise is not an error but a finding.
+pub fn check_ledger(context: &Context, progress: &dyn Fn(u64)) -> Result<LedgerReport, ActionError> {
+    context.database.snapshot(|conn| {
+        let mut report = LedgerReport::default();
+        let mut after = AccountId(0);
+        loop {
+            let accounts = customers::accounts_after(conn, after, PAGE)?;
+            let (Some(first), Some(last)) = (accounts.first().map(|a| a.id), accounts.last().map(|a| a.id)) else { break };
+            check_range(conn, first, last, &mut report)?;
+            report.accounts += u64::try_from(accounts.len()).unwrap_or(0);
+            progress(report.accounts);
+            after = last;
+        }
+        let control = ledger::control_total(conn, RECEIVABLE)?;
+        if control != report.balance_cents {
+            report.fault(format!("P3: the general ledger's receivable is {control} cents, the accounts' balances add up to {}", report.balance_cents));
+        }
+        let orphans = ledger::orphan_postings(conn)?;
+        if orphans > 0 {
+            report.fault(format!("P3: {orphans} postings belong to no transaction"));
+        }
+        Ok(report)
+    })
+}
+
+fn check_range(conn: &mut DbConnection, first: AccountId, last: AccountId, report: &mut LedgerReport) -> Result<(), ActionError> {
+    let transactions = ledger::transactions_in_range(conn, first, last)?;
+    let mut postings: HashMap<TransactionId, Vec<PostingRow>> = HashMap::new();
+    for posting in ledger::postings_in_range(conn, first, last)? {
+        postings.entry(posting.transaction_id).or_default().push(posting);
+    }
+    let mut bills: HashMap<AccountId, Vec<BillRow>> = HashMap::new();
+    for bill in billing::bills_in_range(conn, first, last)? {
+        bills.entry(bill.account_id).or_default().push(bill);
+    }
+    let mut paid: HashMap<AccountId, Vec<PaymentRow>> = HashMap::new();
+    for payment in payments::in_range(conn, first, last)? {
+        paid.entry(payment.account_id).or_default().push(payment);
+    }
+    for account in transactions.chunk_by(|a, b| a.account_id == b.account_id) {
+        let Some(id) = account.first().map(|row| row.account_id) else { continue };
+        check_chain(account, &postings, report);
+        check_payments(account, paid.remove(&id).unwrap_or_default(), report);
+        check_bills(account, bills.remove(&id).unwrap_or_default(), report);
+        report.balance_cents += account.last().map_or(0, |row| row.balance_after_cents);
+    }
+    for (id, _) in bills {
+        report.fault(format!("P1: account {id} has a bill and no transactions"));
+    }
+    for (id, _) in paid {
+        report.fault(format!("P3: account {id} has a payment and no transactions"));
+    }
+    Ok(())
+}
+
+/// P2 and P3: no gap, the balance carried on, postings that sum to zero and move the receivable by the amount.
+fn check_chain(account: &[TransactionRow], postings: &HashMap<TransactionId, Vec<PostingRow>>, report: &mut LedgerReport) {
+    let mut balance = 0_i64;
+    for (row, expected) in account.iter().zip(1_i64..) {
+        report.transactions += 1;
+        if row.account_seq != expected {
+            report.fault(format!("P2: account {} has transaction {} where {expected} should be", row.account_id, row.account_seq));
+        }
+        if balance.checked_add(row.amount_cents) != Some(row.balance_after_cents) {
+            report.fault(format!(
+                "P3: account {} transaction {}: {balance} and {} do not make {} cents",
+                row.account_id, row.account_seq, row.amount_cents, row.balance_after_cents
+            ));
+        }
+        balance = row.balance_after_cents;
+        let postings = postings.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+        let sum: i64 = postings.iter().map(|posting| posting.amount_cents).sum();
+        let receivable: i64 = postings.iter().filter(|posting| posting.gl_code == RECEIVABLE).map(|posting| posting.amount_cents).sum();
+        if sum != 0 || receivable != row.amount_cents || postings.len() < 2 {
+            report.fault(format!("P3: account {} transaction {}: its postings do not balance", row.account_id, row.account_seq));
+        }
+    }
+}
+
+/// Each payment is in the ledger once with its amount, and each return once against it.
+fn check_payments(account: &[TransactionRow], payments: Vec<PaymentRow>, report: &mut LedgerReport) {
+    let at = |seq: i64| usize::try_from(seq - 1).ok().and_then(|index| account.get(index));
+    let mut of_kind: HashMap<&str, usize> = HashMap::new();
+    for row in account {
+        *of_kind.entry(row.kind.as_str()).or_default() += 1;
+    }
+    for payment in &payments {
+        let posted = at(payment.account_seq);
+        if posted.is_none_or(|row| row.kind != "payment" || row.amount_cents != -payment.amount_cents) {
+            report.fault(format!("P3: payment {} is not in the ledger with its amount", payment.id));
+        }
+        let Some(returned) = payment.returned_seq else { continue };
+        let fits = at(returned).is_some_and(|row| {
+            row.kind == "payment_reversal"
+                && row.amount_cents == payment.amount_cents
+                && returned_payment_seq(&row.source) == Some(payment.account_seq)
+        });
+        if !fits {
+            report.fault(format!("P3: the return of payment {} is not in the ledger with its amount", payment.id));
+        }
+    }
+    let returned = payments.iter().filter(|payment| payment.returned_seq.is_some()).count();
+    let counted = |kind: &str| of_kind.get(kind).copied().unwrap_or(0);
+    if counted("payment") != payments.len() || counted("payment_reversal") != returned {
+        let id = account.first().map_or(AccountId(0), |row| row.account_id);
+        report.fault(format!("P3: account {id}: the ledger's payments and returns are not those of the payments' table"));
+    }
+}
+
+/// P1: what a bill says it opened with, deducted and counted is what the ledger held when it was posted.
+fn check_bills(account: &[TransactionRow], bills: Vec<BillRow>, report: &mut LedgerReport) {
+    let billed = account.iter().filter(|row| row.kind == "bill").count();
+    if billed != bills.len() {
+        let id = account.first().map_or(AccountId(0), |row| row.account_id);
+        report.fault(format!("P1: account {id} has {billed} bills in the ledger and {} elsewhere", bills.len()));
+    }
+    let mut opened_at = 0_usize;
+    let mut previous = 0_i64;
+    for bill in bills {
+        report.bills += 1;
+        let cutoff = usize::try_from(bill.account_seq - 1).unwrap_or(usize::MAX);
+        let (Some(before), Some(posted)) = (account.get(..cutoff), account.get(cutoff)) else {
+            report.fault(format!("P1: bill {} is not in the ledger", number(&bill)));
+            continue;
+        };
+        let since = before.get(opened_at..).unwrap_or_default();
+        let paid = |row: &&TransactionRow| row.kind == "payment" || row.kind == "payment_reversal";
+        let payments: i64 = since.iter().filter(paid).map(|row| row.amount_cents).sum();
+        let others: i64 = since.iter().filter(|row| !paid(row)).map(|row| row.amount_cents).sum();
+        let opening = before.last().map_or(0, |row| row.balance_after_cents);
+        let says = (bill.previous_balance_cents, bill.payments_cents, bill.adjustments_cents, bill.opening_balance_cents);
+        if says != (previous, payments, others, opening) {
+            report.fault(format!(
+                "P1: bill {} says previous balance, payments, adjustments, opening balance {says:?}; the ledger held {:?}",
+                number(&bill),
+                (previous, payments, others, opening)
+            ));
+        }
+        if posted.kind != "bill" || posted.amount_cents != bill.total_cents || posted.balance_after_cents != bill.amount_due_cents {
+            report.fault(format!("P1: bill {} is not what the ledger posted", number(&bill)));
+        }
+        if bill.last_payment_seq != last_standing_payment(before) {
+            report.fault(format!("P1: bill {} does not name the last payment before it", number(&bill)));
+        }
+        previous = posted.balance_after_cents;
+        opened_at = cutoff + 1;
+    }
+}
+
+fn number(bill: &BillRow) -> String {
+    bill_number(bill.run_id, bill.account_id)
+}
+
+/// The last payment in these rows that none of them takes back.
+fn last_standing_payment(rows: &[TransactionRow]) -> Option<i64> {
+    let mut standing = Vec::new();
+    for row in rows {
+        match row.kind.as_str() {
+            "payment" => standing.push(row.account_seq),
+            "payment_reversal" => {
+                let returned = returned_payment_seq(&row.source);
+                standing.retain(|seq| Some(*seq) != returned);
+            }
+            _ => {}
+        }
+    }
+    standing.last().copied()
+}

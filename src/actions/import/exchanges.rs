@@ -1,0 +1,228 @@
+//! Importing meter exchanges: the old meter's last reading and the new meter's first, on one day.
+
+use std::path::Path;
+
+use chrono::NaiveDate;
+
+use super::read_check::{self, Verdict};
+use super::reads::register_of;
+use super::{ImportOptions, ImportReport, parse_code, parse_date};
+use crate::actions::{ActionError, Context};
+use crate::db::metering::{InstallationRow, MeterRow, NewMeters, ReadRow, RegisterRow};
+use crate::db::operations::NewToDo;
+use crate::db::{DbConnection, customers, metering, operations};
+use crate::domain::ids::{InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
+use crate::domain::metering::ReadKind;
+use crate::domain::quantity::parse_milli;
+use crate::formats::table::{Columns, Row, Table, check_form};
+
+/// The columns of a file of exchanges.
+pub const COLUMNS: Columns = Columns {
+    required: &["service_id", "exchanged_on", "old_meter_id", "final_reading", "new_meter_id", "initial_reading", "register_digits"],
+    optional: &["multiplier"],
+};
+
+struct Exchange {
+    service: String,
+    on: NaiveDate,
+    old_serial: String,
+    final_milli: i64,
+    new_serial: String,
+    initial_milli: i64,
+    digits: i32,
+    multiplier_milli: i64,
+}
+
+enum Outcome {
+    Accepted { held: bool },
+    Unchanged,
+    Refused(String),
+}
+
+/// Imports a file of meter exchanges, each in a transaction of its own.
+///
+/// # Errors
+/// [`ActionError::Form`] when the file as a whole cannot be used, or those of the database.
+pub fn import_exchanges(context: &Context, path: &Path, options: ImportOptions<'_>) -> Result<ImportReport, ActionError> {
+    check_form(path, COLUMNS)?;
+    let mut table = Table::open(path, COLUMNS)?;
+    let mut report = ImportReport::new(options.dry_run);
+    let mut done = 0_u64;
+    while let Some(row) = table.next_row()? {
+        done += 1;
+        let outcome = match parse(&table, &row, context.today()) {
+            Ok(exchange) => apply(context, &exchange, options.dry_run)?,
+            Err(reason) => Outcome::Refused(reason),
+        };
+        match outcome {
+            Outcome::Accepted { held } => {
+                report.accepted += 1;
+                report.held += u64::from(held);
+            }
+            Outcome::Unchanged => report.unchanged += 1,
+            Outcome::Refused(reason) => report.refuse(row, reason),
+        }
+        (options.progress)(done);
+    }
+    report.finish(path, &table.header().clone())
+}
+
+fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Exchange, String> {
+    let field = |name| table.field(row, name);
+    let on = parse_date("exchanged_on", field("exchanged_on"))?;
+    if on > today {
+        return Err(format!("exchanged_on: {on} is in the future: expected a day up to today, {today}"));
+    }
+    let milli = |name: &str| parse_milli(table.field(row, name)).map_err(|error| format!("{name}: {error}"));
+    let digits = field("register_digits");
+    let digits: i32 = digits
+        .parse()
+        .ok()
+        .filter(|digits| (1..=12).contains(digits))
+        .ok_or_else(|| format!("register_digits: '{digits}' is not a number of digits: expected 1 to 12"))?;
+    Ok(Exchange {
+        service: parse_code("service_id", field("service_id"))?,
+        on,
+        old_serial: parse_code("old_meter_id", field("old_meter_id"))?,
+        final_milli: milli("final_reading")?,
+        new_serial: parse_code("new_meter_id", field("new_meter_id"))?,
+        initial_milli: milli("initial_reading")?,
+        digits,
+        multiplier_milli: if field("multiplier").is_empty() { 1000 } else { milli("multiplier")?.max(1) },
+    })
+}
+
+fn apply(context: &Context, exchange: &Exchange, dry_run: bool) -> Result<Outcome, ActionError> {
+    if dry_run {
+        return context.database.read(|conn| Ok(judge(context, conn, exchange)?.0));
+    }
+    context.database.write(|conn| {
+        let (outcome, place) = judge(context, conn, exchange)?;
+        if let Some(place) = place {
+            write(context, conn, exchange, &place)?;
+        }
+        Ok(outcome)
+    })
+}
+
+/// Where an accepted exchange happens.
+struct Place {
+    point: ServicePointId,
+    old: InstallationRow,
+    old_register: RegisterRow,
+    hold: Option<String>,
+}
+
+fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Result<(Outcome, Option<Place>), ActionError> {
+    let refused = |reason: String| Ok((Outcome::Refused(reason), None));
+    let Some((point, _)) = customers::service_points_by_code(conn, &[&exchange.service])?.into_iter().next() else {
+        return refused(format!("service_id: there is no service '{}'", exchange.service));
+    };
+    let registers = metering::registers_by_serial(conn, &[&exchange.old_serial])?;
+    let [(old_register, _)] = registers.as_slice() else {
+        return refused(format!("old_meter_id: there is no meter '{}' with one register", exchange.old_serial));
+    };
+    let history = metering::installations_of(conn, &[old_register.meter_id])?;
+    let Some(old) = history.into_iter().find(|row| row.service_point_id == point.id) else {
+        return refused(format!("old_meter_id: meter '{}' is not installed at service '{}'", exchange.old_serial, exchange.service));
+    };
+    let successor = metering::open_installations_at(conn, &[point.id])?.into_iter().next();
+    let new_meter = metering::meters_by_serial(conn, &[&exchange.new_serial])?.into_iter().next();
+    if let Some(removed) = old.removed_on {
+        let same = removed == exchange.on && new_meter.is_some_and(|meter| successor.is_some_and(|row| row.meter_id == meter.id));
+        return if same { Ok((Outcome::Unchanged, None)) } else { refused(format!("old_meter_id: meter '{}' was taken out on {removed}", exchange.old_serial)) };
+    }
+    if new_meter.is_some() {
+        return refused(format!("new_meter_id: meter '{}' is known already: a new meter has a number of its own", exchange.new_serial));
+    }
+    if exchange.initial_milli >= 10_i64.saturating_pow(u32::try_from(exchange.digits).unwrap_or(0)).saturating_mul(1000) {
+        return refused("initial_reading: it has more digits than register_digits says".to_owned());
+    }
+    let hold = match check_removal(context, conn, exchange, old_register)? {
+        Ok(hold) => hold,
+        Err(reason) => return refused(reason),
+    };
+    let held = hold.is_some();
+    Ok((Outcome::Accepted { held }, Some(Place { point: point.id, old, old_register: old_register.clone(), hold })))
+}
+
+/// The old meter's last reading is judged like any read; nothing may have been read on it since.
+fn check_removal(
+    context: &Context,
+    conn: &mut DbConnection,
+    exchange: &Exchange,
+    register: &RegisterRow,
+) -> Result<Result<Option<String>, String>, ActionError> {
+    let reads = metering::reads_of(conn, &[register.id])?;
+    if let Some(later) = reads.iter().find(|read| read.read_on >= exchange.on) {
+        return Ok(Err(format!("exchanged_on: meter '{}' was read on {}, not before the exchange", exchange.old_serial, later.read_on)));
+    }
+    let service = metering::register_services(conn, &[register.meter_id])?.into_iter().find(|service| service.register_id == register.id);
+    let limits = context.config.limits.of(service.as_ref().map_or("", |service| service.rate_class.as_str()));
+    let billed = service.and_then(|service| service.billed_through);
+    let verdict =
+        read_check::check(&register_of(register), &reads, billed, limits, exchange.on, exchange.final_milli, ReadKind::Removal);
+    Ok(match verdict {
+        Verdict::Accepted { hold, .. } => Ok(hold),
+        Verdict::Refused(reason) => Err(format!("final_{reason}")),
+        Verdict::Unchanged => Ok(None),
+    })
+}
+
+fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place) -> Result<(), ActionError> {
+    let mut id = |table| customers::reserve(&mut *conn, table, 1).map(|mut ids| ids.next().unwrap_or_default());
+    let (meter, register, installation) = (MeterId(id("meter")?), RegisterId(id("register")?), InstallationId(id("installation")?));
+    let reads = customers::reserve(conn, "meter_read", 2)?.map(ReadId).collect::<Vec<_>>();
+    let [removal, first] = reads.as_slice() else { return Err(ActionError::Refused("no ids could be reserved".to_owned())) };
+    metering::remove_meter(conn, place.old.id, exchange.on)?;
+    let new = NewMeters {
+        meters: vec![MeterRow { id: meter, serial: exchange.new_serial.clone() }],
+        registers: vec![RegisterRow {
+            id: register,
+            meter_id: meter,
+            code: place.old_register.code.clone(),
+            digits: exchange.digits,
+            multiplier_milli: exchange.multiplier_milli,
+            unit: place.old_register.unit.clone(),
+        }],
+        installations: vec![InstallationRow {
+            id: installation,
+            meter_id: meter,
+            service_point_id: place.point,
+            installed_on: Some(exchange.on),
+            removed_on: None,
+        }],
+    };
+    metering::insert_meters(conn, &new)?;
+    let read = |id: ReadId, register_id, reading_milli, kind: ReadKind, held: bool| ReadRow {
+        id,
+        register_id,
+        read_on: exchange.on,
+        reading_milli,
+        kind: kind.as_str().to_owned(),
+        status: if held { "held" } else { "accepted" }.to_owned(),
+    };
+    let rows = [
+        read(*removal, place.old_register.id, exchange.final_milli, ReadKind::Removal, place.hold.is_some()),
+        read(*first, register, exchange.initial_milli, ReadKind::Installation, false),
+    ];
+    metering::insert_reads(conn, &rows)?;
+    let now = context.now();
+    if let Some(reason) = &place.hold {
+        let todo = NewToDo {
+            kind: "read_limit".to_owned(),
+            status: "open".to_owned(),
+            agreement_id: None,
+            meter_read_id: Some(*removal),
+            period_start_on: None,
+            period_end_on: Some(exchange.on),
+            amount_cents: None,
+            reason: format!("meter {}: the last read of {}: {reason}", exchange.old_serial, exchange.on),
+            raised_at: now,
+        };
+        operations::raise_new(conn, &[todo])?;
+    }
+    let detail = format!("{} -> {}", exchange.old_serial, exchange.new_serial);
+    operations::audit(conn, now, &context.actor, "meter.exchange", &exchange.service, &detail)?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Importing files: every row is accepted, found to be there already, or refused with its reason.
+//!
+//! A file whose form is wrong is refused whole, before anything is written. Importing the same file again
+//! changes nothing: every row is found unchanged (P4).
+
+pub mod exchanges;
+pub mod payments;
+pub mod reads;
+mod read_check;
+pub mod services;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::ActionError;
+use crate::formats::table::{Row, TableError, write_refused};
+
+/// What an import is told.
+#[derive(Clone, Copy)]
+pub struct ImportOptions<'a> {
+    /// Checks everything and writes nothing to the database.
+    pub dry_run: bool,
+    /// Told after each batch how many rows are done.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+pub struct ImportReport {
+    /// Rows that changed something.
+    pub accepted: u64,
+    /// Rows that were there already.
+    pub unchanged: u64,
+    /// Rows that were refused.
+    pub refused: u64,
+    /// Accepted reads that wait for a clerk's decision.
+    pub held: u64,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// The file with the refused rows.
+    pub refused_file: Option<String>,
+    /// The first refusals, for people.
+    pub first_refusals: Vec<String>,
+    /// All refused rows.
+    #[serde(skip)]
+    refusals: Vec<(Row, String)>,
+}
+
+/// How many refusals are told on the spot; the file has them all.
+const TOLD: usize = 10;
+
+impl ImportReport {
+    fn new(dry_run: bool) -> Self {
+        Self { dry_run, ..Self::default() }
+    }
+
+    fn refuse(&mut self, row: Row, reason: String) {
+        self.refused += 1;
+        self.refusals.push((row, reason));
+    }
+
+    /// Writes the refused rows to `FILE.refused.csv`, or removes such a file of an earlier import when nothing
+    /// was refused now.
+    fn finish(mut self, path: &Path, header: &csv::StringRecord) -> Result<Self, ActionError> {
+        let refused_path = refused_path(path);
+        self.refusals.sort_by_key(|(row, _)| row.line);
+        if self.refusals.is_empty() {
+            if refused_path.exists() && !self.dry_run {
+                std::fs::remove_file(&refused_path).map_err(|source| ActionError::file(&refused_path, source))?;
+            }
+            return Ok(self);
+        }
+        write_refused(&refused_path, header, &self.refusals).map_err(|source| ActionError::file(&refused_path, source))?;
+        self.refused_file = Some(refused_path.display().to_string());
+        let name = path.display();
+        self.first_refusals = self.refusals.iter().take(TOLD).map(|(row, reason)| format!("{name}: row {}: {reason}", row.line)).collect();
+        Ok(self)
+    }
+}
+
+fn refused_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".refused.csv");
+    PathBuf::from(name)
+}
+
+impl From<TableError> for ActionError {
+    fn from(error: TableError) -> Self {
+        Self::Form(error.to_string())
+    }
+}
+
+/// Parses a date in the one form that files use.
+fn parse_date(field: &str, text: &str) -> Result<chrono::NaiveDate, String> {
+    let wrong = || format!("{field}: '{text}' is not a date: expected YYYY-MM-DD");
+    if text.len() != 10 {
+        return Err(wrong());
+    }
+    chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| wrong())
+}
+
+/// An identifier as files write it: not empty, at most 64 characters, none of them a control character.
+fn parse_code(field: &str, text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.chars().count() <= 64 && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err(format!("{field}: '{text}' is not an identifier: expected 1 to 64 characters")) }
+}

@@ -1,0 +1,23 @@
+//! One file per business verb. Each verb opens the one transaction in which it acts.
+//!
+//! What belongs here: authorising against state, calling the rules, writing through `db`. What does not: SQL,
+//! HTTP, printing.
+
+pub mod adjust;
+pub mod bench;
+pub mod bill_run;
+pub mod check_ledger;
+pub mod export_bills;
+pub mod export_ledger;
+pub mod held;
+pub mod import;
+pub mod lease;
+pub mod payments;
+pub mod tariffs;
+pub mod verify_bills;
+
+mod context;
+mod error;
+
+pub use context::Context;
+pub use error::ActionError;

@@ -1,0 +1,192 @@
+//! Payments: money received is posted, money that went back is reversed. One ledger entry each, in one transaction
+//! with the payment's own row.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use super::{ActionError, Context};
+use crate::db::payments::{self as rows, PaymentRow};
+use crate::db::{DbConnection, customers, ledger, operations};
+use crate::domain::ids::AccountId;
+use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender};
+use crate::domain::money::Money;
+
+/// The provider of payments that come in files made by hand.
+pub const FILE_PROVIDER: &str = "file";
+/// The provider of payments that a clerk takes.
+pub const COUNTER_PROVIDER: &str = "counter";
+/// The utility's own identity where a provider knows only one.
+pub const MERCHANT: &str = "utility";
+
+/// A payment to be posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPayment {
+    /// Whose account.
+    pub account_id: AccountId,
+    /// How much, above zero.
+    pub amount: Money,
+    /// Value date.
+    pub effective_on: NaiveDate,
+    /// Form of money.
+    pub tender: Tender,
+    /// Where the reference is unique.
+    pub provider: String,
+    /// The reference.
+    pub reference: String,
+}
+
+/// What posting a payment did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Posted {
+    /// Its position in the account's ledger.
+    pub account_seq: i64,
+    /// The balance after it, in cents.
+    pub balance_after_cents: i64,
+    /// Whether it was there already.
+    pub unchanged: bool,
+}
+
+impl From<LedgerError> for ActionError {
+    fn from(error: LedgerError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// Posts one payment by account number. The reference is its idempotency key: the same payment again changes nothing.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] for an amount that is not above zero, a
+/// value date in the future, or a reference that stands for another payment.
+pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> Result<Posted, ActionError> {
+    if payment.amount <= Money::default() {
+        return Err(ActionError::Refused(format!("amount: {} is not a payment: expected more than 0", payment.amount)));
+    }
+    let today = context.today();
+    if payment.effective_on > today {
+        return Err(ActionError::Refused(format!("effective_on: {} is in the future: expected a day up to {today}", payment.effective_on)));
+    }
+    let now = context.now();
+    context.database.write(|conn| {
+        let account = customers::account_by_number(conn, account)?.ok_or_else(|| ActionError::not_found("account", account))?;
+        let payment = NewPayment { account_id: account.id, ..payment.clone() };
+        ledger::lock_accounts(conn, &[account.id])?;
+        if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
+            return same_payment(row, &payment);
+        }
+        let before = ledger::position(conn, account.id)?;
+        let (entry, after) = entry_of(&payment, before)?;
+        ledger::append(conn, &[(entry, after)], now)?;
+        rows::insert(conn, &[row_of(&payment, after)])?;
+        let detail = format!("{} {} {}", payment.amount, payment.tender, payment.reference);
+        operations::audit(conn, now, &context.actor, "payment.post", &account.number, &detail)?;
+        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
+    })
+}
+
+fn same_payment(row: &PaymentRow, payment: &NewPayment) -> Result<Posted, ActionError> {
+    let same = row.account_id == payment.account_id && row.amount_cents == payment.amount.cents() && row.effective_on == payment.effective_on;
+    if same {
+        return Ok(Posted { account_seq: row.account_seq, balance_after_cents: 0, unchanged: true });
+    }
+    let amount = Money::from_cents(row.amount_cents);
+    Err(ActionError::Refused(format!(
+        "reference: '{}' stands for another payment already, {amount} of {}; a payment is never edited: return it and post a new one",
+        payment.reference, row.effective_on
+    )))
+}
+
+/// Posts many payments that are known to be new, as one transaction.
+///
+/// # Errors
+/// Those of the database.
+pub fn post_many(context: &Context, payments: &[NewPayment]) -> Result<(), ActionError> {
+    let now = context.now();
+    context.database.write(|conn| {
+        let mut by_account: BTreeMap<AccountId, Vec<&NewPayment>> = BTreeMap::new();
+        for payment in payments {
+            by_account.entry(payment.account_id).or_default().push(payment);
+        }
+        let accounts: Vec<AccountId> = by_account.keys().copied().collect();
+        ledger::lock_accounts(conn, &accounts)?;
+        let mut entries = Vec::with_capacity(payments.len());
+        let mut new_rows = Vec::with_capacity(payments.len());
+        for (account, payments) in by_account {
+            let mut position = ledger::position(conn, account)?;
+            for payment in payments {
+                let (entry, after) = entry_of(payment, position)?;
+                position = after;
+                entries.push((entry, after));
+                new_rows.push(row_of(payment, after));
+            }
+        }
+        ledger::append(conn, &entries, now)?;
+        rows::insert(conn, &new_rows)?;
+        operations::audit(conn, now, &context.actor, "payment.import", "file", &format!("{} payments", payments.len()))?;
+        Ok(())
+    })
+}
+
+fn entry_of(payment: &NewPayment, before: Position) -> Result<(Entry, Position), LedgerError> {
+    let source = format!("{}:{}", payment.provider, payment.reference);
+    let clearing = payment.tender.clearing_account();
+    let entry = Entry::against(payment.account_id, EntryKind::Payment, source, -payment.amount, payment.effective_on, clearing).balanced()?;
+    let after = before.after(entry.amount)?;
+    Ok((entry, after))
+}
+
+fn row_of(payment: &NewPayment, after: Position) -> rows::NewPayment {
+    rows::NewPayment {
+        account_id: payment.account_id,
+        amount_cents: payment.amount.cents(),
+        effective_on: payment.effective_on,
+        tender: payment.tender.as_str().to_owned(),
+        provider: payment.provider.clone(),
+        merchant: MERCHANT.to_owned(),
+        provider_ref: Some(payment.reference.clone()),
+        account_seq: after.seq,
+    }
+}
+
+/// Reverses a payment that was returned (a bounced cheque, a recalled transfer). Returning it again changes nothing.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown reference.
+pub fn return_payment(context: &Context, provider: &str, reference: &str, on: NaiveDate, reason: &str) -> Result<Posted, ActionError> {
+    let now = context.now();
+    context.database.write(|conn| {
+        let find = |conn: &mut DbConnection| -> Result<PaymentRow, ActionError> {
+            let found = rows::by_references(conn, provider, MERCHANT, &[reference])?.into_iter().next();
+            found.ok_or_else(|| ActionError::not_found("payment", format!("{provider}:{reference}")))
+        };
+        let account = find(conn)?.account_id;
+        ledger::lock_accounts(conn, &[account])?;
+        let payment = find(conn)?;
+        if let Some(seq) = payment.returned_seq {
+            return Ok(Posted { account_seq: seq, balance_after_cents: 0, unchanged: true });
+        }
+        if on < payment.effective_on {
+            return Err(ActionError::Refused(format!("the return is dated {on}, before the payment itself, {}", payment.effective_on)));
+        }
+        let tender: Tender = payment.tender.parse().map_err(ActionError::Refused)?;
+        let amount = Money::from_cents(payment.amount_cents);
+        let source = return_source(payment.account_seq);
+        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
+        let after = ledger::position(conn, account)?.after(amount)?;
+        ledger::append(conn, &[(entry, after)], now)?;
+        rows::mark_returned(conn, payment.id, after.seq, on, reason)?;
+        operations::audit(conn, now, &context.actor, "payment.return", &format!("{provider}:{reference}"), reason)?;
+        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
+    })
+}
+
+/// The source of a reversal names the position of the payment that it takes back.
+fn return_source(payment_seq: i64) -> String {
+    format!("return:{payment_seq}")
+}
+
+/// The position of the payment that a reversal's source names.
+#[must_use]
+pub fn returned_payment_seq(source: &str) -> Option<i64> {
+    source.strip_prefix("return:")?.parse().ok()
+}

@@ -1,0 +1,141 @@
+//! Tariffs: imported as versions that are never edited, and compiled into the book that pricing uses.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{ActionError, Context};
+use crate::db::rates::{self, TariffVersionRow};
+use crate::db::{DbConnection, operations};
+use crate::domain::billing::TariffBook;
+use crate::domain::rates::Tariff;
+
+/// A tariff file may not be larger than this, in bytes.
+const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// What importing a tariff did.
+#[derive(Debug, Serialize)]
+pub struct TariffReport {
+    /// 1 when the version is new.
+    pub accepted: u64,
+    /// 1 when it was there already.
+    pub unchanged: u64,
+    /// Always 0: a tariff that cannot be used is an error, not a refused row.
+    pub refused: u64,
+    /// The schedule that it is a version of.
+    pub schedule: String,
+    /// First day it applies to.
+    pub effective_on: chrono::NaiveDate,
+    /// The hash of its text.
+    pub sha256: String,
+    /// Its rate classes.
+    pub rate_classes: Vec<String>,
+}
+
+/// Reads and parses a tariff file.
+///
+/// # Errors
+/// [`ActionError::File`] when it cannot be read, [`ActionError::Form`] with every fault and its place.
+pub fn read_tariff(path: &Path) -> Result<(String, Tariff), ActionError> {
+    let size = std::fs::metadata(path).map_err(|source| ActionError::file(path, source))?.len();
+    if size > LARGEST_FILE {
+        return Err(ActionError::Form(format!("{}: it has {size} bytes; a tariff file has at most {LARGEST_FILE}", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(|source| ActionError::file(path, source))?;
+    let tariff = Tariff::parse(&text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
+        ActionError::Form(lines.join("\n"))
+    })?;
+    Ok((text, tariff))
+}
+
+/// Imports a tariff as a version of its schedule. The same text again changes nothing; another text for the same
+/// date is taken as a correction only when `supersede` says so.
+///
+/// # Errors
+/// As [`read_tariff`], or [`ActionError::Refused`] when the date has another version.
+pub fn import_tariff(context: &Context, path: &Path, dry_run: bool, supersede: bool) -> Result<TariffReport, ActionError> {
+    let (text, tariff) = read_tariff(path)?;
+    let source_name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let named = |error: ActionError| match error {
+        ActionError::Form(message) => ActionError::Form(format!("{}: {message}", path.display())),
+        ActionError::Refused(message) => ActionError::Refused(format!("{}: {message}", path.display())),
+        other => other,
+    };
+    store(context, &source_name, &text, &tariff, dry_run, supersede).map_err(named)
+}
+
+/// Stores a tariff that comes with the program and not from a file.
+///
+/// # Errors
+/// As [`import_tariff`].
+pub fn store_tariff(context: &Context, source_name: &str, text: &str) -> Result<TariffReport, ActionError> {
+    let tariff = Tariff::parse(text).map_err(|errors| ActionError::Form(errors.to_string()))?;
+    store(context, source_name, text, &tariff, false, false)
+}
+
+fn store(context: &Context, source_name: &str, text: &str, tariff: &Tariff, dry_run: bool, supersede: bool) -> Result<TariffReport, ActionError> {
+    let schedule = tariff.settings().schedule.clone();
+    let effective_on = tariff
+        .metadata()
+        .effective_on
+        .ok_or_else(|| ActionError::Form("metadata: effective_date is missing: a version needs the day from which it holds".to_owned()))?;
+    for class in tariff.classes() {
+        tariff.compile(class).map_err(|error| ActionError::Form(error.to_string()))?;
+    }
+    let mut row = TariffVersionRow {
+        schedule,
+        effective_on,
+        revision: 0,
+        sha256: tariff.sha256().to_owned(),
+        source_name: source_name.to_owned(),
+        source: text.to_owned(),
+        imported_at: context.now(),
+    };
+    let accepted = context.database.write(|conn| insert_if_new(context, conn, &mut row, dry_run, supersede))?;
+    Ok(TariffReport {
+        accepted: u64::from(accepted),
+        unchanged: u64::from(!accepted),
+        refused: 0,
+        schedule: row.schedule,
+        effective_on,
+        sha256: row.sha256,
+        rate_classes: tariff.classes().map(str::to_owned).collect(),
+    })
+}
+
+fn insert_if_new(context: &Context, conn: &mut DbConnection, row: &mut TariffVersionRow, dry_run: bool, supersede: bool) -> Result<bool, ActionError> {
+    let versions = rates::versions_of(conn, &row.schedule)?;
+    if versions.iter().any(|version| version.sha256 == row.sha256) {
+        return Ok(false);
+    }
+    let revision = versions.iter().filter(|version| version.effective_on == row.effective_on).map(|version| version.revision).max();
+    if revision.is_some() && !supersede {
+        return Err(ActionError::Refused(format!(
+            "schedule '{}' has another version from {}: a new rate has a date of its own; to correct that version, import with --supersede",
+            row.schedule, row.effective_on
+        )));
+    }
+    if dry_run {
+        return Ok(true);
+    }
+    row.revision = revision.unwrap_or(0) + 1;
+    rates::insert_version(conn, row)?;
+    let detail = format!("{} {}", row.effective_on, row.sha256);
+    operations::audit(conn, row.imported_at, &context.actor, "tariff.import", &row.schedule, &detail)?;
+    Ok(true)
+}
+
+/// Loads and compiles every tariff version.
+///
+/// # Errors
+/// Those of the database, or [`ActionError::Form`] when a stored text no longer compiles.
+pub fn load_book(context: &Context) -> Result<TariffBook, ActionError> {
+    let mut book = TariffBook::default();
+    for row in context.database.read(rates::versions)? {
+        let broken = |error: &dyn std::fmt::Display| ActionError::Form(format!("stored tariff {} of {}: {error}", row.source_name, row.effective_on));
+        let tariff = Tariff::parse(&row.source).map_err(|errors| broken(&errors))?;
+        book.add(&row.schedule, row.effective_on, tariff).map_err(|error| broken(&error))?;
+    }
+    Ok(book)
+}

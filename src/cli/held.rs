@@ -1,0 +1,85 @@
+//! `aquabills held`: what waits for a person.
+
+use clap::Subcommand;
+
+use super::print;
+use super::{Failure, Global};
+use crate::actions::held::{Decision, decide_all, decide_some, list_held};
+use crate::domain::ids::ToDoId;
+use crate::domain::money::Money;
+
+/// What waits for a person.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists what waits, oldest first
+    List {
+        /// Begins after this item
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+        /// How many
+        #[arg(long, default_value_t = 100)]
+        limit: i64,
+        /// Prints one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says that held reads or bills are right: the next run bills them
+    Release(DecideArgs),
+    /// Says that held reads are wrong: they are set aside
+    Reject(DecideArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct DecideArgs {
+    /// The items' numbers
+    #[arg(required_unless_present = "all")]
+    ids: Vec<i64>,
+    /// Everything that waits
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// With --all: only reads, or only bills
+    #[arg(long, value_parser = ["read_limit", "bill_limit"])]
+    kind: Option<String>,
+    /// Why
+    #[arg(long, default_value = "")]
+    note: String,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
+    let context = global.context()?;
+    let (decision, args) = match &args.command {
+        Command::List { after, limit, json } => {
+            let items = list_held(&context, ToDoId(*after), (*limit).clamp(1, 100_000))?;
+            if *json {
+                print::json(&serde_json::json!({ "held": items }))?;
+                return Ok(true);
+            }
+            for item in &items {
+                let amount = item.amount_cents.map(|cents| Money::from_cents(cents).to_string()).unwrap_or_default();
+                print::line(&format!("{:>7}  {:<10} {amount:>14}  {}", item.id, item.kind, item.reason))?;
+            }
+            print::message(&format!("{} items", items.len()));
+            return Ok(true);
+        }
+        Command::Release(args) => (Decision::Release, args),
+        Command::Reject(args) => (Decision::Reject, args),
+    };
+    let resolved = if args.all {
+        decide_all(&context, args.kind.as_deref(), decision, &args.note)?
+    } else {
+        let ids: Vec<ToDoId> = args.ids.iter().copied().map(ToDoId).collect();
+        decide_some(&context, &ids, decision, &args.note)?
+    };
+    let done = if decision == Decision::Release { "released" } else { "rejected" };
+    if args.json { print::json(&serde_json::json!({ done: resolved }))? } else { print::line(&format!("{resolved} {done}"))? }
+    Ok(true)
+}

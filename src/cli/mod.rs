@@ -1,0 +1,151 @@
+//! The command line: one file per command. A command parses its words, calls an action, and prints.
+//!
+//! Results go to standard output, messages to standard error; `--json` prints one JSON object. Exit status: 0 done,
+//! 1 the answer is no, 2 wrong use.
+
+mod account;
+mod adjust;
+mod bench;
+mod bill;
+mod export;
+mod held;
+mod import;
+mod ledger;
+mod payment;
+mod print;
+mod quote;
+mod rates;
+mod runs;
+mod serve;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::actions::{ActionError, Context};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Database;
+
+pub use print::Failure;
+
+/// The billing system of a water utility.
+#[derive(Debug, Parser)]
+#[command(name = "aquabills", version, about, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Database: sqlite://FILE, a file name, or postgres://…
+    #[arg(long, global = true, env = "DATABASE_URL", default_value = "aquabills.db", hide_env_values = true)]
+    database: String,
+    /// Settings file [default: aquabills.toml when it is there]
+    #[arg(long, global = true, env = "AQUABILLS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Who acts, for the audit trail [default: the signed-in user]
+    #[arg(long, global = true, value_name = "NAME")]
+    by: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the web application
+    Serve(serve::Args),
+    /// Brings the database's schema up to date
+    Migrate,
+    /// Prices one usage by a tariff file
+    Quote(quote::Args),
+    /// Checks tariff files, or tests them against known bills
+    Rates(rates::Args),
+    /// Imports a tariff, services, reads, meter exchanges or payments
+    Import(import::Args),
+    /// Bills a cycle through a day, or goes on with an unfinished run
+    Bill(bill::Args),
+    /// Lists bill runs, shows one, discards or rolls back one
+    Runs(runs::Args),
+    /// Lists what waits for a decision, releases or rejects it
+    Held(held::Args),
+    /// Takes a payment, or returns one
+    Payment(payment::Args),
+    /// Gives a credit or a charge with a reason
+    Adjust(adjust::Args),
+    /// Shows an account with its balance and transactions
+    Account(account::Args),
+    /// Makes every bill again and compares
+    Verify(verify::Args),
+    /// Checks or exports the ledger
+    Ledger(ledger::Args),
+    /// Exports bills as CSV
+    Export(export::Args),
+    /// Measures
+    Bench(bench::Args),
+}
+
+/// What the options before the command say.
+pub(crate) struct Global {
+    database: String,
+    config: Config,
+    actor: String,
+}
+
+impl Global {
+    /// Opens the database, migrating it when needed.
+    fn context(&self) -> Result<Context, Failure> {
+        self.context_at(&self.database)
+    }
+
+    fn context_at(&self, database: &str) -> Result<Context, Failure> {
+        let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 3;
+        let database = Database::open(database, connections)?;
+        Ok(Context { database, config: Arc::new(self.config.clone()), clock: Clock::System, actor: self.actor.clone() })
+    }
+}
+
+/// Runs the command; the exit status tells how it went.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let actor = cli.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
+    let outcome = Config::load(cli.config.as_deref())
+        .map_err(|error| Failure::Use(error.to_string()))
+        .and_then(|config| dispatch(&Global { database: cli.database, config, actor }, cli.command));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(failure) => {
+            print::error(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// `true` is "yes, done"; `false` is "the answer is no".
+fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(global, &args),
+        Command::Migrate => global.context().map(|_| {
+            print::message("the schema is up to date");
+            true
+        }),
+        Command::Quote(args) => quote::run(&args),
+        Command::Rates(args) => rates::run(&args),
+        Command::Import(args) => import::run(global, &args),
+        Command::Bill(args) => bill::run(global, &args),
+        Command::Runs(args) => runs::run(global, &args),
+        Command::Held(args) => held::run(global, &args),
+        Command::Payment(args) => payment::run(global, &args),
+        Command::Adjust(args) => adjust::run(global, &args),
+        Command::Account(args) => account::run(global, &args),
+        Command::Verify(args) => verify::run(global, &args),
+        Command::Ledger(args) => ledger::run(global, &args),
+        Command::Export(args) => export::run(global, &args),
+        Command::Bench(args) => bench::run(global, &args),
+    }
+}
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        Self::No(error.to_string())
+    }
+}

@@ -1,0 +1,92 @@
+//! How commands speak: results on standard output, everything else on standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::db::OpenError;
+
+/// Why a command did not do what it was told.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answer is no: exit status 1.
+    No(String),
+    /// It was used wrongly: exit status 2.
+    Use(String),
+}
+
+impl Failure {
+    /// 1 or 2.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::No(_) => ExitCode::from(1),
+            Self::Use(_) => ExitCode::from(2),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Address(_) => Self::Use(error.to_string()),
+            _ => Self::No(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::No(format!("writing failed: {error}"))
+    }
+}
+
+/// Says what went wrong.
+pub(super) fn error(failure: &Failure) {
+    let (Failure::No(text) | Failure::Use(text)) = failure;
+    message(&format!("error: {text}"));
+}
+
+/// Says something that is not a result.
+pub(super) fn message(text: &str) {
+    // Nobody listens on a closed standard error: nothing can be done about it.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints a result line. A reader that has gone away (`| head`) is no error.
+pub(super) fn line(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Prints one JSON object.
+pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::No(error.to_string()))?;
+    line(&text)
+}
+
+/// A progress bar for people; silent when standard error is not a terminal.
+pub(super) fn progress(what: &str) -> ProgressBar {
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) = ProgressStyle::with_template("{msg:>10} [{bar:40}] {human_pos}/{human_len} {elapsed} (eta {eta})") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+/// A spinner for work of unknown length.
+pub(super) fn counter(what: &str) -> ProgressBar {
+    let bar = progress(what);
+    if let Ok(style) = ProgressStyle::with_template("{msg:>10} {human_pos} rows {elapsed} ({per_sec})") {
+        bar.set_style(style);
+    }
+    bar
+}

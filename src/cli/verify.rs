@@ -1,0 +1,40 @@
+//! `aquabills verify`: every bill made again.
+
+use super::print;
+use super::{Failure, Global};
+use crate::actions::verify_bills::verify_bills;
+use crate::domain::money::Money;
+
+/// Makes every bill again and compares.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
+    let context = global.context()?;
+    let bar = print::progress("verifying");
+    let outcome = verify_bills(&context, &|done, all| {
+        bar.set_length(u64::try_from(all).unwrap_or(0));
+        bar.set_position(u64::try_from(done).unwrap_or(0));
+    });
+    bar.finish_and_clear();
+    let report = outcome?;
+    if args.json {
+        print::json(&report)?;
+    } else {
+        for difference in &report.first_differences {
+            print::line(difference)?;
+        }
+        print::line(&format!(
+            "{} bills, {} segments, {} in all: {} differences",
+            report.bills,
+            report.segments,
+            Money::from_cents(report.total_cents),
+            report.differences
+        ))?;
+    }
+    Ok(report.differences == 0)
+}

@@ -1,0 +1,149 @@
+//! What a utility may set: a TOML file, and a few environment variables for deployment.
+//!
+//! Every setting has a default that works; the file is `aquabills.toml` in the working directory unless
+//! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
+
+use std::path::Path;
+
+use chrono_tz::Tz;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::domain::gates::GateLimits;
+use crate::domain::limits::LimitBook;
+
+/// The settings of one utility.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The name on pages and bills.
+    pub utility_name: String,
+    /// The utility's time zone: what "today" and the date of a posting mean.
+    pub time_zone: Tz,
+    /// ISO 4217 code of the currency, with two decimals.
+    pub currency: String,
+    /// Days from a bill's date to its due date.
+    pub due_days: u32,
+    /// Where the web application listens.
+    pub listen: String,
+    /// Limits that hold reads and bills.
+    pub limits: LimitBook,
+    /// Limits of a bill run's gates.
+    pub gates: GateLimits,
+    /// Bill runs.
+    pub runs: RunSettings,
+}
+
+/// How bill runs work.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSettings {
+    /// Accounts in one chunk: the unit that is claimed, committed and resumed.
+    pub chunk_accounts: usize,
+    /// Workers of one process; 0 means one for each processor.
+    pub workers: usize,
+    /// How long a runner's lease lasts without a sign of life, in milliseconds.
+    pub lease_ms: u64,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { chunk_accounts: 1000, workers: 0, lease_ms: 15_000 }
+    }
+}
+
+impl RunSettings {
+    /// How many workers to start.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        if self.workers > 0 { self.workers } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            utility_name: "AquaBills".to_owned(),
+            time_zone: Tz::UTC,
+            currency: "USD".to_owned(),
+            due_days: 21,
+            listen: "127.0.0.1:8080".to_owned(),
+            limits: LimitBook::default(),
+            gates: GateLimits::default(),
+            runs: RunSettings::default(),
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a setting that is not known or out of range.
+    #[error("{path}: {message}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the settings from a file; without a path, from `aquabills.toml` when it is there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a named file is missing, or its content is not valid.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let default = Path::new("aquabills.toml");
+        let Some(path) = path.or_else(|| default.exists().then_some(default)) else { return Ok(Self::default()) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: name.clone(), source })?;
+        Self::parse(&text).map_err(|message| ConfigError::Invalid { path: name, message })
+    }
+
+    /// Parses settings.
+    ///
+    /// # Errors
+    /// What is wrong, with its place.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let bounds = [
+            ("runs.chunk_accounts", (1..=10_000).contains(&config.runs.chunk_accounts), "1 to 10000"),
+            ("runs.workers", config.runs.workers <= 256, "0 to 256"),
+            ("runs.lease_ms", (100..=3_600_000).contains(&config.runs.lease_ms), "100 to 3600000"),
+            ("gates.recompute_one_in", config.gates.recompute_one_in >= 1, "1 or more"),
+            ("due_days", config.due_days <= 365, "0 to 365"),
+            ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
+        ];
+        match bounds.iter().find(|(_, fits, _)| !fits) {
+            Some((name, _, expected)) => Err(format!("{name}: expected {expected}")),
+            None => Ok(config),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(Config::parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn what_is_not_known_or_not_possible_is_named() {
+        assert!(Config::parse("colour = \"blue\"").is_err_and(|error| error.contains("colour")));
+        assert!(Config::parse("[runs]\nchunk_accounts = 0").is_err_and(|error| error.contains("runs.chunk_accounts")));
+        assert!(Config::parse("time_zone = \"Mars/Olympus\"").is_err());
+        assert!(Config::parse("time_zone = \"America/Los_Angeles\"").is_ok());
+    }
+}

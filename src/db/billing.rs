@@ -1,0 +1,707 @@
+//! Bill runs, their chunks and exceptions, bill segments and bills.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
+
+use super::DbConnection;
+use super::bulk::insert_all;
+use super::schema::{bill, bill_run, bill_run_chunk, bill_run_exception, bill_segment, service_agreement};
+use crate::domain::gates::{Comparable, RunTotals};
+use crate::domain::ids::{AccountId, AgreementId, RunId};
+
+/// A run as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = bill_run)]
+pub struct RunRow {
+    /// Identity.
+    pub id: RunId,
+    /// The cycle, or `all`.
+    pub cycle: String,
+    /// Reads up to and including this day are billed.
+    pub through_on: NaiveDate,
+    /// Where it stands.
+    pub status: String,
+    /// The engine that prices it.
+    pub engine_version: String,
+    /// When it began, UTC.
+    pub started_at: NaiveDateTime,
+    /// The bills' date.
+    pub bill_on: NaiveDate,
+    /// The bills' due date.
+    pub due_on: NaiveDate,
+    /// What the gates said, as JSON; empty before they were asked.
+    pub gates: String,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// When it ended, UTC.
+    pub finished_at: Option<NaiveDateTime>,
+}
+
+/// A chunk of a run: a range of accounts that one worker claims.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = bill_run_chunk, treat_none_as_default_value = false)]
+pub struct ChunkRow {
+    /// The run.
+    pub run_id: RunId,
+    /// Its number in the run, from 1.
+    pub chunk_no: i32,
+    /// First account.
+    pub first_account_id: AccountId,
+    /// Last account.
+    pub last_account_id: AccountId,
+    /// `open`, `priced`, `issued` or `rolled_back`.
+    pub state: String,
+    /// Agreements due.
+    pub due: i64,
+    /// Agreements billed.
+    pub billed: i64,
+    /// Agreements held.
+    pub held: i64,
+    /// Agreements excluded.
+    pub excluded: i64,
+    /// Bills.
+    pub bills: i64,
+    /// Segments.
+    pub segments: i64,
+    /// Sum of the segments, in cents.
+    pub total_cents: i64,
+    /// Agreements compared with an earlier charge.
+    pub compared: i64,
+    /// Agreements whose charge rises beyond the limit.
+    pub risen: i64,
+    /// Segments recomputed by the second evaluator.
+    pub recomputed: i64,
+    /// Segments that came out otherwise there.
+    pub recomputed_wrong: i64,
+    /// Payments that the ledger does not show.
+    pub unapplied: i64,
+}
+
+impl ChunkRow {
+    /// A chunk that nobody has worked on.
+    #[must_use]
+    pub fn open(run_id: RunId, chunk_no: i32, first_account_id: AccountId, last_account_id: AccountId) -> Self {
+        Self {
+            run_id,
+            chunk_no,
+            first_account_id,
+            last_account_id,
+            state: "open".to_owned(),
+            due: 0,
+            billed: 0,
+            held: 0,
+            excluded: 0,
+            bills: 0,
+            segments: 0,
+            total_cents: 0,
+            compared: 0,
+            risen: 0,
+            recomputed: 0,
+            recomputed_wrong: 0,
+            unapplied: 0,
+        }
+    }
+}
+
+/// An agreement that a run did not bill, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = bill_run_exception, treat_none_as_default_value = false)]
+pub struct ExceptionRow {
+    /// The run.
+    pub run_id: RunId,
+    /// The agreement.
+    pub agreement_id: AgreementId,
+    /// `held` or `excluded`.
+    pub outcome: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A segment as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = bill_segment, treat_none_as_default_value = false)]
+pub struct SegmentRow {
+    /// The run.
+    pub run_id: RunId,
+    /// The account.
+    pub account_id: AccountId,
+    /// Its number on the bill, from 1.
+    pub segment_no: i32,
+    /// The agreement.
+    pub agreement_id: AgreementId,
+    /// The opening read's date.
+    pub period_start_on: NaiveDate,
+    /// The closing read's date.
+    pub period_end_on: NaiveDate,
+    /// Usage in the tariff's unit, in thousandths.
+    pub usage_milli: i64,
+    /// Charges, in cents.
+    pub total_cents: i64,
+    /// The lines, as JSON.
+    pub lines: String,
+    /// The inputs, as JSON.
+    pub inputs: String,
+    /// 1 while it stands, 0 once it was withdrawn.
+    pub live: i32,
+}
+
+/// A bill as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = bill, treat_none_as_default_value = false)]
+pub struct BillRow {
+    /// The run.
+    pub run_id: RunId,
+    /// The account.
+    pub account_id: AccountId,
+    /// The transaction that posted it; it was cut off one position before.
+    pub account_seq: i64,
+    /// `issued` or `cancelled`.
+    pub status: String,
+    /// The transaction that took it back.
+    pub cancelled_seq: Option<i64>,
+    /// Charges of this bill, in cents.
+    pub total_cents: i64,
+    /// Balance after the bill before.
+    pub previous_balance_cents: i64,
+    /// Payments since (negative).
+    pub payments_cents: i64,
+    /// Everything else since.
+    pub adjustments_cents: i64,
+    /// Ledger balance when it was posted.
+    pub opening_balance_cents: i64,
+    /// Opening balance and charges.
+    pub amount_due_cents: i64,
+    /// Ledger position of the last payment that it deducts.
+    pub last_payment_seq: Option<i64>,
+}
+
+/// The number printed on a bill: run and account.
+#[must_use]
+pub fn bill_number(run: RunId, account: AccountId) -> String {
+    format!("{:05}-{:07}", run.0, account.0)
+}
+
+/// A run to be stored.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = bill_run, treat_none_as_default_value = false)]
+pub struct NewRun {
+    /// The cycle, or `all`.
+    pub cycle: String,
+    /// Reads up to and including this day are billed.
+    pub through_on: NaiveDate,
+    /// `pricing`.
+    pub status: String,
+    /// The engine that prices it.
+    pub engine_version: String,
+    /// When it begins, UTC.
+    pub started_at: NaiveDateTime,
+    /// The bills' date.
+    pub bill_on: NaiveDate,
+    /// The bills' due date.
+    pub due_on: NaiveDate,
+    /// Empty.
+    pub gates: String,
+}
+
+/// Stores a run and returns its id.
+///
+/// # Errors
+/// Those of the database; a unique violation means that the cycle has an unfinished run.
+pub fn insert_run(conn: &mut DbConnection, row: &NewRun) -> QueryResult<RunId> {
+    diesel::insert_into(bill_run::table).values(row).returning(bill_run::id).get_result(conn)
+}
+
+/// Stores a run's chunks.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_chunks(conn: &mut DbConnection, rows: &[ChunkRow]) -> QueryResult<()> {
+    insert_all!(conn, bill_run_chunk::table, rows).map(|_| ())
+}
+
+/// A run by id.
+///
+/// # Errors
+/// Those of the database.
+pub fn run(conn: &mut DbConnection, id: RunId) -> QueryResult<Option<RunRow>> {
+    bill_run::table.find(id).select(RunRow::as_select()).first(conn).optional()
+}
+
+/// The latest runs, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn latest_runs(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<RunRow>> {
+    bill_run::table.order(bill_run::id.desc()).limit(limit).select(RunRow::as_select()).load(conn)
+}
+
+/// The unfinished runs.
+///
+/// # Errors
+/// Those of the database.
+pub fn unfinished_runs(conn: &mut DbConnection) -> QueryResult<Vec<RunRow>> {
+    bill_run::table
+        .filter(bill_run::status.eq_any(["pricing", "review", "gates_failed", "issuing", "rolling_back"]))
+        .order(bill_run::id)
+        .select(RunRow::as_select())
+        .load(conn)
+}
+
+/// Moves a run from one status to another; false when it was not in the first.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_status(conn: &mut DbConnection, id: RunId, from: &str, to: &str) -> QueryResult<bool> {
+    diesel::update(bill_run::table.filter(bill_run::id.eq(id).and(bill_run::status.eq(from))))
+        .set(bill_run::status.eq(to))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// Stores what the gates said.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_gates(conn: &mut DbConnection, id: RunId, gates: &str) -> QueryResult<()> {
+    diesel::update(bill_run::table.find(id)).set(bill_run::gates.eq(gates)).execute(conn).map(|_| ())
+}
+
+/// Stores who approved a run.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_approved(conn: &mut DbConnection, id: RunId, by: &str) -> QueryResult<()> {
+    diesel::update(bill_run::table.find(id)).set(bill_run::approved_by.eq(Some(by))).execute(conn).map(|_| ())
+}
+
+/// Stores when a run ended.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_finished(conn: &mut DbConnection, id: RunId, at: NaiveDateTime) -> QueryResult<()> {
+    diesel::update(bill_run::table.find(id)).set(bill_run::finished_at.eq(Some(at))).execute(conn).map(|_| ())
+}
+
+/// The accounts that have an agreement in the cycle, in id order, after an id: the raw material of chunks.
+///
+/// # Errors
+/// Those of the database.
+pub fn accounts_in_cycle(conn: &mut DbConnection, cycle: &str, after: AccountId, limit: i64) -> QueryResult<Vec<AccountId>> {
+    let mut query = service_agreement::table
+        .filter(service_agreement::account_id.gt(after))
+        .select(service_agreement::account_id)
+        .distinct()
+        .order(service_agreement::account_id)
+        .limit(limit)
+        .into_boxed();
+    if cycle != "all" {
+        query = query.filter(service_agreement::cycle.eq(cycle.to_owned()));
+    }
+    query.load(conn)
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// How many agreements a run through a day must account for: those of its cycle that had begun by then.
+///
+/// # Errors
+/// Those of the database.
+pub fn agreements_due(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<i64> {
+    diesel::sql_query(
+        "SELECT CAST(count(*) AS BIGINT) AS total FROM service_agreement a \
+         WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4)",
+    )
+    .bind::<Date, _>(through)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<Text, _>(cycle)
+    .get_result::<Count>(conn)
+    .map(|row| row.total)
+}
+
+/// A due agreement with what a run must know of it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct DueAgreement {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub id: AgreementId,
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The tariff schedule.
+    #[diesel(sql_type = Text)]
+    pub schedule: String,
+    /// The rate class.
+    #[diesel(sql_type = Text)]
+    pub rate_class: String,
+    /// The attributes, as JSON.
+    #[diesel(sql_type = Text)]
+    pub attributes: String,
+    /// First day, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// Last day, once it ended.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub end_on: Option<NaiveDate>,
+    /// Start of the last billed period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub last_start_on: Option<NaiveDate>,
+    /// End of the last billed period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub last_end_on: Option<NaiveDate>,
+    /// Charge of the last billed period, in cents.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_total_cents: Option<i64>,
+}
+
+/// The due agreements of a cycle in a range of accounts, by account.
+///
+/// # Errors
+/// Those of the database.
+pub fn due_agreements(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<Vec<DueAgreement>> {
+    diesel::sql_query(
+        "SELECT a.id, a.account_id, a.schedule, a.rate_class, a.attributes, a.start_on, a.end_on, \
+            s.period_start_on AS last_start_on, s.period_end_on AS last_end_on, s.total_cents AS last_total_cents \
+         FROM service_agreement a \
+         LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
+            (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
+         WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
+         ORDER BY a.account_id, a.id",
+    )
+    .bind::<Date, _>(through)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<Text, _>(cycle)
+    .load(conn)
+}
+
+/// Moves a chunk from one state to the next; false when another worker was first.
+///
+/// # Errors
+/// Those of the database.
+pub fn finish_chunk(conn: &mut DbConnection, run: RunId, chunk_no: i32, from: &str, to: &str) -> QueryResult<bool> {
+    diesel::update(bill_run_chunk::table.find((run, chunk_no)).filter(bill_run_chunk::state.eq(from)))
+        .set(bill_run_chunk::state.eq(to))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// Stores what pricing counted in a chunk.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_chunk_totals(conn: &mut DbConnection, run: RunId, chunk_no: i32, totals: &RunTotals) -> QueryResult<()> {
+    diesel::update(bill_run_chunk::table.find((run, chunk_no)))
+        .set((
+            bill_run_chunk::due.eq(totals.due),
+            bill_run_chunk::billed.eq(totals.billed),
+            bill_run_chunk::held.eq(totals.held),
+            bill_run_chunk::excluded.eq(totals.excluded),
+            bill_run_chunk::bills.eq(totals.bills),
+            bill_run_chunk::segments.eq(totals.segments),
+            bill_run_chunk::total_cents.eq(totals.total_cents),
+            bill_run_chunk::compared.eq(totals.compared),
+            bill_run_chunk::risen.eq(totals.risen),
+            bill_run_chunk::recomputed.eq(totals.recomputed),
+            bill_run_chunk::recomputed_wrong.eq(totals.recomputed_wrong),
+            bill_run_chunk::unapplied.eq(totals.unapplied),
+        ))
+        .execute(conn)
+        .map(|_| ())
+}
+
+/// All chunks of a run.
+///
+/// # Errors
+/// Those of the database.
+pub fn chunks(conn: &mut DbConnection, run: RunId) -> QueryResult<Vec<ChunkRow>> {
+    bill_run_chunk::table.filter(bill_run_chunk::run_id.eq(run)).order(bill_run_chunk::chunk_no).select(ChunkRow::as_select()).load(conn)
+}
+
+/// The sum over a run's chunks.
+///
+/// # Errors
+/// Those of the database.
+pub fn run_totals(conn: &mut DbConnection, run: RunId) -> QueryResult<RunTotals> {
+    Ok(chunks(conn, run)?.iter().map(chunk_totals).fold(RunTotals::default(), RunTotals::plus))
+}
+
+fn chunk_totals(chunk: &ChunkRow) -> RunTotals {
+    RunTotals {
+        due: chunk.due,
+        billed: chunk.billed,
+        held: chunk.held,
+        excluded: chunk.excluded,
+        bills: chunk.bills,
+        segments: chunk.segments,
+        total_cents: chunk.total_cents,
+        compared: chunk.compared,
+        risen: chunk.risen,
+        recomputed: chunk.recomputed,
+        recomputed_wrong: chunk.recomputed_wrong,
+        unapplied: chunk.unapplied,
+    }
+}
+
+/// The last issued run of the cycle that went through an earlier day.
+///
+/// # Errors
+/// Those of the database.
+pub fn comparable_run(conn: &mut DbConnection, cycle: &str, through: NaiveDate) -> QueryResult<Option<Comparable>> {
+    let last: Option<RunId> = bill_run::table
+        .filter(bill_run::cycle.eq(cycle).and(bill_run::status.eq("issued")).and(bill_run::through_on.lt(through)))
+        .order((bill_run::through_on.desc(), bill_run::id))
+        .select(bill_run::id)
+        .first(conn)
+        .optional()?;
+    let Some(last) = last else { return Ok(None) };
+    let totals = run_totals(conn, last)?;
+    Ok(Some(Comparable { segments: totals.segments, total_cents: totals.total_cents }))
+}
+
+/// Stores what pricing a chunk gave.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_priced(conn: &mut DbConnection, segments: &[SegmentRow], exceptions: &[ExceptionRow]) -> QueryResult<()> {
+    insert_all!(&mut *conn, bill_segment::table, segments)?;
+    insert_all!(conn, bill_run_exception::table, exceptions).map(|_| ())
+}
+
+/// A page of a run's exceptions with one outcome.
+///
+/// # Errors
+/// Those of the database.
+pub fn exceptions(conn: &mut DbConnection, run: RunId, outcome: &str, after: AgreementId, limit: i64) -> QueryResult<Vec<ExceptionRow>> {
+    bill_run_exception::table
+        .filter(bill_run_exception::run_id.eq(run).and(bill_run_exception::outcome.eq(outcome)))
+        .filter(bill_run_exception::agreement_id.gt(after))
+        .order(bill_run_exception::agreement_id)
+        .limit(limit)
+        .select(ExceptionRow::as_select())
+        .load(conn)
+}
+
+/// One row of an account's story since its last bill, with the sum that the run will bill it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct IssueRow {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// What the run's segments add up to, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub charge_cents: i64,
+    /// Position of the last bill.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub bill_seq: Option<i64>,
+    /// Last payment that the last bill deducted.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub bill_last_payment_seq: Option<i64>,
+    /// Position of a transaction at or after the last bill.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub account_seq: Option<i64>,
+    /// Its kind.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub kind: Option<String>,
+    /// Its source.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub source: Option<String>,
+    /// Its amount.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub amount_cents: Option<i64>,
+    /// The balance after it.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub balance_after_cents: Option<i64>,
+}
+
+/// What issuing a chunk needs: for each account with segments in the run, the charge and everything that happened
+/// from its last bill on, by account and position.
+///
+/// # Errors
+/// Those of the database.
+pub fn issue_basis(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<IssueRow>> {
+    diesel::sql_query(
+        "SELECT s.account_id, s.charge_cents, b.account_seq AS bill_seq, b.last_payment_seq AS bill_last_payment_seq, \
+            f.account_seq, f.kind, f.source, f.amount_cents, f.balance_after_cents \
+         FROM (SELECT account_id, CAST(sum(total_cents) AS BIGINT) AS charge_cents FROM bill_segment \
+               WHERE run_id = $1 AND account_id BETWEEN $2 AND $3 AND live = 1 GROUP BY account_id) s \
+         LEFT JOIN bill b ON b.account_id = s.account_id \
+            AND b.account_seq = (SELECT max(l.account_seq) FROM bill l WHERE l.account_id = s.account_id) \
+         LEFT JOIN financial_transaction f ON f.account_id = s.account_id AND f.account_seq >= coalesce(b.account_seq, 1) \
+         ORDER BY s.account_id, f.account_seq",
+    )
+    .bind::<BigInt, _>(run)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)
+}
+
+/// Stores bills.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_bills(conn: &mut DbConnection, rows: &[BillRow]) -> QueryResult<()> {
+    insert_all!(conn, bill::table, rows).map(|_| ())
+}
+
+/// The bills of a run in a range of accounts.
+///
+/// # Errors
+/// Those of the database.
+pub fn bills_of_run(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<BillRow>> {
+    bill::table
+        .filter(bill::run_id.eq(run).and(bill::account_id.between(first, last)))
+        .order(bill::account_id)
+        .select(BillRow::as_select())
+        .load(conn)
+}
+
+/// The segments of a run in a range of accounts.
+///
+/// # Errors
+/// Those of the database.
+pub fn segments_of_run(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<SegmentRow>> {
+    bill_segment::table
+        .filter(bill_segment::run_id.eq(run).and(bill_segment::account_id.between(first, last)))
+        .order((bill_segment::account_id, bill_segment::segment_no))
+        .select(SegmentRow::as_select())
+        .load(conn)
+}
+
+/// All bills of a range of accounts, by account and position.
+///
+/// # Errors
+/// Those of the database.
+pub fn bills_in_range(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<BillRow>> {
+    bill::table.filter(bill::account_id.between(first, last)).order((bill::account_id, bill::account_seq)).select(BillRow::as_select()).load(conn)
+}
+
+/// Marks a bill as cancelled by a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub fn cancel_bill(conn: &mut DbConnection, run: RunId, account: AccountId, cancelled_seq: i64) -> QueryResult<usize> {
+    diesel::update(bill::table.find((run, account)).filter(bill::status.eq("issued")))
+        .set((bill::status.eq("cancelled"), bill::cancelled_seq.eq(Some(cancelled_seq))))
+        .execute(conn)
+}
+
+/// Withdraws the segments of a run in a range of accounts: their periods can be billed again.
+///
+/// # Errors
+/// Those of the database.
+pub fn withdraw_segments(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<usize> {
+    diesel::update(
+        bill_segment::table.filter(bill_segment::run_id.eq(run).and(bill_segment::account_id.between(first, last)).and(bill_segment::live.eq(1))),
+    )
+    .set(bill_segment::live.eq(0))
+    .execute(conn)
+}
+
+/// How many live segments outside a run were billed later than one of the run's, for the same agreement.
+///
+/// # Errors
+/// Those of the database.
+pub fn billed_after(conn: &mut DbConnection, run: RunId) -> QueryResult<i64> {
+    diesel::sql_query(
+        "SELECT CAST(count(*) AS BIGINT) AS total FROM bill_segment s \
+         JOIN bill_segment l ON l.agreement_id = s.agreement_id AND l.live = 1 AND l.period_start_on > s.period_start_on AND l.run_id <> s.run_id \
+         WHERE s.run_id = $1 AND s.live = 1",
+    )
+    .bind::<BigInt, _>(run)
+    .get_result::<Count>(conn)
+    .map(|row| row.total)
+}
+
+/// A segment with what an export and a verification show of it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct BilledSegment {
+    /// The run.
+    #[diesel(sql_type = BigInt)]
+    pub run_id: RunId,
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account_number: String,
+    /// Its number on the bill.
+    #[diesel(sql_type = Integer)]
+    pub segment_no: i32,
+    /// The service's id in files.
+    #[diesel(sql_type = Text)]
+    pub service_code: String,
+    /// The opening read's date.
+    #[diesel(sql_type = Date)]
+    pub period_start_on: NaiveDate,
+    /// The closing read's date.
+    #[diesel(sql_type = Date)]
+    pub period_end_on: NaiveDate,
+    /// Usage in thousandths.
+    #[diesel(sql_type = BigInt)]
+    pub usage_milli: i64,
+    /// Charges, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub total_cents: i64,
+    /// The lines, as JSON.
+    #[diesel(sql_type = Text)]
+    pub lines: String,
+    /// The inputs, as JSON.
+    #[diesel(sql_type = Text)]
+    pub inputs: String,
+    /// Balance after the bill before, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub previous_balance_cents: i64,
+    /// Payments since, in cents (negative).
+    #[diesel(sql_type = BigInt)]
+    pub payments_cents: i64,
+    /// Amount due, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_due_cents: i64,
+    /// The bill's charges, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub bill_total_cents: i64,
+    /// `issued` or `cancelled`.
+    #[diesel(sql_type = Text)]
+    pub status: String,
+}
+
+/// The billed segments of one run in a range of accounts.
+///
+/// # Errors
+/// Those of the database.
+pub fn billed_segments(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<BilledSegment>> {
+    diesel::sql_query(
+        "SELECT s.run_id, s.account_id, c.number AS account_number, s.segment_no, p.code AS service_code, s.period_start_on, s.period_end_on, \
+            s.usage_milli, s.total_cents, s.lines, s.inputs, b.previous_balance_cents, b.payments_cents, b.amount_due_cents, \
+            b.total_cents AS bill_total_cents, b.status \
+         FROM bill_segment s \
+         JOIN bill b ON b.run_id = s.run_id AND b.account_id = s.account_id \
+         JOIN account c ON c.id = s.account_id \
+         JOIN service_agreement a ON a.id = s.agreement_id \
+         JOIN service_point p ON p.id = a.service_point_id \
+         WHERE s.run_id = $1 AND s.account_id BETWEEN $2 AND $3 \
+         ORDER BY s.account_id, s.segment_no",
+    )
+    .bind::<BigInt, _>(run)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)
+}
+
+/// The runs that issued bills, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn runs_with_bills(conn: &mut DbConnection) -> QueryResult<Vec<RunId>> {
+    bill_run::table
+        .filter(bill_run::status.eq_any(["issuing", "issued", "rolling_back", "rolled_back"]))
+        .order(bill_run::id)
+        .select(bill_run::id)
+        .load(conn)
+}

@@ -1,0 +1,213 @@
+//! Persons, accounts, premises, service points and agreements.
+
+use chrono::NaiveDate;
+use diesel::prelude::*;
+
+use super::DbConnection;
+use super::bulk::{insert_all, reserve_ids};
+use super::schema::{account, person, premise, service_agreement, service_point};
+use crate::domain::ids::{AccountId, AgreementId, PersonId, PremiseId, ServicePointId};
+
+/// A person as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = person, treat_none_as_default_value = false)]
+pub struct PersonRow {
+    /// Identity.
+    pub id: PersonId,
+    /// The name on bills.
+    pub name: String,
+    /// Where notices go.
+    pub email: Option<String>,
+}
+
+/// An account as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = account, treat_none_as_default_value = false)]
+pub struct AccountRow {
+    /// Identity.
+    pub id: AccountId,
+    /// The number that customers know.
+    pub number: String,
+    /// Whose account.
+    pub person_id: PersonId,
+}
+
+/// A premise as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = premise, treat_none_as_default_value = false)]
+pub struct PremiseRow {
+    /// Identity.
+    pub id: PremiseId,
+    /// The address in one line.
+    pub address: String,
+}
+
+/// A service point as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = service_point, treat_none_as_default_value = false)]
+pub struct ServicePointRow {
+    /// Identity.
+    pub id: ServicePointId,
+    /// The service's id in files.
+    pub code: String,
+    /// Where.
+    pub premise_id: PremiseId,
+}
+
+/// A service agreement as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = service_agreement, treat_none_as_default_value = false)]
+pub struct AgreementRow {
+    /// Identity.
+    pub id: AgreementId,
+    /// Who pays.
+    pub account_id: AccountId,
+    /// Where it is delivered.
+    pub service_point_id: ServicePointId,
+    /// The tariff schedule.
+    pub schedule: String,
+    /// The rate class.
+    pub rate_class: String,
+    /// The bill cycle.
+    pub cycle: String,
+    /// Attributes for pricing, a JSON object of texts.
+    pub attributes: String,
+    /// First day, when known.
+    pub start_on: Option<NaiveDate>,
+    /// Last day, once it ended.
+    pub end_on: Option<NaiveDate>,
+}
+
+/// An agreement with what names it to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedAgreement {
+    /// The agreement.
+    pub agreement: AgreementRow,
+    /// The service's id in files.
+    pub service_code: String,
+    /// The account's number.
+    pub account_number: String,
+}
+
+/// Everything that a batch of new services brings with it.
+#[derive(Debug, Default)]
+pub struct NewServices {
+    /// New persons.
+    pub persons: Vec<PersonRow>,
+    /// New accounts.
+    pub accounts: Vec<AccountRow>,
+    /// New premises.
+    pub premises: Vec<PremiseRow>,
+    /// New service points.
+    pub service_points: Vec<ServicePointRow>,
+    /// New agreements.
+    pub agreements: Vec<AgreementRow>,
+}
+
+/// Inserts the rows; they carry ids from [`reserve`].
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_services(conn: &mut DbConnection, new: &NewServices) -> QueryResult<()> {
+    insert_all!(&mut *conn, person::table, &new.persons)?;
+    insert_all!(&mut *conn, account::table, &new.accounts)?;
+    insert_all!(&mut *conn, premise::table, &new.premises)?;
+    insert_all!(&mut *conn, service_point::table, &new.service_points)?;
+    insert_all!(conn, service_agreement::table, &new.agreements).map(|_| ())
+}
+
+/// Reserves `count` ids of one of this file's tables.
+///
+/// # Errors
+/// Those of the database.
+pub fn reserve(conn: &mut DbConnection, table: &'static str, count: usize) -> QueryResult<std::vec::IntoIter<i64>> {
+    reserve_ids(conn, table, count).map(Vec::into_iter)
+}
+
+/// The accounts with these numbers.
+///
+/// # Errors
+/// Those of the database.
+pub fn accounts_by_number(conn: &mut DbConnection, numbers: &[&str]) -> QueryResult<Vec<AccountRow>> {
+    account::table.filter(account::number.eq_any(numbers)).select(AccountRow::as_select()).load(conn)
+}
+
+/// The account with this number.
+///
+/// # Errors
+/// Those of the database.
+pub fn account_by_number(conn: &mut DbConnection, number: &str) -> QueryResult<Option<AccountRow>> {
+    account::table.filter(account::number.eq(number)).select(AccountRow::as_select()).first(conn).optional()
+}
+
+/// A page of accounts by id, after an id.
+///
+/// # Errors
+/// Those of the database.
+pub fn accounts_after(conn: &mut DbConnection, after: AccountId, limit: i64) -> QueryResult<Vec<AccountRow>> {
+    account::table.filter(account::id.gt(after)).order(account::id).limit(limit).select(AccountRow::as_select()).load(conn)
+}
+
+/// The persons behind accounts.
+///
+/// # Errors
+/// Those of the database.
+pub fn persons(conn: &mut DbConnection, ids: &[PersonId]) -> QueryResult<Vec<PersonRow>> {
+    person::table.filter(person::id.eq_any(ids)).select(PersonRow::as_select()).load(conn)
+}
+
+/// Changes a person's name and address for notices.
+///
+/// # Errors
+/// Those of the database.
+pub fn update_person(conn: &mut DbConnection, row: &PersonRow) -> QueryResult<()> {
+    diesel::update(person::table.find(row.id))
+        .set((person::name.eq(&row.name), person::email.eq(row.email.as_deref())))
+        .execute(conn)
+        .map(|_| ())
+}
+
+/// Changes a premise's address.
+///
+/// # Errors
+/// Those of the database.
+pub fn update_premise(conn: &mut DbConnection, row: &PremiseRow) -> QueryResult<()> {
+    diesel::update(premise::table.find(row.id)).set(premise::address.eq(&row.address)).execute(conn).map(|_| ())
+}
+
+/// The service points with these codes, with their premises.
+///
+/// # Errors
+/// Those of the database.
+pub fn service_points_by_code(conn: &mut DbConnection, codes: &[&str]) -> QueryResult<Vec<(ServicePointRow, PremiseRow)>> {
+    service_point::table
+        .inner_join(premise::table.on(premise::id.eq(service_point::premise_id)))
+        .filter(service_point::code.eq_any(codes))
+        .select((ServicePointRow::as_select(), PremiseRow::as_select()))
+        .load(conn)
+}
+
+/// The agreements that are open at these service points.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) -> QueryResult<Vec<AgreementRow>> {
+    service_agreement::table
+        .filter(service_agreement::service_point_id.eq_any(points).and(service_agreement::end_on.is_null()))
+        .select(AgreementRow::as_select())
+        .load(conn)
+}
+
+/// The names of a range of accounts' agreements.
+///
+/// # Errors
+/// Those of the database.
+pub fn named_agreements(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<NamedAgreement>> {
+    let rows: Vec<(AgreementRow, String, String)> = service_agreement::table
+        .inner_join(service_point::table.on(service_point::id.eq(service_agreement::service_point_id)))
+        .inner_join(account::table.on(account::id.eq(service_agreement::account_id)))
+        .filter(service_agreement::account_id.between(first, last))
+        .select((AgreementRow::as_select(), service_point::code, account::number))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(agreement, service_code, account_number)| NamedAgreement { agreement, service_code, account_number }).collect())
+}

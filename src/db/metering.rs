@@ -1,0 +1,297 @@
+//! Meters, registers, installations and reads.
+
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
+
+use super::DbConnection;
+use super::bulk::insert_all;
+use super::schema::{installation, meter, meter_read, register, service_agreement};
+use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
+
+/// A meter as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = meter, treat_none_as_default_value = false)]
+pub struct MeterRow {
+    /// Identity.
+    pub id: MeterId,
+    /// The number on its case.
+    pub serial: String,
+}
+
+/// A register as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = register, treat_none_as_default_value = false)]
+pub struct RegisterRow {
+    /// Identity.
+    pub id: RegisterId,
+    /// Its meter.
+    pub meter_id: MeterId,
+    /// Which of the meter's registers.
+    pub code: String,
+    /// Digits before the point.
+    pub digits: i32,
+    /// What one count stands for, in thousandths.
+    pub multiplier_milli: i64,
+    /// Unit; none is the tariff's.
+    pub unit: Option<String>,
+}
+
+/// An installation as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = installation, treat_none_as_default_value = false)]
+pub struct InstallationRow {
+    /// Identity.
+    pub id: InstallationId,
+    /// The meter.
+    pub meter_id: MeterId,
+    /// Where.
+    pub service_point_id: ServicePointId,
+    /// Since when, when known.
+    pub installed_on: Option<NaiveDate>,
+    /// Until when.
+    pub removed_on: Option<NaiveDate>,
+}
+
+/// A read as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = meter_read, treat_none_as_default_value = false)]
+pub struct ReadRow {
+    /// Identity.
+    pub id: ReadId,
+    /// The register.
+    pub register_id: RegisterId,
+    /// When.
+    pub read_on: NaiveDate,
+    /// What it showed, in thousandths.
+    pub reading_milli: i64,
+    /// How it came to be.
+    pub kind: String,
+    /// `accepted`, `held` or `rejected`.
+    pub status: String,
+}
+
+/// Everything that new services bring to the metering tables.
+#[derive(Debug, Default)]
+pub struct NewMeters {
+    /// New meters.
+    pub meters: Vec<MeterRow>,
+    /// New registers.
+    pub registers: Vec<RegisterRow>,
+    /// New installations.
+    pub installations: Vec<InstallationRow>,
+}
+
+/// Inserts the rows.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_meters(conn: &mut DbConnection, new: &NewMeters) -> QueryResult<()> {
+    insert_all!(&mut *conn, meter::table, &new.meters)?;
+    insert_all!(&mut *conn, register::table, &new.registers)?;
+    insert_all!(conn, installation::table, &new.installations).map(|_| ())
+}
+
+/// Inserts reads.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_reads(conn: &mut DbConnection, reads: &[ReadRow]) -> QueryResult<()> {
+    insert_all!(conn, meter_read::table, reads).map(|_| ())
+}
+
+/// The meters with these numbers.
+///
+/// # Errors
+/// Those of the database.
+pub fn meters_by_serial(conn: &mut DbConnection, serials: &[&str]) -> QueryResult<Vec<MeterRow>> {
+    meter::table.filter(meter::serial.eq_any(serials)).select(MeterRow::as_select()).load(conn)
+}
+
+/// The registers of these meters, with the meters' numbers.
+///
+/// # Errors
+/// Those of the database.
+pub fn registers_by_serial(conn: &mut DbConnection, serials: &[&str]) -> QueryResult<Vec<(RegisterRow, String)>> {
+    register::table
+        .inner_join(meter::table.on(meter::id.eq(register::meter_id)))
+        .filter(meter::serial.eq_any(serials))
+        .select((RegisterRow::as_select(), meter::serial))
+        .load(conn)
+}
+
+/// Where these meters are or were installed.
+///
+/// # Errors
+/// Those of the database.
+pub fn installations_of(conn: &mut DbConnection, meters: &[MeterId]) -> QueryResult<Vec<InstallationRow>> {
+    installation::table.filter(installation::meter_id.eq_any(meters)).select(InstallationRow::as_select()).load(conn)
+}
+
+/// The installations that are open at these service points.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_installations_at(conn: &mut DbConnection, points: &[ServicePointId]) -> QueryResult<Vec<InstallationRow>> {
+    installation::table
+        .filter(installation::service_point_id.eq_any(points).and(installation::removed_on.is_null()))
+        .select(InstallationRow::as_select())
+        .load(conn)
+}
+
+/// Ends an installation.
+///
+/// # Errors
+/// Those of the database.
+pub fn remove_meter(conn: &mut DbConnection, id: InstallationId, on: NaiveDate) -> QueryResult<()> {
+    diesel::update(installation::table.find(id)).set(installation::removed_on.eq(on)).execute(conn).map(|_| ())
+}
+
+/// The reads of these registers that are not rejected, by register and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<Vec<ReadRow>> {
+    meter_read::table
+        .filter(meter_read::register_id.eq_any(registers).and(meter_read::status.ne("rejected")))
+        .order((meter_read::register_id, meter_read::read_on))
+        .select(ReadRow::as_select())
+        .load(conn)
+}
+
+/// The reads with these ids.
+///
+/// # Errors
+/// Those of the database.
+pub fn reads_by_id(conn: &mut DbConnection, ids: &[ReadId]) -> QueryResult<Vec<ReadRow>> {
+    meter_read::table.filter(meter_read::id.eq_any(ids)).select(ReadRow::as_select()).load(conn)
+}
+
+/// Settles held reads; returns how many were held until now.
+///
+/// # Errors
+/// Those of the database.
+pub fn settle_reads(conn: &mut DbConnection, ids: &[ReadId], status: &str) -> QueryResult<usize> {
+    diesel::update(meter_read::table.filter(meter_read::id.eq_any(ids).and(meter_read::status.eq("held"))))
+        .set(meter_read::status.eq(status))
+        .execute(conn)
+}
+
+/// The rate class and the last billed day of each register's service, for validation.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct RegisterService {
+    /// The register.
+    #[diesel(sql_type = BigInt)]
+    pub register_id: RegisterId,
+    /// The open agreement where its meter is installed.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// Its rate class.
+    #[diesel(sql_type = Text)]
+    pub rate_class: String,
+    /// The end of its last billed period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub billed_through: Option<NaiveDate>,
+}
+
+/// For the meters with ids in a range: the service that each register measures.
+///
+/// # Errors
+/// Those of the database.
+pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryResult<Vec<RegisterService>> {
+    let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    diesel::sql_query(format!(
+        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, \
+            (SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
+                ORDER BY s.period_start_on DESC LIMIT 1) AS billed_through \
+         FROM register r \
+         JOIN installation i ON i.meter_id = r.meter_id AND i.removed_on IS NULL \
+         JOIN service_agreement a ON a.service_point_id = i.service_point_id AND a.end_on IS NULL \
+         WHERE r.meter_id IN ({list})"
+    ))
+    .load(conn)
+}
+
+/// A read with its register and installation, as a bill run wants it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct BillableRead {
+    /// The agreement that it is billed to.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The installation.
+    #[diesel(sql_type = BigInt)]
+    pub installation_id: InstallationId,
+    /// The register.
+    #[diesel(sql_type = BigInt)]
+    pub register_id: RegisterId,
+    /// Digits of the register.
+    #[diesel(sql_type = Integer)]
+    pub digits: i32,
+    /// Multiplier of the register.
+    #[diesel(sql_type = BigInt)]
+    pub multiplier_milli: i64,
+    /// Unit of the register.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub unit: Option<String>,
+    /// Since when the meter is in place.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub installed_on: Option<NaiveDate>,
+    /// Until when it was.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub removed_on: Option<NaiveDate>,
+    /// The read, absent for a register without one.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub read_id: Option<i64>,
+    /// Its date.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub read_on: Option<NaiveDate>,
+    /// Its reading.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub reading_milli: Option<i64>,
+    /// Its kind.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub kind: Option<String>,
+    /// Its status.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub status: Option<String>,
+}
+
+/// The unbilled reads of a cycle's agreements in a range of accounts: those from the last billed day on, up to and
+/// including `through`, within the agreement's dates. Ordered by agreement, installation, register and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, last: AccountId, through: NaiveDate) -> QueryResult<Vec<BillableRead>> {
+    diesel::sql_query(
+        "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
+            i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \
+         FROM service_agreement a \
+         JOIN installation i ON i.service_point_id = a.service_point_id \
+         JOIN register r ON r.meter_id = i.meter_id \
+         LEFT JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' AND m.read_on <= $1 \
+            AND m.read_on >= coalesce((SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
+                ORDER BY s.period_start_on DESC LIMIT 1), a.start_on, '0001-01-01') \
+            AND (a.end_on IS NULL OR m.read_on <= a.end_on) \
+            AND (i.installed_on IS NULL OR m.read_on >= i.installed_on) \
+            AND (i.removed_on IS NULL OR m.read_on <= i.removed_on) \
+         WHERE a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
+         ORDER BY a.account_id, a.id, i.id, r.id, m.read_on",
+    )
+    .bind::<Date, _>(through)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<Text, _>(cycle)
+    .load(conn)
+}
+
+/// The service points of agreements, to find an exchange's place.
+///
+/// # Errors
+/// Those of the database.
+pub fn agreement_points(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<(AgreementId, ServicePointId)>> {
+    service_agreement::table
+        .filter(service_agreement::id.eq_any(agreements))
+        .select((service_agreement::id, service_agreement::service_point_id))
+        .load(conn)
+}

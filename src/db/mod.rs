@@ -1,0 +1,226 @@
+//! Everything that knows SQL: the connection to either database, the one way to write, and a file per table family.
+//!
+//! Functions here return [`QueryResult`]; what an error means to a person is decided in `actions`.
+//! Raw transactions stay inside this module: [`Database::write`] is the only way to change anything, and
+//! [`Database::snapshot`] the way to read several tables as of one moment.
+
+pub mod billing;
+mod bulk;
+mod connection;
+pub mod customers;
+pub mod ledger;
+pub mod metering;
+mod migrations;
+pub mod operations;
+pub mod payments;
+pub mod rates;
+mod schema;
+mod sql_types;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{Pool, PooledConnection};
+use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
+use rand::Rng;
+use thiserror::Error;
+
+pub use connection::{Backend, DbConnection};
+use connection::Manager;
+
+/// How often a write that lost a race is begun anew before the loss is reported.
+const WRITE_ATTEMPTS: u32 = 50;
+/// The longest pause between two attempts.
+const LONGEST_PAUSE_MS: u64 = 400;
+
+/// Why the database cannot be used at all.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The address is not one of a database that we know.
+    #[error("'{0}' is not a database address: expected sqlite://FILE, a file name, or postgres://…")]
+    Address(String),
+    /// No connection.
+    #[error("the database cannot be opened: {0}")]
+    Connect(String),
+    /// The schema cannot be brought up to date.
+    #[error("the database's schema cannot be brought up to date: {0}")]
+    Migrate(String),
+    /// The schema is not there yet.
+    #[error("the database has no schema yet, or an older one: run `aquabills migrate` first")]
+    NotMigrated,
+}
+
+/// A handle on the database: a pool of connections. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<Manager>,
+    backend: Backend,
+    /// SQLite has one writer at a time. Queueing for it here is fair and quick; SQLite's own waiting polls.
+    writer: Arc<Mutex<()>>,
+}
+
+impl Database {
+    /// Opens a database by its address and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be reached or migrated.
+    pub fn open(address: &str, connections: u32) -> Result<Self, OpenError> {
+        let database = Self::connect(address, connections)?;
+        database.migrate()?;
+        Ok(database)
+    }
+
+    /// Opens a database without touching its schema.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be reached.
+    pub fn connect(address: &str, connections: u32) -> Result<Self, OpenError> {
+        let manager = Manager::new(address)?;
+        manager.prepare().map_err(|error| OpenError::Connect(error.to_string()))?;
+        let backend = manager.backend();
+        let pool = Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(0))
+            .connection_timeout(Duration::from_secs(30))
+            .test_on_check_out(false)
+            .build(manager)
+            .map_err(|error| OpenError::Connect(error.to_string()))?;
+        Ok(Self { pool, backend, writer: Arc::new(Mutex::new(())) })
+    }
+
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError::Migrate`] with the migration's own words.
+    pub fn migrate(&self) -> Result<(), OpenError> {
+        let mut conn = self.connection().map_err(|error| OpenError::Connect(error.to_string()))?;
+        migrations::run(&mut conn).map_err(OpenError::Migrate)
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    fn connection(&self) -> QueryResult<PooledConnection<Manager>> {
+        self.pool.get().map_err(|error| DieselError::QueryBuilderError(Box::new(error)))
+    }
+
+    /// Runs a read of one statement, or of several that need not agree with each other.
+    ///
+    /// # Errors
+    /// Those of `work`, or that no connection was free in time.
+    pub fn read<T, E: From<DieselError>>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T, E>) -> Result<T, E> {
+        let mut conn = self.connection()?;
+        work(&mut conn)
+    }
+
+    /// Runs reads that all see the database as of one moment.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub fn snapshot<T, E: From<DieselError>>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T, E>) -> Result<T, E> {
+        let mut conn = self.connection()?;
+        let begin = match self.backend {
+            Backend::Sqlite => "BEGIN DEFERRED",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        transaction(&mut conn, begin, work)
+    }
+
+    /// Runs `work` as one transaction that is committed whole or not at all.
+    ///
+    /// On SQLite the write lock is taken at the start (`BEGIN IMMEDIATE`), so nothing that was read can change
+    /// before the commit. On PostgreSQL `work` locks the account rows that it posts to, in id order
+    /// ([`ledger::lock_accounts`]); what still collides, on the ledger's unique keys or by deadlock, is begun
+    /// anew after a short random pause. `work` may therefore run more than once and must not act outside.
+    ///
+    /// # Errors
+    /// Those of `work`, or that the race was lost too often.
+    pub fn write<T, E: From<DieselError> + LostRace>(&self, mut work: impl FnMut(&mut DbConnection) -> Result<T, E>) -> Result<T, E> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.write_once(&mut work) {
+                Err(error) if error.lost_race() && attempt < WRITE_ATTEMPTS => pause(attempt),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn write_once<T, E: From<DieselError>>(&self, work: &mut impl FnMut(&mut DbConnection) -> Result<T, E>) -> Result<T, E> {
+        let mut conn = self.connection()?;
+        match self.backend {
+            Backend::Sqlite => {
+                let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                transaction(&mut conn, "BEGIN IMMEDIATE", work)
+            }
+            Backend::Postgres => transaction(&mut conn, "BEGIN", work),
+        }
+    }
+}
+
+/// Full jitter: a random pause up to a bound that doubles with each attempt.
+fn pause(attempt: u32) {
+    let bound = (1_u64 << attempt.min(16)).min(LONGEST_PAUSE_MS);
+    std::thread::sleep(Duration::from_millis(rand::rng().random_range(0..=bound)));
+}
+
+fn transaction<T, E: From<DieselError>>(
+    conn: &mut PooledConnection<Manager>,
+    begin: &str,
+    work: impl FnOnce(&mut DbConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    conn.batch_execute(begin)?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(conn)));
+    match outcome {
+        Ok(Ok(value)) => match conn.batch_execute("COMMIT") {
+            Ok(()) => Ok(value),
+            Err(error) => {
+                roll_back(conn);
+                Err(error.into())
+            }
+        },
+        Ok(Err(error)) => {
+            roll_back(conn);
+            Err(error)
+        }
+        Err(panic) => {
+            roll_back(conn);
+            resume_unwind(panic)
+        }
+    }
+}
+
+/// A rollback that fails leaves a connection in an unknown state: it is marked, and the pool throws it away.
+fn roll_back(conn: &mut PooledConnection<Manager>) {
+    if let Err(error) = conn.batch_execute("ROLLBACK") {
+        log::warn!("a rollback failed, the connection is given up: {error}");
+        conn.give_up();
+    }
+}
+
+/// Tells an error that means "another writer was first, begin anew" from one that means "no".
+pub trait LostRace {
+    /// Whether the transaction may be begun anew.
+    fn lost_race(&self) -> bool;
+}
+
+/// Unique keys that two writers of one account may collide on; a collision means that the other was first.
+const RACE_KEYS: [&str; 2] = ["financial_transaction_account_id_account_seq_key", "financial_transaction.account_seq"];
+
+impl LostRace for DieselError {
+    fn lost_race(&self) -> bool {
+        match self {
+            Self::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+            Self::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
+                RACE_KEYS.iter().any(|key| info.constraint_name() == Some(key) || info.message().contains(key))
+            }
+            Self::DatabaseError(_, info) => info.message() == "deadlock detected" || info.message() == "database is locked",
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Work items, leases and the audit trail.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::prelude::*;
+
+use super::DbConnection;
+use super::bulk::insert_all;
+use super::connection::each_backend;
+use super::schema::{audit_event, lease, todo};
+use crate::domain::ids::{AgreementId, ReadId, ToDoId};
+
+/// A work item as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = todo)]
+pub struct ToDoRow {
+    /// Identity.
+    pub id: ToDoId,
+    /// `read_limit` or `bill_limit`.
+    pub kind: String,
+    /// `open`, `released` or `rejected`.
+    pub status: String,
+    /// The agreement.
+    pub agreement_id: Option<AgreementId>,
+    /// The read.
+    pub meter_read_id: Option<ReadId>,
+    /// Start of the period.
+    pub period_start_on: Option<NaiveDate>,
+    /// End of the period.
+    pub period_end_on: Option<NaiveDate>,
+    /// The amount at stake, in cents.
+    pub amount_cents: Option<i64>,
+    /// Why it was raised.
+    pub reason: String,
+    /// When, UTC.
+    pub raised_at: NaiveDateTime,
+}
+
+/// A work item to be raised.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = todo, treat_none_as_default_value = false)]
+pub struct NewToDo {
+    /// `read_limit` or `bill_limit`.
+    pub kind: String,
+    /// `open`.
+    pub status: String,
+    /// The agreement.
+    pub agreement_id: Option<AgreementId>,
+    /// The read.
+    pub meter_read_id: Option<ReadId>,
+    /// Start of the period.
+    pub period_start_on: Option<NaiveDate>,
+    /// End of the period.
+    pub period_end_on: Option<NaiveDate>,
+    /// The amount at stake, in cents.
+    pub amount_cents: Option<i64>,
+    /// Why it is raised.
+    pub reason: String,
+    /// When, UTC.
+    pub raised_at: NaiveDateTime,
+}
+
+/// Raises work items; a bill that is already waiting is not raised twice.
+///
+/// # Errors
+/// Those of the database.
+pub fn raise(conn: &mut DbConnection, rows: &[NewToDo]) -> QueryResult<()> {
+    for row in rows {
+        each_backend!(&mut *conn, conn => diesel::insert_into(todo::table).values(row).on_conflict_do_nothing().execute(conn))?;
+    }
+    Ok(())
+}
+
+/// Raises many work items that are known to be new.
+///
+/// # Errors
+/// Those of the database.
+pub fn raise_new(conn: &mut DbConnection, rows: &[NewToDo]) -> QueryResult<()> {
+    insert_all!(conn, todo::table, rows).map(|_| ())
+}
+
+/// A page of open work items, dearest first, then oldest.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryResult<Vec<ToDoRow>> {
+    todo::table
+        .filter(todo::status.eq("open").and(todo::id.gt(after)))
+        .order(todo::id)
+        .limit(limit)
+        .select(ToDoRow::as_select())
+        .load(conn)
+}
+
+/// The work items with these ids.
+///
+/// # Errors
+/// Those of the database.
+pub fn todos(conn: &mut DbConnection, ids: &[ToDoId]) -> QueryResult<Vec<ToDoRow>> {
+    todo::table.filter(todo::id.eq_any(ids)).select(ToDoRow::as_select()).load(conn)
+}
+
+/// Resolves open work items; returns how many were open until now.
+///
+/// # Errors
+/// Those of the database.
+pub fn resolve(conn: &mut DbConnection, ids: &[ToDoId], status: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(todo::table.filter(todo::id.eq_any(ids).and(todo::status.eq("open"))))
+        .set((todo::status.eq(status), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
+        .execute(conn)
+}
+
+/// A bill that a clerk released: the agreement, the period, and the amount that was seen.
+pub type Released = (AgreementId, NaiveDate, NaiveDate, i64);
+
+/// The bills of these agreements that were released although they are above a limit.
+///
+/// # Errors
+/// Those of the database.
+pub fn released_bills(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<Released>> {
+    let rows: Vec<(Option<AgreementId>, Option<NaiveDate>, Option<NaiveDate>, Option<i64>)> = todo::table
+        .filter(todo::kind.eq("bill_limit").and(todo::status.eq("released")).and(todo::agreement_id.eq_any(agreements)))
+        .select((todo::agreement_id, todo::period_start_on, todo::period_end_on, todo::amount_cents))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(agreement, start, end, cents)| Some((agreement?, start?, end?, cents?))).collect())
+}
+
+/// A lease as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = lease)]
+pub struct LeaseRow {
+    /// Who holds it.
+    pub holder: String,
+    /// Grows with each change of holder: what an old holder may no longer use.
+    pub token: i64,
+    /// Until when, UTC.
+    pub expires_at: NaiveDateTime,
+}
+
+/// The lease of this name, when anybody ever held it.
+///
+/// # Errors
+/// Those of the database.
+pub fn lease(conn: &mut DbConnection, name: &str) -> QueryResult<Option<LeaseRow>> {
+    lease::table.find(name).select(LeaseRow::as_select()).first(conn).optional()
+}
+
+/// Takes a lease that `seen` shows as free to take; false when somebody else was quicker.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_lease(conn: &mut DbConnection, name: &str, seen: Option<&LeaseRow>, holder: &str, expires_at: NaiveDateTime) -> QueryResult<bool> {
+    let taken = match seen {
+        None => each_backend!(conn, conn => diesel::insert_into(lease::table)
+            .values((lease::name.eq(name), lease::holder.eq(holder), lease::token.eq(1_i64), lease::expires_at.eq(expires_at)))
+            .on_conflict_do_nothing()
+            .execute(conn))?,
+        Some(seen) => diesel::update(lease::table.filter(lease::name.eq(name).and(lease::token.eq(seen.token))))
+            .set((lease::holder.eq(holder), lease::token.eq(seen.token + 1), lease::expires_at.eq(expires_at)))
+            .execute(conn)?,
+    };
+    Ok(taken == 1)
+}
+
+/// Prolongs or ends a lease that is still ours; false when it is not.
+///
+/// # Errors
+/// Those of the database.
+pub fn keep_lease(conn: &mut DbConnection, name: &str, token: i64, expires_at: NaiveDateTime) -> QueryResult<bool> {
+    diesel::update(lease::table.filter(lease::name.eq(name).and(lease::token.eq(token))))
+        .set(lease::expires_at.eq(expires_at))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// Adds to the audit trail.
+///
+/// # Errors
+/// Those of the database.
+pub fn audit(conn: &mut DbConnection, at: NaiveDateTime, actor: &str, action: &str, subject: &str, detail: &str) -> QueryResult<()> {
+    diesel::insert_into(audit_event::table)
+        .values((
+            audit_event::at.eq(at),
+            audit_event::actor.eq(actor),
+            audit_event::action.eq(action),
+            audit_event::subject.eq(subject),
+            audit_event::detail.eq(detail),
+        ))
+        .execute(conn)
+        .map(|_| ())
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    total: i64,
+}
+
+/// How many rows the tables that a bill run writes hold: a measure of its work.
+///
+/// # Errors
+/// Those of the database.
+pub fn rows_written_by_runs(conn: &mut DbConnection) -> QueryResult<i64> {
+    let mut total = 0;
+    for table in ["bill_run", "bill_run_chunk", "bill_run_exception", "bill_segment", "bill", "financial_transaction", "posting", "todo", "audit_event"] {
+        total += diesel::sql_query(format!("SELECT CAST(count(*) AS BIGINT) AS total FROM {table}")).get_result::<Count>(conn)?.total;
+    }
+    Ok(total)
+}

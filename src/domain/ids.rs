@@ -1,0 +1,48 @@
+//! Row identities as types of their own, so that an account is never mistaken for an agreement.
+
+/// Declares identity types over `i64`.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A customer's account.
+    AccountId,
+    /// A person or firm.
+    PersonId,
+    /// A place that is served.
+    PremiseId,
+    /// Where a service is delivered and metered.
+    ServicePointId,
+    /// An account's contract for one service at one service point, over dates.
+    AgreementId,
+    /// A meter.
+    MeterId,
+    /// One counter of a meter.
+    RegisterId,
+    /// A meter at a service point, over dates.
+    InstallationId,
+    /// One read of one register.
+    ReadId,
+    /// One version of a tariff.
+    TariffVersionId,
+    /// A bill run.
+    RunId,
+    /// A financial transaction.
+    TransactionId,
+    /// A payment.
+    PaymentId,
+    /// A work item for a clerk.
+    ToDoId,
+}

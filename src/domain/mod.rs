@@ -1,0 +1,14 @@
+//! The rules of the trade as pure functions over values: no SQL, no HTTP, no files, no clock.
+//!
+//! What belongs here: money, rates, usage from registers, billing periods, proration, ledger entries, gates.
+//! What does not: anything that reads or writes the outside world.
+
+pub mod billing;
+pub mod gates;
+pub mod ids;
+pub mod ledger;
+pub mod limits;
+pub mod metering;
+pub mod money;
+pub mod quantity;
+pub mod rates;

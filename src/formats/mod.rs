@@ -1,0 +1,6 @@
+//! The forms of files: tables in CSV, journals for other accounting programs. Text in, values out, and back.
+//!
+//! What belongs here: reading and writing a file's form. What does not: what a row means to the utility.
+
+pub mod journal;
+pub mod table;

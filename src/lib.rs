@@ -1,0 +1,29 @@
+//! AquaBills: the billing system of a water utility.
+//!
+//! # Architecture
+//!
+//! One crate: this library and a thin program. Arrows point down only; a test holds them:
+//!
+//! ```text
+//! web | cli | jobs  →  actions  →  db  →  domain
+//!                        ↓                  ↑
+//!                     formats ──────────────┘
+//! ```
+//!
+//! - [`domain`]: the rules as pure functions over values: money, rates, metering, billing, ledger, gates.
+//! - [`db`]: everything that knows SQL, on SQLite and on PostgreSQL.
+//! - [`actions`]: one file per business verb; opens the one transaction.
+//! - [`formats`]: the forms of files.
+//! - [`web`], [`cli`], [`jobs`]: how people and the clock reach the verbs.
+//!
+//! In every layer the same area names are used: customers, metering, rates, billing, ledger, payments, operations.
+
+pub mod actions;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod domain;
+pub mod formats;
+pub mod jobs;
+pub mod web;

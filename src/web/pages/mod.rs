@@ -1,0 +1,3 @@
+//! Pages by area.
+
+pub(super) mod operations;
