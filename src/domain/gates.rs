@@ -75,7 +75,7 @@ pub struct GateLimits {
     pub rise_percent: i64,
     /// How many of the compared agreements may rise, in percent.
     pub risen_share_percent: i64,
-    /// With fewer comparisons than this, a share says nothing.
+    /// With fewer comparisons than this, shares and averages say nothing.
     pub fewest_compared: i64,
     /// One segment in this many is recomputed by the second evaluator (1 = all).
     pub recompute_one_in: i64,
@@ -138,14 +138,16 @@ fn completeness(totals: &RunTotals, agreements_due: i64) -> GateResult {
     )
 }
 
-/// A run that bills less than half of the last one's segments (a catch-up of what was held, say) is not comparable.
-fn comparable(totals: &RunTotals, last: Option<Comparable>) -> Option<Comparable> {
-    last.filter(|last| last.segments > 0 && totals.segments * 2 >= last.segments && last.segments * 2 >= totals.segments && last.total_cents > 0)
+/// A run that bills less than half of the last one's segments (a catch-up of what was held, say), or too few to
+/// speak of an average, is not comparable.
+fn comparable(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> Option<Comparable> {
+    let alike = |last: &Comparable| totals.segments * 2 >= last.segments && last.segments * 2 >= totals.segments;
+    last.filter(|last| last.segments >= limits.fewest_compared && last.total_cents > 0 && alike(last))
 }
 
 fn total_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> GateResult {
     let name = "change of total";
-    let Some(last) = comparable(totals, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
+    let Some(last) = comparable(limits, totals, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
     let change = percent_change(i128::from(last.total_cents), i128::from(totals.total_cents));
     let detail = format!(
         "{} now, {} in the last comparable run: {change:+}%, limit {}%",
@@ -158,7 +160,7 @@ fn total_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable
 
 fn average_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> GateResult {
     let name = "change of average bill";
-    let Some(last) = comparable(totals, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
+    let Some(last) = comparable(limits, totals, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
     // total/segments against last.total/last.segments, cross-multiplied to stay exact
     let now = i128::from(totals.total_cents) * i128::from(last.segments);
     let before = i128::from(last.total_cents) * i128::from(totals.segments);

@@ -196,14 +196,31 @@ pub fn unbilled_periods(
     billed_through: Option<NaiveDate>,
     through: NaiveDate,
 ) -> Result<Vec<Period>, MeteringHold> {
+    if let Some(held) = first_held(registers, billed_through, through) {
+        return Err(MeteringHold::ReadHeld(held));
+    }
+    periods_despite_held(registers, billed_through, through)
+}
+
+fn first_held(registers: &[RegisterReads], billed_through: Option<NaiveDate>, through: NaiveDate) -> Option<NaiveDate> {
+    let unbilled = |read: &&Read| read.held && read.read_on <= through && billed_through.is_none_or(|billed| read.read_on >= billed);
+    registers.iter().flat_map(|register| register.reads.iter()).filter(unbilled).map(|read| read.read_on).min()
+}
+
+/// The periods as they will be if every held read is released: what a clerk who releases them agrees to.
+///
+/// # Errors
+/// [`MeteringHold`] when the reads could not be billed even then.
+pub fn periods_despite_held(
+    registers: &[RegisterReads],
+    billed_through: Option<NaiveDate>,
+    through: NaiveDate,
+) -> Result<Vec<Period>, MeteringHold> {
     if registers.is_empty() {
         return Err(MeteringHold::NoMeter);
     }
     let in_scope = |read: &&Read| read.read_on <= through && billed_through.is_none_or(|billed| read.read_on >= billed);
     let reads = || registers.iter().flat_map(|register| register.reads.iter()).filter(in_scope);
-    if let Some(held) = reads().filter(|read| read.held).map(|read| read.read_on).min() {
-        return Err(MeteringHold::ReadHeld(held));
-    }
     let mut boundaries: Vec<NaiveDate> = reads().filter(|read| read.kind.ends_period()).map(|read| read.read_on).collect();
     boundaries.extend(opening_boundary(registers, billed_through, through));
     boundaries.sort_unstable();

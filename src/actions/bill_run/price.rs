@@ -13,7 +13,7 @@ use crate::domain::billing::{AgreementTerms, SegmentCharge, SegmentInputs, Tarif
 use crate::domain::gates::{RunTotals, rises_beyond};
 use crate::domain::ids::{AgreementId, RunId};
 use crate::domain::limits::implausible_segment;
-use crate::domain::metering::{Read, ReadKind, Register, RegisterReads, unbilled_periods};
+use crate::domain::metering::{MeteringHold, Read, ReadKind, Register, RegisterReads, periods_despite_held, unbilled_periods};
 use crate::domain::money::Money;
 use crate::domain::rates::Attributes;
 
@@ -125,11 +125,16 @@ impl Pricer<'_> {
         {
             return Ok(Outcome::Excluded(format!("it ended on {end} and is billed to its end")));
         }
-        let periods = match unbilled_periods(registers, agreement.last_end_on, self.run.through) {
-            Ok(periods) => periods,
+        let (periods, mut held) = match unbilled_periods(registers, agreement.last_end_on, self.run.through) {
+            Ok(periods) => (periods, None),
+            // Priced all the same, so that a clerk sees the bills beyond a limit together with the read behind them.
+            Err(hold @ MeteringHold::ReadHeld(_)) => {
+                let periods = periods_despite_held(registers, agreement.last_end_on, self.run.through);
+                (periods.unwrap_or_default(), Some(hold.to_string()))
+            }
             Err(hold) => return Ok(Outcome::Held(hold.to_string())),
         };
-        if periods.is_empty() {
+        if periods.is_empty() && held.is_none() {
             return Ok(Outcome::Excluded(format!("no unbilled period ends by {}", self.run.through)));
         }
         let terms = self.terms(agreement)?;
@@ -138,15 +143,14 @@ impl Pricer<'_> {
             let priced = plan(&terms, period, self.book).and_then(|inputs| charge(&inputs, self.book).map(|charge| (inputs, charge)));
             match priced {
                 Ok((inputs, charge)) => {
-                    if let Some(reason) = self.beyond_limit(agreement, &inputs, &charge) {
-                        return Ok(Outcome::Held(reason));
-                    }
+                    let beyond = self.beyond_limit(agreement, &inputs, &charge);
+                    held = held.or(beyond);
                     segments.push((inputs, charge));
                 }
-                Err(hold) => return Ok(Outcome::Held(hold.to_string())),
+                Err(hold) => return Ok(Outcome::Held(held.unwrap_or_else(|| hold.to_string()))),
             }
         }
-        Ok(Outcome::Billed(segments))
+        Ok(held.map_or(Outcome::Billed(segments), Outcome::Held))
     }
 
     fn terms(&mut self, agreement: &DueAgreement) -> Result<AgreementTerms, ActionError> {

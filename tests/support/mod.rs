@@ -1,0 +1,256 @@
+//! What every story needs: a town on either database, and short words for what people do in it.
+#![allow(dead_code, unused_macros, unused_imports, reason = "each test program uses its own part")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+
+pub mod postgres;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use aquabills::actions::bill_run::{Fault, RunOptions, RunReport, run_bills};
+use aquabills::actions::check_ledger::{LedgerReport, check_ledger};
+use aquabills::actions::import::{ImportOptions, ImportReport, exchanges, payments, reads, services};
+use aquabills::actions::payments::{COUNTER_PROVIDER, NewPayment, Posted, post_payment};
+use aquabills::actions::tariffs::{TariffReport, import_tariff};
+use aquabills::actions::verify_bills::{VerifyReport, verify_bills};
+use aquabills::actions::{ActionError, Context};
+use aquabills::clock::Clock;
+use aquabills::config::Config;
+use aquabills::db::{Database, customers, ledger};
+use aquabills::domain::ids::AccountId;
+use aquabills::domain::ledger::Tender;
+use chrono::{NaiveDate, TimeZone, Utc};
+use tempfile::TempDir;
+
+/// Tells the same story on SQLite and on PostgreSQL: two tests, `name::sqlite` and `name::postgres`.
+macro_rules! on_both {
+    ($(fn $name:ident($town:ident: Town) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+            fn story($town: $crate::support::Town) $body
+            #[test]
+            fn sqlite() {
+                story($crate::support::Town::sqlite());
+            }
+            #[test]
+            fn postgres() {
+                story($crate::support::Town::postgres());
+            }
+        }
+    )+};
+}
+pub(crate) use on_both;
+
+/// A town of its own for each test.
+pub struct Town {
+    pub context: Context,
+    /// The database's address, as the program takes it.
+    pub url: String,
+    /// Files of this town.
+    pub dir: TempDir,
+}
+
+/// A date.
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().expect("a date as YYYY-MM-DD")
+}
+
+/// The simple tariff of most stories: a fixed charge and two tiers, all by the boundary rule.
+pub const TARIFF: &str = "\
+metadata:
+  effective_date: 2020-01-01
+  utility_name: Story town
+  bill_frequency: monthly
+  bill_unit: ccf
+aquabills:
+  tier_rule: boundary
+rate_structure:
+  HOME:
+    service_charge: 10.00
+    tier_starts: [0, 10]
+    tier_prices: [2.00, 3.50]
+    commodity_charge: Tiered
+    bill: service_charge+commodity_charge
+  SHOP:
+    commodity_charge: 4.25*usage_ccf
+    bill: commodity_charge
+";
+
+impl Town {
+    /// A town on SQLite.
+    pub fn sqlite() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite://{}", dir.path().join("town.db").display());
+        Self::at(url, dir)
+    }
+
+    /// A town on PostgreSQL.
+    pub fn postgres() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        Self::at(postgres::new_database(), dir)
+    }
+
+    fn at(url: String, dir: TempDir) -> Self {
+        let database = Database::open(&url, 16).expect("the database opens");
+        let clock = Clock::simulated(Utc.with_ymd_and_hms(2026, 6, 15, 12, 0, 0).single().expect("a moment"));
+        let context = Context { database, config: Arc::new(Config::default()), clock, actor: "tester".to_owned() };
+        Self { context, url, dir }
+    }
+
+    /// Changes the settings.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = (*self.context.config).clone();
+        change(&mut config);
+        self.context.config = Arc::new(config);
+    }
+
+    /// A town with the simple tariff and these services (`account,service,class,meter` each, four digits).
+    pub fn with_services(self, rows: &[&str]) -> Self {
+        self.tariff(TARIFF).expect("the tariff is accepted");
+        let lines: Vec<String> = rows.iter().map(|row| format!("{row},4")).collect();
+        let report = self.services(&format!("customer_id,service_id,rate_class,meter_id,register_digits\n{}\n", lines.join("\n")));
+        assert_eq!(report.expect("the services are read").refused, 0);
+        self
+    }
+
+    /// Writes a file into the town's folder.
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).expect("the file is written");
+        path
+    }
+
+    pub fn tariff(&self, text: &str) -> Result<TariffReport, ActionError> {
+        import_tariff(&self.context, &self.file("tariff.owrs", text), false, false)
+    }
+
+    pub fn services(&self, csv: &str) -> Result<ImportReport, ActionError> {
+        services::import_services(&self.context, &self.file("services.csv", csv), QUIET)
+    }
+
+    /// Imports reads given as `meter,date,reading` lines.
+    pub fn reads(&self, rows: &[&str]) -> ImportReport {
+        let csv = format!("meter_id,read_on,reading\n{}\n", rows.join("\n"));
+        reads::import_reads(&self.context, &self.file("reads.csv", &csv), QUIET).expect("the reads are read")
+    }
+
+    /// Imports payments given as `account,amount,date,reference` lines.
+    pub fn payments(&self, rows: &[&str]) -> ImportReport {
+        let csv = format!("account,amount,effective_on,reference\n{}\n", rows.join("\n"));
+        payments::import_payments(&self.context, &self.file("payments.csv", &csv), QUIET).expect("the payments are read")
+    }
+
+    /// Imports exchanges given as lines.
+    pub fn exchanges(&self, rows: &[&str]) -> ImportReport {
+        let header = "service_id,exchanged_on,old_meter_id,final_reading,new_meter_id,initial_reading,register_digits";
+        let path = self.file("exchanges.csv", &format!("{header}\n{}\n", rows.join("\n")));
+        exchanges::import_exchanges(&self.context, &path, QUIET).expect("the exchanges are read")
+    }
+
+    /// Takes a payment at the counter.
+    pub fn pay(&self, account: &str, amount: &str, reference: &str) -> Posted {
+        let payment = NewPayment {
+            account_id: AccountId(0),
+            amount: amount.parse().expect("an amount"),
+            effective_on: self.context.today(),
+            tender: Tender::Cash,
+            provider: COUNTER_PROVIDER.to_owned(),
+            reference: reference.to_owned(),
+        };
+        post_payment(&self.context, account, &payment).expect("the payment is posted")
+    }
+
+    /// Runs all cycles through a day, with approval.
+    pub fn bill(&self, through: &str) -> RunReport {
+        self.try_bill(through, true, None).expect("the run goes through")
+    }
+
+    pub fn try_bill(&self, through: &str, approve: bool, fault: Option<Fault>) -> Result<RunReport, ActionError> {
+        let options =
+            RunOptions { cycle: "all".to_owned(), through: day(through), dry_run: false, approve, override_gates: None, progress: &|_, _, _| {}, fault };
+        run_bills(&self.context, &options)
+    }
+
+    /// An account's balance as text.
+    pub fn balance(&self, account: &str) -> String {
+        let position = self.context.database.read(|conn| {
+            let row = customers::account_by_number(conn, account)?.expect("the account is there");
+            ledger::position(conn, row.id)
+        });
+        position.expect("the ledger is read").balance.to_string()
+    }
+
+    pub fn check(&self) -> LedgerReport {
+        check_ledger(&self.context, &|_| {}).expect("the ledger is checked")
+    }
+
+    pub fn verify(&self) -> VerifyReport {
+        verify_bills(&self.context, &|_, _| {}).expect("the bills are verified")
+    }
+
+    /// Fails unless the ledger keeps its promises and every bill can be made again.
+    pub fn assert_sound(&self) {
+        let ledger = self.check();
+        assert_eq!(ledger.faults, 0, "{:#?}", ledger.first_faults);
+        let bills = self.verify();
+        assert_eq!(bills.differences, 0, "{:#?}", bills.first_differences);
+    }
+
+    /// The bills as exported rows, without the header.
+    pub fn bills(&self) -> Vec<csv::StringRecord> {
+        let mut out = Vec::new();
+        aquabills::actions::export_bills::export_bills(&self.context, &mut out, false).expect("the bills are exported");
+        csv::Reader::from_reader(out.as_slice()).records().map(|row| row.expect("a row")).collect()
+    }
+
+    /// Service, end of period and total of each bill segment.
+    pub fn totals(&self) -> Vec<(String, String, String)> {
+        let text = |row: &csv::StringRecord, index| row.get(index).expect("the column").to_owned();
+        self.bills().iter().map(|row| (text(row, 2), text(row, 4), text(row, 6))).collect()
+    }
+
+    /// The whole ledger but for ids and times: account, position, kind, source, amount, balance, value date.
+    pub fn ledger_rows(&self) -> Vec<String> {
+        let rows = self.context.database.read(|conn| ledger::transactions_in_range(conn, AccountId(0), AccountId(i64::MAX)));
+        let rows = rows.expect("the ledger is read");
+        rows.iter()
+            .map(|row| {
+                format!(
+                    "{} {} {} {} {} {} {}",
+                    row.account_id, row.account_seq, row.kind, row.source, row.amount_cents, row.balance_after_cents, row.effective_on
+                )
+            })
+            .collect()
+    }
+
+    /// Runs the program itself on this town's database, in this town's folder.
+    pub fn program(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the program starts")
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aquabills"));
+        command.args(args).current_dir(self.dir.path()).env("DATABASE_URL", &self.url).env_remove("AQUABILLS_CONFIG").env("RUST_LOG", "error");
+        command
+    }
+}
+
+/// Imports without a word.
+pub const QUIET: ImportOptions<'static> = ImportOptions { dry_run: false, progress: &|_| {} };
+
+/// The text of a program's standard output.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The text of a program's standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The folder of real data, when it is beside the checkout.
+pub fn shared_data() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    path.is_dir().then_some(path)
+}
