@@ -20,23 +20,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("actions", &["db", "domain", "formats", "clock", "config"]),
     ("web", &["actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
     ("jobs", &["actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
-    (
-        "cli",
-        &[
-            "web", "jobs", "app", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf",
-        ],
-    ),
-    (
-        "app",
-        &["web", "jobs", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"],
-    ),
+    ("cli", &["web", "jobs", "app", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
+    ("app", &["web", "jobs", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
     ("main", &["cli", "app", "clock", "config"]),
-    (
-        "lib",
-        &[
-            "cli", "app", "web", "jobs", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf",
-        ],
-    ),
+    ("lib", &["cli", "app", "web", "jobs", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
 ];
 /// Layers that leave SQL to others.
 const WITHOUT_DIESEL: &[&str] = &["domain", "clock", "config", "formats", "mail", "pdf", "web", "cli", "app", "main"];
@@ -45,14 +32,8 @@ const WITH_ACTIX: &[&str] = &["web", "cli"];
 /// Layers that money passes through.
 const WITHOUT_FLOATS: &[&str] = &["domain", "db", "actions", "formats"];
 /// Diesel's own ways to begin a transaction.
-const RAW_TRANSACTIONS: &[&str] = &[
-    "transaction",
-    "immediate_transaction",
-    "exclusive_transaction",
-    "build_transaction",
-    "test_transaction",
-    "begin_test_transaction",
-];
+const RAW_TRANSACTIONS: &[&str] =
+    &["transaction", "immediate_transaction", "exclusive_transaction", "build_transaction", "test_transaction", "begin_test_transaction"];
 const LONGEST_FUNCTION_LINES: usize = 60;
 const LARGEST_FILE_BYTES: usize = 40_000;
 
@@ -120,19 +101,12 @@ fn a_wrong_arrow_is_caught() {
     assert_eq!(caught("src/domain/mod.rs", "use super::clock::Clock;"), 1);
     assert_eq!(caught("src/formats/a/b.rs", "use crate::{domain::Money, actions::{Context, db}};"), 1);
     assert_eq!(caught("src/db/a.rs", "fn f() { crate::actions::pay() }"), 1);
-    assert_eq!(
-        caught("src/actions/a.rs", "use crate::web::Page;\nuse crate::cli;\nuse crate::jobs::Job;"),
-        3
-    );
+    assert_eq!(caught("src/actions/a.rs", "use crate::web::Page;\nuse crate::cli;\nuse crate::jobs::Job;"), 3);
     assert_eq!(caught("src/web/a.rs", "use crate::jobs::Job;"), 1);
     assert_eq!(caught("src/jobs/a.rs", "use crate::cli::Args;"), 1);
     assert_eq!(caught("src/main.rs", "use aquabills::db::Database;"), 1);
     assert_eq!(caught("src/clock.rs", "use crate::config::Config;"), 1);
-    assert_eq!(
-        caught("src/domain/a.rs", "use crate::Database;"),
-        1,
-        "a re-export at the root hides the layer"
-    );
+    assert_eq!(caught("src/domain/a.rs", "use crate::Database;"), 1, "a re-export at the root hides the layer");
     assert_eq!(caught("src/billing/a.rs", "//! A layer that nobody planned."), 1);
     let place = arrows(&Source::new("src/domain/a.rs", "//! A.\n\nuse crate::db::Database;"));
     assert!(place[0].starts_with("src/domain/a.rs:3: "), "{place:?}");
@@ -142,35 +116,11 @@ fn a_wrong_arrow_is_caught() {
 fn a_right_arrow_passes() {
     let caught = |path, text| arrows(&Source::new(path, text));
     let none = Vec::<String>::new();
-    assert_eq!(
-        caught(
-            "src/domain/rates/a.rs",
-            "use super::super::money::Money;\nuse crate::domain::ids;\nuse super::b;"
-        ),
-        none
-    );
-    assert_eq!(
-        caught(
-            "src/domain/a.rs",
-            "mod tests {\n use super::*;\n use super::super::money::Money;\n}\nuse super::c;"
-        ),
-        none
-    );
-    assert_eq!(
-        caught(
-            "src/actions/a.rs",
-            "use crate::{clock::Clock, config::Config, db::{Database, ledger}, domain, formats};"
-        ),
-        none
-    );
+    assert_eq!(caught("src/domain/rates/a.rs", "use super::super::money::Money;\nuse crate::domain::ids;\nuse super::b;"), none);
+    assert_eq!(caught("src/domain/a.rs", "mod tests {\n use super::*;\n use super::super::money::Money;\n}\nuse super::c;"), none);
+    assert_eq!(caught("src/actions/a.rs", "use crate::{clock::Clock, config::Config, db::{Database, ledger}, domain, formats};"), none);
     assert_eq!(caught("src/cli/serve.rs", "use crate::{jobs, web};"), none);
-    assert_eq!(
-        caught(
-            "src/domain/a.rs",
-            "// crate::db::x\n/* crate::web */ const A: &str = \"crate::db\";\npub(crate) fn f() {}"
-        ),
-        none
-    );
+    assert_eq!(caught("src/domain/a.rs", "// crate::db::x\n/* crate::web */ const A: &str = \"crate::db\";\npub(crate) fn f() {}"), none);
 }
 
 #[test]
@@ -193,13 +143,7 @@ fn a_raw_transaction_is_caught() {
     assert_eq!(caught("src/jobs/a.rs", "conn.immediate_transaction(work)"), 1);
     assert_eq!(caught("src/jobs/a.rs", "sql_query(\"BEGIN IMMEDIATE\")"), 1);
     assert_eq!(caught("src/db/mod.rs", "conn.transaction(work); run(\"BEGIN\")"), 0);
-    assert_eq!(
-        caught(
-            "src/actions/a.rs",
-            "// BEGIN\nentry.transaction_id(); let transaction = 1; let s = \"-----BEGIN KEY\";"
-        ),
-        0
-    );
+    assert_eq!(caught("src/actions/a.rs", "// BEGIN\nentry.transaction_id(); let transaction = 1; let s = \"-----BEGIN KEY\";"), 0);
 }
 
 #[test]
@@ -208,33 +152,20 @@ fn a_float_is_caught() {
     assert_eq!(caught("src/domain/a.rs", "fn f(a: f64) -> f32 { a as f32 }"), 3);
     assert_eq!(caught("src/db/a.rs", "let a = 2f64; let b = value.to_f64();"), 2);
     assert_eq!(caught("src/actions/a.rs", "let a = 1.5; let b = 1e3;"), 2);
-    assert_eq!(
-        caught(
-            "src/domain/a.rs",
-            "// an f64\nlet a = pair.0.1; for i in 0..10 {} let h = 0x1f64; let s = \"1.5 f64\"; let buf64 = 1;"
-        ),
-        0
-    );
+    assert_eq!(caught("src/domain/a.rs", "// an f64\nlet a = pair.0.1; for i in 0..10 {} let h = 0x1f64; let s = \"1.5 f64\"; let buf64 = 1;"), 0);
     assert_eq!(caught("src/web/a.rs", "let share: f64 = 0.5;"), 0);
 }
 
 #[test]
 fn a_long_function_is_caught() {
-    let function = |lines: usize| {
-        format!(
-            "//! A.\nimpl A {{\n    fn long(a: [u8; 2]) {{\n{}    }}\n}}\n",
-            "        work(\"}\"); // }\n".repeat(lines - 2)
-        )
-    };
+    let function =
+        |lines: usize| format!("//! A.\nimpl A {{\n    fn long(a: [u8; 2]) {{\n{}    }}\n}}\n", "        work(\"}\"); // }\n".repeat(lines - 2));
     let caught = |lines| long_functions(&Source::new("src/domain/a.rs", &function(lines)));
     assert_eq!(caught(LONGEST_FUNCTION_LINES), Vec::<String>::new());
     let long = caught(LONGEST_FUNCTION_LINES + 1);
     assert_eq!(long.len(), 1);
     assert!(long[0].starts_with("src/domain/a.rs:3: 'long' has 61 lines"), "{long:?}");
-    assert_eq!(
-        long_functions(&Source::new("src/a.rs", "trait T { fn f(&self); }\ntype F = fn(u8);")),
-        Vec::<String>::new()
-    );
+    assert_eq!(long_functions(&Source::new("src/a.rs", "trait T { fn f(&self); }\ntype F = fn(u8);")), Vec::<String>::new());
 }
 
 #[test]
@@ -247,44 +178,23 @@ fn a_large_file_is_caught() {
 fn unfinished_work_is_caught() {
     let caught = |text| unfinished(&Source::new("src/domain/a.rs", text)).len();
     assert_eq!(caught("fn f() { todo!() }\nfn g() { unimplemented!(\"later\") }\nfn h() { dbg!(1); }"), 3);
-    assert_eq!(
-        caught("#[test]\n#[ignore]\nfn f() {}\n#[ignore = \"slow\"]\nfn g() {}\n#[cfg_attr(windows, ignore)]\nfn h() {}"),
-        3
-    );
-    assert_eq!(
-        caught("// todo!()\nlet ignore = \"dbg!(x) #[ignore]\"; let todo = !ignore; #[derive(Debug)] struct A;"),
-        0
-    );
+    assert_eq!(caught("#[test]\n#[ignore]\nfn f() {}\n#[ignore = \"slow\"]\nfn g() {}\n#[cfg_attr(windows, ignore)]\nfn h() {}"), 3);
+    assert_eq!(caught("// todo!()\nlet ignore = \"dbg!(x) #[ignore]\"; let todo = !ignore; #[derive(Debug)] struct A;"), 0);
 }
 
 #[test]
 fn a_second_clock_is_caught() {
     let caught = |path, text| time_of_day(&Source::new(path, text)).len();
-    assert_eq!(
-        caught(
-            "src/web/a.rs",
-            "let a = chrono::Utc::now();\nlet b = SystemTime::now();\nlet c = Local::now();"
-        ),
-        3
-    );
+    assert_eq!(caught("src/web/a.rs", "let a = chrono::Utc::now();\nlet b = SystemTime::now();\nlet c = Local::now();"), 3);
     assert_eq!(caught("src/clock.rs", "Utc::now()"), 0);
-    assert_eq!(
-        caught("src/cli/a.rs", "let seed = SystemTime::now(); // tidy: clock, a seed is no date"),
-        0
-    );
-    assert_eq!(
-        caught("src/cli/a.rs", "// Utc::now\nlet a = context.clock.now(); let b = Instant::now();"),
-        0
-    );
+    assert_eq!(caught("src/cli/a.rs", "let seed = SystemTime::now(); // tidy: clock, a seed is no date"), 0);
+    assert_eq!(caught("src/cli/a.rs", "// Utc::now\nlet a = context.clock.now(); let b = Instant::now();"), 0);
 }
 
 #[test]
 fn a_module_without_opening_is_caught() {
     let caught = |text| missing_opening(&Source::new("src/domain/a.rs", text)).len();
-    assert_eq!(
-        (caught(""), caught("use std::fmt;\n//! Late."), caught("// Not a doc."), caught("//!\n")),
-        (1, 1, 1, 1)
-    );
+    assert_eq!((caught(""), caught("use std::fmt;\n//! Late."), caught("// Not a doc."), caught("//!\n")), (1, 1, 1, 1));
     assert_eq!(caught("//! What belongs here.\nuse std::fmt;"), 0);
 }
 
@@ -292,14 +202,8 @@ fn a_module_without_opening_is_caught() {
 fn a_migration_for_one_database_is_caught() {
     let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
     let [one, both] = [set(&["1_house/up.sql"]), set(&["1_house/up.sql", "2_rates/up.sql"])];
-    assert_eq!(
-        different_migrations(&one, &both),
-        ["migrations/sqlite/2_rates/up.sql is missing: migrations/postgres has it"]
-    );
-    assert_eq!(
-        different_migrations(&both, &one),
-        ["migrations/postgres/2_rates/up.sql is missing: migrations/sqlite has it"]
-    );
+    assert_eq!(different_migrations(&one, &both), ["migrations/sqlite/2_rates/up.sql is missing: migrations/postgres has it"]);
+    assert_eq!(different_migrations(&both, &one), ["migrations/postgres/2_rates/up.sql is missing: migrations/sqlite has it"]);
     assert_eq!(different_migrations(&both, &both), Vec::<String>::new());
 }
 
@@ -318,10 +222,7 @@ fn comments_and_literals_are_told_from_code() {
 fn arrows(source: &Source) -> Vec<String> {
     let layer = source.layer();
     let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
-        return vec![source.at(
-            0,
-            &format!("'{layer}' is no layer of the house: give it a row in LAYERS of tests/tidy.rs, or another place"),
-        )];
+        return vec![source.at(0, &format!("'{layer}' is no layer of the house: give it a row in LAYERS of tests/tidy.rs, or another place"))];
     };
     let list = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
     let wrong = |target: &str| target != layer && !allowed.contains(&target);
@@ -338,10 +239,7 @@ fn foreign_crates(source: &Source) -> Vec<String> {
     let words = source.tokens();
     let diesel = words.iter().filter(|(_, word)| WITHOUT_DIESEL.contains(&layer) && of(word, "diesel"));
     let actix = words.iter().filter(|(_, word)| !WITH_ACTIX.contains(&layer) && of(word, "actix"));
-    diesel
-        .chain(actix)
-        .map(|(offset, word)| source.at(*offset, &format!("'{layer}' may not know '{word}'")))
-        .collect()
+    diesel.chain(actix).map(|(offset, word)| source.at(*offset, &format!("'{layer}' may not know '{word}'"))).collect()
 }
 
 fn raw_transactions(source: &Source) -> Vec<String> {
@@ -357,10 +255,7 @@ fn raw_transactions(source: &Source) -> Vec<String> {
         let armour = source.with_literals[..offset].ends_with('-');
         (word == "BEGIN" && !armour).then_some(offset)
     });
-    calls
-        .chain(statements)
-        .map(|offset| source.at(offset, "a raw transaction outside src/db: use Database::write or Database::snapshot"))
-        .collect()
+    calls.chain(statements).map(|offset| source.at(offset, "a raw transaction outside src/db: use Database::write or Database::snapshot")).collect()
 }
 
 fn floats(source: &Source) -> Vec<String> {
@@ -369,15 +264,8 @@ fn floats(source: &Source) -> Vec<String> {
     }
     let tokens = source.tokens();
     let named = tokens.iter().filter(|(_, word)| names_float(word));
-    let literals = tokens
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| is_float_literal(&tokens, *at))
-        .map(|(_, token)| token);
-    named
-        .chain(literals)
-        .map(|(offset, _)| source.at(*offset, "a float near money: use Money, Decimal or a scaled integer"))
-        .collect()
+    let literals = tokens.iter().enumerate().filter(|(at, _)| is_float_literal(&tokens, *at)).map(|(_, token)| token);
+    named.chain(literals).map(|(offset, _)| source.at(*offset, "a float near money: use Money, Decimal or a scaled integer")).collect()
 }
 
 /// `f64`, `2f64`, `to_f64`; not `buf64`, nor the number `0x1f64`.
@@ -393,10 +281,7 @@ fn names_float(word: &str) -> bool {
 fn is_float_literal(tokens: &[Token], at: usize) -> bool {
     let digits = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let (offset, word) = tokens[at];
-    if word
-        .split_once('e')
-        .is_some_and(|(mantissa, exponent)| digits(mantissa) && digits(exponent) && !mantissa.starts_with('_'))
-    {
+    if word.split_once('e').is_some_and(|(mantissa, exponent)| digits(mantissa) && digits(exponent) && !mantissa.starts_with('_')) {
         return true;
     }
     let field = at > 0 && tokens[at - 1].1 == ".";
@@ -440,10 +325,7 @@ fn function_end(tokens: &[Token]) -> Option<usize> {
 fn large_file(source: &Source) -> Vec<String> {
     let bytes = source.text.len();
     let large = bytes >= LARGEST_FILE_BYTES;
-    large
-        .then(|| source.at(0, &format!("the file has {bytes} bytes: split it below {LARGEST_FILE_BYTES}")))
-        .into_iter()
-        .collect()
+    large.then(|| source.at(0, &format!("the file has {bytes} bytes: split it below {LARGEST_FILE_BYTES}"))).into_iter().collect()
 }
 
 fn unfinished(source: &Source) -> Vec<String> {
@@ -451,13 +333,9 @@ fn unfinished(source: &Source) -> Vec<String> {
     let macros = tokens
         .windows(2)
         .filter(|two| matches!(two, [(_, "todo" | "unimplemented" | "dbg"), (_, "!")]) && !source.code[two[1].0..].starts_with("!="));
-    let ignored = tokens
-        .windows(3)
-        .filter(|three| matches!(three, [(_, "["), (_, "ignore"), (_, "]" | "=")] | [(_, ","), (_, "ignore"), (_, ")")]));
+    let ignored = tokens.windows(3).filter(|three| matches!(three, [(_, "["), (_, "ignore"), (_, "]" | "=")] | [(_, ","), (_, "ignore"), (_, ")")]));
     let macros = macros.map(|two| source.at(two[0].0, &format!("{}! does not belong in finished work", two[0].1)));
-    macros
-        .chain(ignored.map(|three| source.at(three[1].0, "an ignored test tests nothing: repair it or remove it")))
-        .collect()
+    macros.chain(ignored.map(|three| source.at(three[1].0, "an ignored test tests nothing: repair it or remove it"))).collect()
 }
 
 fn time_of_day(source: &Source) -> Vec<String> {
@@ -465,16 +343,8 @@ fn time_of_day(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let tokens = source.tokens();
-    let asks = tokens
-        .windows(4)
-        .filter(|four| matches!(four, [(_, "Utc" | "Local" | "SystemTime"), (_, ":"), (_, ":"), (_, "now")]));
-    let excepted = |offset| {
-        source
-            .text
-            .lines()
-            .nth(source.line(offset) - 1)
-            .is_some_and(|line| line.contains("tidy: clock"))
-    };
+    let asks = tokens.windows(4).filter(|four| matches!(four, [(_, "Utc" | "Local" | "SystemTime"), (_, ":"), (_, ":"), (_, "now")]));
+    let excepted = |offset| source.text.lines().nth(source.line(offset) - 1).is_some_and(|line| line.contains("tidy: clock"));
     asks.map(|four| four[0].0)
         .filter(|offset| !excepted(*offset))
         .map(|offset| source.at(offset, "the clock is a parameter: take a crate::clock::Clock"))
@@ -484,18 +354,13 @@ fn time_of_day(source: &Source) -> Vec<String> {
 fn missing_opening(source: &Source) -> Vec<String> {
     let opening = source.text.lines().next().and_then(|line| line.strip_prefix("//!")).unwrap_or_default();
     let missing = opening.trim().is_empty();
-    missing
-        .then(|| source.at(0, "a module opens with a //! comment that says what belongs there"))
-        .into_iter()
-        .collect()
+    missing.then(|| source.at(0, "a module opens with a //! comment that says what belongs there")).into_iter().collect()
 }
 
 fn different_migrations(sqlite: &BTreeSet<String>, postgres: &BTreeSet<String>) -> Vec<String> {
     let missing = |from: &str, other: &str, name: &String| format!("migrations/{from}/{name} is missing: migrations/{other} has it");
     let in_sqlite = postgres.difference(sqlite).map(|name| missing("sqlite", "postgres", name));
-    in_sqlite
-        .chain(sqlite.difference(postgres).map(|name| missing("postgres", "sqlite", name)))
-        .collect()
+    in_sqlite.chain(sqlite.difference(postgres).map(|name| missing("postgres", "sqlite", name))).collect()
 }
 
 // --- Imports ----------------------------------------------------------------------------------------------------
@@ -524,10 +389,7 @@ fn imports(source: &Source) -> Vec<(usize, String)> {
             }
             "crate" | "aquabills" if is_path(&tokens, at) => found.extend(heads(&tokens[at + 3..]).map(|name| (*offset, name))),
             "super" if is_path(&tokens, at) => {
-                let supers = tokens[at..]
-                    .chunks(3)
-                    .take_while(|step| matches!(step, [(_, "super"), (_, ":"), (_, ":")]))
-                    .count();
+                let supers = tokens[at..].chunks(3).take_while(|step| matches!(step, [(_, "super"), (_, ":"), (_, ":")])).count();
                 if supers >= module.len() {
                     found.extend(heads(&tokens[at + 3 * supers..]).map(|name| (*offset, name)));
                 }
@@ -607,11 +469,7 @@ impl Source {
     /// The module's path from the root.
     fn module(&self) -> Vec<String> {
         let inner = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
-        inner
-            .split('/')
-            .filter(|name| !matches!(*name, "mod" | "lib" | "main"))
-            .map(str::to_owned)
-            .collect()
+        inner.split('/').filter(|name| !matches!(*name, "mod" | "lib" | "main")).map(str::to_owned).collect()
     }
 
     fn tokens(&self) -> Vec<Token<'_>> {
@@ -664,10 +522,7 @@ fn blank(text: &str, kinds: &[Kind]) -> String {
     while at < bytes.len() {
         let (kind, length) = next_piece(&text.as_bytes()[at..]);
         if kinds.contains(&kind) {
-            bytes[at..at + length]
-                .iter_mut()
-                .filter(|byte| **byte != b'\n')
-                .for_each(|byte| *byte = b' ');
+            bytes[at..at + length].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
         }
         at += length;
     }
@@ -684,10 +539,7 @@ fn next_piece(rest: &[u8]) -> (Kind, usize) {
     if rest[0] == b'\'' {
         return character_length(rest).map_or((Kind::Code, 1), |length| (Kind::Literal, length));
     }
-    let word = rest
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_' || !byte.is_ascii())
-        .count();
+    let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_' || !byte.is_ascii()).count();
     let raw = rest[..word].ends_with(b"r");
     if matches!(&rest[..word], b"" | b"r" | b"b" | b"c" | b"br" | b"cr")
         && let Some(length) = string_length(&rest[word..], raw)
@@ -761,10 +613,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
         assert!(files.len() > before, "no Rust file was found in {folder}");
     }
     files.sort();
-    files
-        .iter()
-        .map(|path| Source::new(&relative(path, &root()), &fs::read_to_string(path).expect("a Rust file is readable text")))
-        .collect()
+    files.iter().map(|path| Source::new(&relative(path, &root()), &fs::read_to_string(path).expect("a Rust file is readable text"))).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -779,12 +628,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// Every file of one database's migrations, as `folder/file`.
 fn migrations(folder: &Path) -> BTreeSet<String> {
-    entries(folder)
-        .iter()
-        .filter(|path| path.is_dir())
-        .flat_map(|path| entries(path))
-        .map(|path| relative(&path, folder))
-        .collect()
+    entries(folder).iter().filter(|path| path.is_dir()).flat_map(|path| entries(path)).map(|path| relative(&path, folder)).collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -798,10 +642,5 @@ fn relative(path: &Path, base: &Path) -> String {
 
 fn hold(sources: &[Source], rule: fn(&Source) -> Vec<String>) {
     let violations: Vec<String> = sources.iter().flat_map(rule).collect();
-    assert!(
-        violations.is_empty(),
-        "the rule is broken in {} places:\n{}",
-        violations.len(),
-        violations.join("\n")
-    );
+    assert!(violations.is_empty(), "the rule is broken in {} places:\n{}", violations.len(), violations.join("\n"));
 }

@@ -34,7 +34,8 @@ pub struct Adjustment {
 pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
     let now = context.now();
     context.database.write(|conn| {
-        let account = customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
+        let account =
+            customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
         let reason = match ledger::reason(conn, &adjustment.reason_code)? {
             Some(reason) => reason,
             None => {

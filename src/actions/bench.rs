@@ -76,7 +76,11 @@ fn seed_batch(context: &Context, offset: i64, count: i64, first: NaiveDate, seco
             services.persons.push(PersonRow { id: PersonId(*person), name: format!("Customer {number}"), email: None });
             services.accounts.push(AccountRow { id: AccountId(*account), number: format!("{number:08}"), person_id: PersonId(*person) });
             services.premises.push(PremiseRow { id: PremiseId(*premise), address: String::new() });
-            services.service_points.push(ServicePointRow { id: ServicePointId(*point), code: format!("S{number:08}"), premise_id: PremiseId(*premise) });
+            services.service_points.push(ServicePointRow {
+                id: ServicePointId(*point),
+                code: format!("S{number:08}"),
+                premise_id: PremiseId(*premise),
+            });
             services.agreements.push(AgreementRow {
                 id: AgreementId(*agreement),
                 account_id: AccountId(*account),
@@ -108,7 +112,14 @@ fn seed_batch(context: &Context, offset: i64, count: i64, first: NaiveDate, seco
             for (read_on, reading_milli) in [(first, opening), (second, opening + usage_milli(number))] {
                 let id = reads.get(read_rows.len()).copied().unwrap_or_default();
                 let register_id = RegisterId(*register);
-                read_rows.push(ReadRow { id: ReadId(id), register_id, read_on, reading_milli, kind: "actual".to_owned(), status: "accepted".to_owned() });
+                read_rows.push(ReadRow {
+                    id: ReadId(id),
+                    register_id,
+                    read_on,
+                    reading_milli,
+                    kind: "actual".to_owned(),
+                    status: "accepted".to_owned(),
+                });
             }
         }
         customers::insert_services(conn, &services)?;

@@ -62,7 +62,8 @@ pub fn check_ledger(context: &Context, progress: &dyn Fn(u64)) -> Result<LedgerR
         }
         let control = ledger::control_total(conn, RECEIVABLE)?;
         if control != report.balance_cents {
-            report.fault(format!("P3: the general ledger's receivable is {control} cents, the accounts' balances add up to {}", report.balance_cents));
+            report
+                .fault(format!("P3: the general ledger's receivable is {control} cents, the accounts' balances add up to {}", report.balance_cents));
         }
         let orphans = ledger::orphan_postings(conn)?;
         if orphans > 0 {

@@ -53,7 +53,6 @@ impl From<DieselError> for ActionError {
     fn from(error: DieselError) -> Self {
         match &error {
             DieselError::DatabaseError(kind, info) if !error.lost_race() => match kind {
-
                 DatabaseErrorKind::UniqueViolation
                 | DatabaseErrorKind::ForeignKeyViolation
                 | DatabaseErrorKind::CheckViolation

@@ -8,19 +8,8 @@ use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
 
 /// The columns of the file.
-pub const HEADER: [&str; 11] = [
-    "bill_number",
-    "account",
-    "service_id",
-    "period_start",
-    "read_on",
-    "usage",
-    "total",
-    "previous_balance",
-    "payments",
-    "amount_due",
-    "status",
-];
+pub const HEADER: [&str; 11] =
+    ["bill_number", "account", "service_id", "period_start", "read_on", "usage", "total", "previous_balance", "payments", "amount_due", "status"];
 
 /// Writes every bill, by run and account. `with_cancelled` includes bills that were taken back. Returns the number of
 /// rows.

@@ -80,14 +80,23 @@ fn decide(context: &Context, rows: &[ToDoRow], decision: Decision, note: &str) -
         return Ok(0);
     }
     if decision == Decision::Reject && rows.iter().any(|row| row.meter_read_id.is_none()) {
-        return Err(ActionError::Refused("a held bill is not rejected: correct what makes it wrong, and it is priced anew in the next run".to_owned()));
+        return Err(ActionError::Refused(
+            "a held bill is not rejected: correct what makes it wrong, and it is priced anew in the next run".to_owned(),
+        ));
     }
     let ids: Vec<ToDoId> = rows.iter().map(|row| row.id).collect();
     let reads: Vec<ReadId> = rows.iter().filter_map(|row| row.meter_read_id).collect();
     context.database.write(|conn| settle(context, conn, &ids, &reads, decision, note))
 }
 
-fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], reads: &[ReadId], decision: Decision, note: &str) -> Result<usize, ActionError> {
+fn settle(
+    context: &Context,
+    conn: &mut DbConnection,
+    ids: &[ToDoId],
+    reads: &[ReadId],
+    decision: Decision,
+    note: &str,
+) -> Result<usize, ActionError> {
     let now = context.now();
     let (status, read_status, action) = match decision {
         Decision::Release => ("released", "accepted", "held.release"),

@@ -8,7 +8,7 @@ use super::{ActionError, Context};
 use crate::db::rates::{self, TariffVersionRow};
 use crate::db::{DbConnection, operations};
 use crate::domain::billing::TariffBook;
-use crate::domain::rates::Tariff;
+use crate::domain::rates::{Severity, Tariff, lint};
 
 /// A tariff file may not be larger than this, in bytes.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
@@ -80,6 +80,9 @@ fn store(context: &Context, source_name: &str, text: &str, tariff: &Tariff, dry_
         .metadata()
         .effective_on
         .ok_or_else(|| ActionError::Form("metadata: effective_date is missing: a version needs the day from which it holds".to_owned()))?;
+    if let Some(mistake) = lint(tariff).into_iter().find(|warning| warning.severity == Severity::Error) {
+        return Err(ActionError::Form(mistake.to_string()));
+    }
     for class in tariff.classes() {
         tariff.compile(class).map_err(|error| ActionError::Form(error.to_string()))?;
     }
@@ -104,7 +107,13 @@ fn store(context: &Context, source_name: &str, text: &str, tariff: &Tariff, dry_
     })
 }
 
-fn insert_if_new(context: &Context, conn: &mut DbConnection, row: &mut TariffVersionRow, dry_run: bool, supersede: bool) -> Result<bool, ActionError> {
+fn insert_if_new(
+    context: &Context,
+    conn: &mut DbConnection,
+    row: &mut TariffVersionRow,
+    dry_run: bool,
+    supersede: bool,
+) -> Result<bool, ActionError> {
     let versions = rates::versions_of(conn, &row.schedule)?;
     if versions.iter().any(|version| version.sha256 == row.sha256) {
         return Ok(false);

@@ -92,7 +92,8 @@ fn verify_chunk(context: &Context, chunk: &ChunkRow, book: &TariffBook) -> Resul
         }
         report.total_cents += total;
         if let Some(first) = bill.first().filter(|first| first.bill_total_cents != total) {
-            let difference = format!("the bill says {}, its segments add up to {}", Money::from_cents(first.bill_total_cents), Money::from_cents(total));
+            let difference =
+                format!("the bill says {}, its segments add up to {}", Money::from_cents(first.bill_total_cents), Money::from_cents(total));
             note(&mut report, first, &difference);
         }
     }

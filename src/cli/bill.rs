@@ -46,7 +46,11 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let outcome = run_bills(&context, &options);
     bar.finish_and_clear();
     let report = outcome?;
-    if args.json { print::json(&report)? } else { show(&report)? }
+    if args.json {
+        print::json(&report)?
+    } else {
+        show(&report)?
+    }
     Ok(report.passed() || report.status == "issued")
 }
 

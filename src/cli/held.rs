@@ -80,6 +80,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         decide_some(&context, &ids, decision, &args.note)?
     };
     let done = if decision == Decision::Release { "released" } else { "rejected" };
-    if args.json { print::json(&serde_json::json!({ done: resolved }))? } else { print::line(&format!("{resolved} {done}"))? }
+    if args.json {
+        print::json(&serde_json::json!({ done: resolved }))?
+    } else {
+        print::line(&format!("{resolved} {done}"))?
+    }
     Ok(true)
 }

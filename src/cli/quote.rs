@@ -62,7 +62,11 @@ pub(super) fn run(args: &Args) -> Result<bool, Failure> {
     let lines = class.price(&PricingInput::new(usage, &attributes)).map_err(|error| no(&error))?;
     let charge = settle(lines, class.settings().rounding).map_err(|error| no(&error))?;
     let unit = tariff.metadata().bill_unit.to_string();
-    if args.json { print::json(&quote(args, &charge, unit, usage))? } else { show(args, &charge, &unit, usage)? }
+    if args.json {
+        print::json(&quote(args, &charge, unit, usage))?
+    } else {
+        show(args, &charge, &unit, usage)?
+    }
     Ok(true)
 }
 

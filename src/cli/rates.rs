@@ -11,7 +11,7 @@ use super::Failure;
 use super::print;
 use crate::actions::tariffs::read_tariff;
 use crate::domain::money::Money;
-use crate::domain::rates::{Attributes, CompiledClass, PricingInput, Tariff, lint, settle};
+use crate::domain::rates::{Attributes, CompiledClass, PricingInput, Severity, Tariff, lint, settle};
 use crate::formats::table::{Columns, Row, Table};
 
 /// Checks tariff files, or tests them against known bills.
@@ -64,7 +64,10 @@ fn check(files: &[PathBuf], json: bool) -> Result<bool, Failure> {
     for file in files {
         match read_tariff(file) {
             Ok((_, tariff)) => {
-                report.warnings.extend(lint(&tariff).iter().map(|warning| format!("{}: {warning}", file.display())));
+                for warning in lint(&tariff) {
+                    let list = if warning.severity == Severity::Error { &mut report.errors } else { &mut report.warnings };
+                    list.push(format!("{}: {warning}", file.display()));
+                }
                 for class in tariff.classes() {
                     report.errors.extend(tariff.compile(class).err().map(|error| format!("{}: {error}", file.display())));
                 }
@@ -132,7 +135,10 @@ impl Shelf {
         let key = (file.to_owned(), class.to_owned());
         if !self.classes.contains_key(&key) {
             let path = self.dir.join(file);
-            let tariff = self.tariffs.entry(file.to_owned()).or_insert_with(|| read_tariff(&path).map(|(_, tariff)| tariff).map_err(|error| error.to_string()));
+            let tariff = self
+                .tariffs
+                .entry(file.to_owned())
+                .or_insert_with(|| read_tariff(&path).map(|(_, tariff)| tariff).map_err(|error| error.to_string()));
             let compiled = match tariff {
                 Ok(tariff) => tariff.compile(class).map_err(|error| error.to_string()),
                 Err(error) => Err(error.clone()),

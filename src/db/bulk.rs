@@ -58,8 +58,7 @@ pub(super) fn reserve_ids(conn: &mut DbConnection, table: &'static str, count: u
         }
         DbConnection::Postgres(conn) => {
             let sql = format!("SELECT nextval(pg_get_serial_sequence('{table}', 'id')) AS id FROM generate_series(1, $1)");
-            let mut ids: Vec<i64> =
-                diesel::sql_query(sql).bind::<BigInt, _>(count).load::<Reserved>(conn)?.into_iter().map(|row| row.id).collect();
+            let mut ids: Vec<i64> = diesel::sql_query(sql).bind::<BigInt, _>(count).load::<Reserved>(conn)?.into_iter().map(|row| row.id).collect();
             ids.sort_unstable();
             Ok(ids)
         }

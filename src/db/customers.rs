@@ -161,10 +161,7 @@ pub fn persons(conn: &mut DbConnection, ids: &[PersonId]) -> QueryResult<Vec<Per
 /// # Errors
 /// Those of the database.
 pub fn update_person(conn: &mut DbConnection, row: &PersonRow) -> QueryResult<()> {
-    diesel::update(person::table.find(row.id))
-        .set((person::name.eq(&row.name), person::email.eq(row.email.as_deref())))
-        .execute(conn)
-        .map(|_| ())
+    diesel::update(person::table.find(row.id)).set((person::name.eq(&row.name), person::email.eq(row.email.as_deref()))).execute(conn).map(|_| ())
 }
 
 /// Changes a premise's address.

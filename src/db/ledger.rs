@@ -4,9 +4,9 @@ use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt};
 
+use super::DbConnection;
 use super::bulk::{insert_all, reserve_ids};
 use super::schema::{adjustment, adjustment_reason, financial_transaction, gl_account, posting};
-use super::DbConnection;
 use crate::domain::ids::{AccountId, TransactionId};
 use crate::domain::ledger::{Entry, Position};
 use crate::domain::money::Money;
@@ -94,9 +94,7 @@ pub struct NewAdjustment {
 pub fn lock_accounts(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<()> {
     if let DbConnection::Postgres(conn) = conn {
         let ids: Vec<i64> = accounts.iter().map(|id| id.0).collect();
-        diesel::sql_query("SELECT id FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
-            .bind::<Array<BigInt>, _>(ids)
-            .execute(conn)?;
+        diesel::sql_query("SELECT id FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE").bind::<Array<BigInt>, _>(ids).execute(conn)?;
     }
     Ok(())
 }
@@ -299,4 +297,3 @@ pub fn adjustment_by_reference(conn: &mut DbConnection, reference: &str) -> Quer
 pub fn insert_adjustment(conn: &mut DbConnection, row: &NewAdjustment) -> QueryResult<()> {
     diesel::insert_into(adjustment::table).values(row).execute(conn).map(|_| ())
 }
-

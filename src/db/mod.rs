@@ -27,8 +27,8 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
 use rand::Rng;
 use thiserror::Error;
 
-pub use connection::{Backend, DbConnection};
 use connection::Manager;
+pub use connection::{Backend, DbConnection};
 
 /// How often a write that lost a race is begun anew before the loss is reported.
 const WRITE_ATTEMPTS: u32 = 50;

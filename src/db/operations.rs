@@ -83,12 +83,7 @@ pub fn raise_new(conn: &mut DbConnection, rows: &[NewToDo]) -> QueryResult<()> {
 /// # Errors
 /// Those of the database.
 pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryResult<Vec<ToDoRow>> {
-    todo::table
-        .filter(todo::status.eq("open").and(todo::id.gt(after)))
-        .order(todo::id)
-        .limit(limit)
-        .select(ToDoRow::as_select())
-        .load(conn)
+    todo::table.filter(todo::status.eq("open").and(todo::id.gt(after))).order(todo::id).limit(limit).select(ToDoRow::as_select()).load(conn)
 }
 
 /// The work items with these ids.
@@ -201,7 +196,9 @@ struct Count {
 /// Those of the database.
 pub fn rows_written_by_runs(conn: &mut DbConnection) -> QueryResult<i64> {
     let mut total = 0;
-    for table in ["bill_run", "bill_run_chunk", "bill_run_exception", "bill_segment", "bill", "financial_transaction", "posting", "todo", "audit_event"] {
+    for table in
+        ["bill_run", "bill_run_chunk", "bill_run_exception", "bill_segment", "bill", "financial_transaction", "posting", "todo", "audit_event"]
+    {
         total += diesel::sql_query(format!("SELECT CAST(count(*) AS BIGINT) AS total FROM {table}")).get_result::<Count>(conn)?.total;
     }
     Ok(total)

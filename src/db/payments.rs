@@ -93,12 +93,7 @@ pub fn by_references(conn: &mut DbConnection, provider: &str, merchant: &str, re
 /// # Errors
 /// Those of the database.
 pub fn of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<PaymentRow>> {
-    payment::table
-        .filter(payment::account_id.eq(account))
-        .order(payment::account_seq.desc())
-        .limit(limit)
-        .select(PaymentRow::as_select())
-        .load(conn)
+    payment::table.filter(payment::account_id.eq(account)).order(payment::account_seq.desc()).limit(limit).select(PaymentRow::as_select()).load(conn)
 }
 
 /// The payments of a range of accounts, by account and position.

@@ -56,6 +56,18 @@ macro_rules! big_int_columns {
 }
 
 big_int_columns!(
-    AccountId, AgreementId, InstallationId, MeterId, PaymentId, PersonId, PremiseId, ReadId, RegisterId, RunId, ServicePointId, TariffVersionId,
-    ToDoId, TransactionId,
+    AccountId,
+    AgreementId,
+    InstallationId,
+    MeterId,
+    PaymentId,
+    PersonId,
+    PremiseId,
+    ReadId,
+    RegisterId,
+    RunId,
+    ServicePointId,
+    TariffVersionId,
+    ToDoId,
+    TransactionId,
 );

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::metering::{MeteringHold, Period, Span, usage_milli};
-use super::quantity::from_milli;
 use super::money::Money;
+use super::quantity::from_milli;
 use super::rates::{
-    Attributes, Charge, CompileError, CompiledClass, ExactLine, PricingError, PricingInput, RateChange, Rounding, Settings, Share,
-    ShortPeriods, Tariff, reference, settle,
+    Attributes, Charge, CompileError, CompiledClass, ExactLine, PricingError, PricingInput, RateChange, Rounding, Settings, Share, ShortPeriods,
+    Tariff, reference, settle,
 };
 
 /// Changes whenever the same inputs could give another amount; a bill says which engine made it.

@@ -201,7 +201,20 @@ mod tests {
     use super::*;
 
     fn totals() -> RunTotals {
-        RunTotals { due: 100, billed: 90, held: 6, excluded: 4, bills: 90, segments: 90, total_cents: 900_000, compared: 80, risen: 2, recomputed: 2, recomputed_wrong: 0, unapplied: 0 }
+        RunTotals {
+            due: 100,
+            billed: 90,
+            held: 6,
+            excluded: 4,
+            bills: 90,
+            segments: 90,
+            total_cents: 900_000,
+            compared: 80,
+            risen: 2,
+            recomputed: 2,
+            recomputed_wrong: 0,
+            unapplied: 0,
+        }
     }
 
     fn failed(results: &[GateResult]) -> Vec<&str> {

@@ -133,10 +133,7 @@ impl Entry {
     /// An entry between the receivable and one other general-ledger account.
     #[must_use]
     pub fn against(account_id: AccountId, kind: EntryKind, source: String, amount: Money, effective_on: NaiveDate, gl_code: &str) -> Self {
-        let postings = vec![
-            Posting { gl_code: RECEIVABLE.to_owned(), amount },
-            Posting { gl_code: gl_code.to_owned(), amount: -amount },
-        ];
+        let postings = vec![Posting { gl_code: RECEIVABLE.to_owned(), amount }, Posting { gl_code: gl_code.to_owned(), amount: -amount }];
         Self { account_id, kind, source, amount, effective_on, postings }
     }
 

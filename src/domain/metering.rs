@@ -191,11 +191,7 @@ pub enum MeteringHold {
 /// # Errors
 /// [`MeteringHold`] when any unbilled read up to `through` needs a person first: the whole service waits, so
 /// that no period is billed over the head of a doubtful one.
-pub fn unbilled_periods(
-    registers: &[RegisterReads],
-    billed_through: Option<NaiveDate>,
-    through: NaiveDate,
-) -> Result<Vec<Period>, MeteringHold> {
+pub fn unbilled_periods(registers: &[RegisterReads], billed_through: Option<NaiveDate>, through: NaiveDate) -> Result<Vec<Period>, MeteringHold> {
     if let Some(held) = first_held(registers, billed_through, through) {
         return Err(MeteringHold::ReadHeld(held));
     }
@@ -211,11 +207,7 @@ fn first_held(registers: &[RegisterReads], billed_through: Option<NaiveDate>, th
 ///
 /// # Errors
 /// [`MeteringHold`] when the reads could not be billed even then.
-pub fn periods_despite_held(
-    registers: &[RegisterReads],
-    billed_through: Option<NaiveDate>,
-    through: NaiveDate,
-) -> Result<Vec<Period>, MeteringHold> {
+pub fn periods_despite_held(registers: &[RegisterReads], billed_through: Option<NaiveDate>, through: NaiveDate) -> Result<Vec<Period>, MeteringHold> {
     if registers.is_empty() {
         return Err(MeteringHold::NoMeter);
     }
@@ -225,11 +217,7 @@ pub fn periods_despite_held(
     boundaries.extend(opening_boundary(registers, billed_through, through));
     boundaries.sort_unstable();
     boundaries.dedup();
-    boundaries
-        .iter()
-        .zip(boundaries.iter().skip(1))
-        .map(|(start_on, end_on)| period(registers, *start_on, *end_on))
-        .collect()
+    boundaries.iter().zip(boundaries.iter().skip(1)).map(|(start_on, end_on)| period(registers, *start_on, *end_on)).collect()
 }
 
 /// A service that was never billed and whose first read is that of the meter's installation starts there;

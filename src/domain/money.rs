@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// An amount in minor units (cents). Serialized as the integer number of cents.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Money(i64);
 
@@ -79,9 +77,7 @@ impl Money {
     /// Sum of many amounts, or `None` when it does not fit.
     #[must_use]
     pub fn checked_sum(amounts: impl IntoIterator<Item = Self>) -> Option<Self> {
-        amounts
-            .into_iter()
-            .try_fold(Self::ZERO, |total, amount| total.checked_add(amount))
+        amounts.into_iter().try_fold(Self::ZERO, Self::checked_add)
     }
 
     /// Whether the amount is exactly zero.
@@ -111,21 +107,14 @@ impl Money {
         let unsigned = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty())
-            || !digits(whole)
-            || !digits(fraction)
-            || unsigned.ends_with('.')
-        {
+        if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) || unsigned.ends_with('.') {
             return Err(MoneyParseError::NotAnAmount(text.to_owned()));
         }
         if fraction.len() > 2 {
             return Err(MoneyParseError::FractionOfACent(text.to_owned()));
         }
         let sign = if trimmed.starts_with('-') { "-" } else { "" };
-        format!("{sign}{whole}{fraction:0<2}")
-            .parse()
-            .map(Self)
-            .map_err(|_| MoneyParseError::TooLarge(text.to_owned()))
+        format!("{sign}{whole}{fraction:0<2}").parse().map(Self).map_err(|_| MoneyParseError::TooLarge(text.to_owned()))
     }
 }
 
@@ -165,8 +154,7 @@ impl Sub for Money {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        self.checked_sub(other)
-            .unwrap_or_else(|| overflow("subtracted"))
+        self.checked_sub(other).unwrap_or_else(|| overflow("subtracted"))
     }
 }
 
@@ -230,26 +218,12 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_whole_cents() {
-        assert!(matches!(
-            Money::parse("1.005"),
-            Err(MoneyParseError::FractionOfACent(_))
-        ));
-        assert!(matches!(
-            Money::parse("1.000"),
-            Err(MoneyParseError::FractionOfACent(_))
-        ));
-        for text in [
-            "", "-", ".", "1.", "1,000.00", "1e3", "--1", "+-1", "£1", "1 0",
-        ] {
-            assert!(
-                matches!(Money::parse(text), Err(MoneyParseError::NotAnAmount(_))),
-                "{text}"
-            );
+        assert!(matches!(Money::parse("1.005"), Err(MoneyParseError::FractionOfACent(_))));
+        assert!(matches!(Money::parse("1.000"), Err(MoneyParseError::FractionOfACent(_))));
+        for text in ["", "-", ".", "1.", "1,000.00", "1e3", "--1", "+-1", "£1", "1 0"] {
+            assert!(matches!(Money::parse(text), Err(MoneyParseError::NotAnAmount(_))), "{text}");
         }
-        assert!(matches!(
-            Money::parse("92233720368547758.08"),
-            Err(MoneyParseError::TooLarge(_))
-        ));
+        assert!(matches!(Money::parse("92233720368547758.08"), Err(MoneyParseError::TooLarge(_))));
     }
 
     #[test]
@@ -269,10 +243,7 @@ mod tests {
     #[test]
     fn is_whole_cents_in_json() {
         assert_eq!(serde_json::to_string(&Money::from_cents(-7)).unwrap(), "-7");
-        assert_eq!(
-            serde_json::from_str::<Money>("250").unwrap(),
-            Money::from_cents(250)
-        );
+        assert_eq!(serde_json::from_str::<Money>("250").unwrap(), Money::from_cents(250));
         assert!(serde_json::from_str::<Money>("2.5").is_err());
     }
 }

@@ -167,8 +167,15 @@ impl Town {
     }
 
     pub fn try_bill(&self, through: &str, approve: bool, fault: Option<Fault>) -> Result<RunReport, ActionError> {
-        let options =
-            RunOptions { cycle: "all".to_owned(), through: day(through), dry_run: false, approve, override_gates: None, progress: &|_, _, _| {}, fault };
+        let options = RunOptions {
+            cycle: "all".to_owned(),
+            through: day(through),
+            dry_run: false,
+            approve,
+            override_gates: None,
+            progress: &|_, _, _| {},
+            fault,
+        };
         run_bills(&self.context, &options)
     }
 

@@ -184,9 +184,13 @@ fn chunks_in(context: &Context, run: RunId, state: &str) -> Result<Vec<ChunkRow>
 
 fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, options: &RunOptions<'_>) -> Result<(), ActionError> {
     let chunks = chunks_in(context, run.id, "open")?;
-    workers::each(context, Some(lease), &chunks, |done, all| (options.progress)("pricing", done, all), |chunk| {
-        price::price_chunk(context, run, chunk, book)
-    })?;
+    workers::each(
+        context,
+        Some(lease),
+        &chunks,
+        |done, all| (options.progress)("pricing", done, all),
+        |chunk| price::price_chunk(context, run, chunk, book),
+    )?;
     let now = context.now();
     context.database.write(|conn| {
         let totals = billing::run_totals(conn, run.id)?;
@@ -206,7 +210,8 @@ fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, 
 
 fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
     if run.status == "gates_failed" && options.override_gates.is_none() {
-        let failed: Vec<String> = parse_gates(&run.gates)?.iter().filter(|gate| !gate.passed).map(|gate| format!("{}: {}", gate.gate, gate.detail)).collect();
+        let failed: Vec<String> =
+            parse_gates(&run.gates)?.iter().filter(|gate| !gate.passed).map(|gate| format!("{}: {}", gate.gate, gate.detail)).collect();
         return Err(ActionError::Refused(format!(
             "run {} is held by its gates and nothing was issued:\n  {}\nlook into it, then discard it with `aquabills runs discard {}`, or issue it \
              all the same with --override-gates \"REASON\"",
@@ -229,9 +234,13 @@ fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<
 
 fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
     let chunks = chunks_in(context, run.id, "priced")?;
-    workers::each(context, Some(lease), &chunks, |done, all| (options.progress)("issuing", done, all), |chunk| {
-        issue::issue_chunk(context, run, chunk, options.fault)
-    })?;
+    workers::each(
+        context,
+        Some(lease),
+        &chunks,
+        |done, all| (options.progress)("issuing", done, all),
+        |chunk| issue::issue_chunk(context, run, chunk, options.fault),
+    )?;
     finish(context, run.id, "issuing", "issued", "run.issued")
 }
 
@@ -255,12 +264,18 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
     }
     let sum = std::sync::Mutex::new(RunTotals::default());
     let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through };
-    workers::each(context, None, &chunks, |done, all| (options.progress)("pricing", done, all), |chunk| {
-        let priced = price::compute_chunk(context, &terms, chunk, book)?;
-        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *sum = sum.plus(priced.totals);
-        Ok(())
-    })?;
+    workers::each(
+        context,
+        None,
+        &chunks,
+        |done, all| (options.progress)("pricing", done, all),
+        |chunk| {
+            let priced = price::compute_chunk(context, &terms, chunk, book)?;
+            let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *sum = sum.plus(priced.totals);
+            Ok(())
+        },
+    )?;
     let totals = *sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let gates = context.database.read(|conn| {
         let due = billing::agreements_due(conn, &options.cycle, options.through, AccountId(0), AccountId(i64::MAX))?;

@@ -215,7 +215,13 @@ impl Pricer<'_> {
         Ok(())
     }
 
-    fn record_segment(&mut self, agreement: &DueAgreement, segment_no: i32, inputs: &SegmentInputs, charge: &SegmentCharge) -> Result<(), ActionError> {
+    fn record_segment(
+        &mut self,
+        agreement: &DueAgreement,
+        segment_no: i32,
+        inputs: &SegmentInputs,
+        charge: &SegmentCharge,
+    ) -> Result<(), ActionError> {
         let json = |error: serde_json::Error| ActionError::Form(error.to_string());
         let totals = &mut self.priced.totals;
         totals.segments += 1;
@@ -245,9 +251,9 @@ impl Pricer<'_> {
     /// Compares the charge by the day with the last billed period's. What a clerk released is known to be high.
     fn compare(&mut self, agreement: &DueAgreement, segments: &[(SegmentInputs, SegmentCharge)]) {
         let (Some(start), Some(end), Some(cents)) = (agreement.last_start_on, agreement.last_end_on, agreement.last_total_cents) else { return };
-        let released = segments.iter().any(|(inputs, charge)| {
-            self.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, charge.charge.total.cents()))
-        });
+        let released = segments
+            .iter()
+            .any(|(inputs, charge)| self.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, charge.charge.total.cents())));
         let days: i64 = segments.iter().map(|(inputs, _)| (inputs.end_on - inputs.start_on).num_days()).sum();
         let total: i64 = segments.iter().map(|(_, charge)| charge.charge.total.cents()).sum();
         self.priced.totals.compared += 1;

@@ -51,7 +51,10 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
         }
         let clashes = billing::unfinished_runs(conn)?.into_iter().find(|other| other.cycle == run.cycle);
         if let Some(other) = clashes {
-            return Err(ActionError::Refused(format!("run {} of the same cycle is unfinished ({}): finish or discard it first", other.id, other.status)));
+            return Err(ActionError::Refused(format!(
+                "run {} of the same cycle is unfinished ({}): finish or discard it first",
+                other.id, other.status
+            )));
         }
         billing::set_status(conn, id, "issued", "rolling_back")?;
         operations::audit(conn, now, &context.actor, "run.roll_back", &id.to_string(), reason)?;

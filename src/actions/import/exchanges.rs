@@ -130,7 +130,11 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
     let new_meter = metering::meters_by_serial(conn, &[&exchange.new_serial])?.into_iter().next();
     if let Some(removed) = old.removed_on {
         let same = removed == exchange.on && new_meter.is_some_and(|meter| successor.is_some_and(|row| row.meter_id == meter.id));
-        return if same { Ok((Outcome::Unchanged, None)) } else { refused(format!("old_meter_id: meter '{}' was taken out on {removed}", exchange.old_serial)) };
+        return if same {
+            Ok((Outcome::Unchanged, None))
+        } else {
+            refused(format!("old_meter_id: meter '{}' was taken out on {removed}", exchange.old_serial))
+        };
     }
     if new_meter.is_some() {
         return refused(format!("new_meter_id: meter '{}' is known already: a new meter has a number of its own", exchange.new_serial));
@@ -160,8 +164,7 @@ fn check_removal(
     let service = metering::register_services(conn, &[register.meter_id])?.into_iter().find(|service| service.register_id == register.id);
     let limits = context.config.limits.of(service.as_ref().map_or("", |service| service.rate_class.as_str()));
     let billed = service.and_then(|service| service.billed_through);
-    let verdict =
-        read_check::check(&register_of(register), &reads, billed, limits, exchange.on, exchange.final_milli, ReadKind::Removal);
+    let verdict = read_check::check(&register_of(register), &reads, billed, limits, exchange.on, exchange.final_milli, ReadKind::Removal);
     Ok(match verdict {
         Verdict::Accepted { hold, .. } => Ok(hold),
         Verdict::Refused(reason) => Err(format!("final_{reason}")),

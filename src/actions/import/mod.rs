@@ -5,8 +5,8 @@
 
 pub mod exchanges;
 pub mod payments;
-pub mod reads;
 mod read_check;
+pub mod reads;
 pub mod services;
 
 use std::path::{Path, PathBuf};

@@ -98,8 +98,7 @@ fn import_batch(context: &Context, batch: Vec<Parsed>, dry_run: bool, report: &m
         Ok::<_, ActionError>((accounts, existing))
     })?;
     let accounts: HashMap<&str, AccountId> = accounts.iter().map(|row| (row.number.as_str(), row.id)).collect();
-    let existing: HashMap<&str, &payment_rows::PaymentRow> =
-        existing.iter().filter_map(|row| Some((row.provider_ref.as_deref()?, row))).collect();
+    let existing: HashMap<&str, &payment_rows::PaymentRow> = existing.iter().filter_map(|row| Some((row.provider_ref.as_deref()?, row))).collect();
     let mut new = Vec::new();
     for parsed in batch {
         let Some(account_id) = accounts.get(parsed.account.as_str()).copied() else {

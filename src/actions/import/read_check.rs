@@ -64,7 +64,14 @@ fn same_day(same: &ReadRow, reading_milli: i64, kind: ReadKind) -> Verdict {
     ))
 }
 
-fn against_before(register: &Register, earlier: &[ReadRow], before: &ReadRow, limits: &Limits, read_on: NaiveDate, reading_milli: i64) -> Option<String> {
+fn against_before(
+    register: &Register,
+    earlier: &[ReadRow],
+    before: &ReadRow,
+    limits: &Limits,
+    read_on: NaiveDate,
+    reading_milli: i64,
+) -> Option<String> {
     let (counted, rolled_over) = register.counted_milli(before.reading_milli, reading_milli);
     let days = (read_on - before.read_on).num_days();
     implausible_read(limits, register, counted, days, rolled_over, recent_use(register, earlier))

@@ -120,23 +120,26 @@ fn import_batch(
     let now = context.now();
     context.database.write(|conn| {
         let ids: Vec<i64> = customers::reserve(conn, "meter_read", outcome.reads.len())?.collect();
-        let rows: Vec<ReadRow> =
-            outcome.reads.iter().zip(&ids).map(|(read, id)| ReadRow { id: ReadId(*id), ..read.clone() }).collect();
+        let rows: Vec<ReadRow> = outcome.reads.iter().zip(&ids).map(|(read, id)| ReadRow { id: ReadId(*id), ..read.clone() }).collect();
         metering::insert_reads(conn, &rows)?;
-        let todos: Vec<NewToDo> = outcome.held.iter().filter_map(|(index, agreement, on, reason)| {
-            let id = ids.get(*index)?;
-            Some(NewToDo {
-                kind: "read_limit".to_owned(),
-                status: "open".to_owned(),
-                agreement_id: Some(*agreement),
-                meter_read_id: Some(ReadId(*id)),
-                period_start_on: None,
-                period_end_on: Some(*on),
-                amount_cents: None,
-                reason: reason.clone(),
-                raised_at: now,
+        let todos: Vec<NewToDo> = outcome
+            .held
+            .iter()
+            .filter_map(|(index, agreement, on, reason)| {
+                let id = ids.get(*index)?;
+                Some(NewToDo {
+                    kind: "read_limit".to_owned(),
+                    status: "open".to_owned(),
+                    agreement_id: Some(*agreement),
+                    meter_read_id: Some(ReadId(*id)),
+                    period_start_on: None,
+                    period_end_on: Some(*on),
+                    amount_cents: None,
+                    reason: reason.clone(),
+                    raised_at: now,
+                })
             })
-        }).collect();
+            .collect();
         operations::raise_new(conn, &todos)?;
         Ok::<_, ActionError>(())
     })
@@ -219,10 +222,5 @@ fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<Parsed>, kn
 }
 
 pub(super) fn register_of(row: &RegisterRow) -> Register {
-    Register {
-        id: row.id,
-        digits: u32::try_from(row.digits).unwrap_or(0),
-        multiplier_milli: row.multiplier_milli,
-        unit: row.unit.clone(),
-    }
+    Register { id: row.id, digits: u32::try_from(row.digits).unwrap_or(0), multiplier_milli: row.multiplier_milli, unit: row.unit.clone() }
 }

@@ -21,9 +21,7 @@ use crate::formats::table::{Columns, Row, Table, check_form};
 /// The columns of a file of services.
 pub const COLUMNS: Columns = Columns {
     required: &["customer_id", "service_id", "rate_class", "meter_id", "register_digits"],
-    optional: &[
-        "name", "address", "email", "attributes", "cycle", "schedule", "start_on", "register", "multiplier", "unit", "installed_on",
-    ],
+    optional: &["name", "address", "email", "attributes", "cycle", "schedule", "start_on", "register", "multiplier", "unit", "installed_on"],
 };
 
 /// The cycle of a service whose row names none.
@@ -258,11 +256,8 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     }
     let account_id = account_of(service, known, plan);
     let premise = PremiseRow { id: PremiseId(provisional(plan.services.premises.len())), address: service.address.clone().unwrap_or_default() };
-    let point = ServicePointRow {
-        id: ServicePointId(provisional(plan.services.service_points.len())),
-        code: service.code.clone(),
-        premise_id: premise.id,
-    };
+    let point =
+        ServicePointRow { id: ServicePointId(provisional(plan.services.service_points.len())), code: service.code.clone(), premise_id: premise.id };
     let agreement = AgreementRow {
         id: AgreementId(provisional(plan.services.agreements.len())),
         account_id,
@@ -292,8 +287,7 @@ fn account_of(service: &Service, known: &mut Known, plan: &mut Plan) -> AccountI
         name: service.name.clone().unwrap_or_else(|| format!("Customer {}", service.account)),
         email: service.email.clone(),
     };
-    let account =
-        AccountRow { id: AccountId(provisional(plan.services.accounts.len())), number: service.account.clone(), person_id: person.id };
+    let account = AccountRow { id: AccountId(provisional(plan.services.accounts.len())), number: service.account.clone(), person_id: person.id };
     let id = account.id;
     known.accounts.insert(service.account.clone(), account.clone());
     plan.services.persons.push(person);
@@ -363,8 +357,7 @@ fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseR
         add_register(service, meter, known, plan);
         return Verdict::Accepted;
     };
-    let same_register =
-        register.digits == service.digits && register.multiplier_milli == service.multiplier_milli && register.unit == service.unit;
+    let same_register = register.digits == service.digits && register.multiplier_milli == service.multiplier_milli && register.unit == service.unit;
     if !same_register {
         return Verdict::Refused(format!("register_digits: the register of meter '{}' has other digits, multiplier or unit", service.serial));
     }

@@ -30,12 +30,7 @@ pub(crate) struct AttributeValue {
 
 impl AttributeValue {
     pub(crate) fn new(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            number: parse_number(text),
-            exact: key::exact(text),
-            folded: key::folded(text),
-        }
+        Self { text: text.to_owned(), number: parse_number(text), exact: key::exact(text), folded: key::folded(text) }
     }
 }
 
@@ -59,9 +54,7 @@ impl Attributes {
     /// The text of an attribute.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(&normal(name))
-            .map(|value| value.text.as_str())
+        self.values.get(&normal(name)).map(|value| value.text.as_str())
     }
 
     /// An attribute as a number, when it is one.
@@ -72,9 +65,7 @@ impl Attributes {
 
     /// Names (in normal form) and texts, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.text.as_str()))
+        self.values.iter().map(|(name, value)| (name.as_str(), value.text.as_str()))
     }
 
     /// Whether there are none.
@@ -84,9 +75,7 @@ impl Attributes {
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
-        self.values
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 }
 
@@ -133,9 +122,7 @@ mod tests {
 
     #[test]
     fn names_in_any_spelling_and_numbers_on_demand() {
-        let attributes: Attributes = [("Meter Size", "5/8\""), ("hhsize", "3"), ("zone", " ")]
-            .into_iter()
-            .collect();
+        let attributes: Attributes = [("Meter Size", "5/8\""), ("hhsize", "3"), ("zone", " ")].into_iter().collect();
         assert_eq!(attributes.get("meter_size"), Some("5/8\""));
         assert_eq!(attributes.number("HHSIZE"), Some(Decimal::from(3)));
         assert_eq!(attributes.number("meter_size"), None);
@@ -146,10 +133,7 @@ mod tests {
     fn json_round_trip() {
         let text = r#"{"hhsize":3,"et_amount":"4.0","low_income":true,"zone":null}"#;
         let attributes: Attributes = serde_json::from_str(text).unwrap();
-        assert_eq!(
-            serde_json::to_string(&attributes).unwrap(),
-            r#"{"et_amount":"4.0","hhsize":"3","low_income":"true"}"#
-        );
+        assert_eq!(serde_json::to_string(&attributes).unwrap(), r#"{"et_amount":"4.0","hhsize":"3","low_income":"true"}"#);
         assert!(serde_json::from_str::<Attributes>(r#"{"a":[1]}"#).is_err());
     }
 }

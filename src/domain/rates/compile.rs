@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::check;
-use super::error::TariffError;
+use super::error::{Place, TariffError};
 use super::formula::{Expr, Operator};
 use super::key;
 use super::names::{is_metered_usage, is_usage, label};
@@ -124,52 +124,20 @@ pub(crate) struct Dimension {
 /// Compiles a class that passed `check`.
 pub(crate) fn class(class: &Class, settings: &Settings) -> Result<CompiledClass, TariffError> {
     let parts = check::reachable(class);
-    let slot_of: HashMap<usize, usize> = parts
-        .iter()
-        .enumerate()
-        .map(|(slot, part)| (*part, slot))
-        .collect();
-    let mut compiler = Compiler {
-        class,
-        rule: settings.tier_rule,
-        slot_of,
-        externals: Vec::new(),
-    };
-    let mut slots = Vec::with_capacity(parts.len());
-    for (index, part) in parts
-        .iter()
-        .filter_map(|i| class.part(*i).map(|part| (*i, part)))
-    {
-        let code = compiler.body(index, part, &part.body);
-        slots.push(Slot {
-            name: part.name.clone(),
-            label: label(&part.name),
-            code,
-        });
-    }
-    let bill = class
-        .index
-        .get("bill")
-        .and_then(|bill| compiler.slot_of.get(bill));
-    let Some(bill) = bill.copied() else {
-        let place = super::error::Place::class(class.line, &class.name);
-        return Err(TariffError::new(
-            place,
-            "no part `bill`: expected the formula of the bill",
-        ));
-    };
+    let numbered = parts.iter().enumerate();
+    let mut compiler =
+        Compiler { class, rule: settings.tier_rule, slot_of: numbered.map(|(slot, part)| (*part, slot)).collect(), externals: Vec::new() };
+    let slots = compiler.slots(&parts);
+    let bill = class.index.get("bill");
+    let bill = bill.and_then(|bill| compiler.slot_of.get(bill)).copied();
+    let bill = bill.ok_or_else(|| {
+        let place = Place::class(class.line, &class.name);
+        TariffError::new(place, "no part `bill`: expected the formula of the bill")
+    })?;
     let inputs = compiler.inputs(&parts);
     let plan = plan::of(&slots, bill);
     Ok(CompiledClass {
-        inner: Arc::new(Inner {
-            class: class.name.clone(),
-            settings: settings.clone(),
-            slots,
-            externals: compiler.externals,
-            inputs,
-            bill,
-            plan,
-        }),
+        inner: Arc::new(Inner { class: class.name.clone(), settings: settings.clone(), slots, externals: compiler.externals, inputs, bill, plan }),
     })
 }
 
@@ -200,6 +168,12 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
+    fn slots(&mut self, parts: &[usize]) -> Vec<Slot> {
+        let class = self.class;
+        let numbered = parts.iter().filter_map(|index| Some((*index, class.part(*index)?)));
+        numbered.map(|(index, part)| Slot { name: part.name.clone(), label: label(&part.name), code: self.body(index, part, &part.body) }).collect()
+    }
+
     /// Where attributes go: a part is overridden by an attribute of its name,
     /// or of the shorter name it answers to.
     fn inputs(&self, parts: &[usize]) -> HashMap<String, usize> {
@@ -227,17 +201,13 @@ impl Compiler<'_> {
 
     fn body(&mut self, index: usize, part: &Part, body: &Body) -> Code {
         match body {
-            Body::Formula { expr, .. } => {
-                Code::Items(vec![ItemCode::Formula(self.formula(index, part, expr))])
-            }
+            Body::Formula { expr, .. } => Code::Items(vec![ItemCode::Formula(self.formula(index, part, expr))]),
             Body::List(items) => Code::Items(
                 items
                     .iter()
                     .map(|item| match &item.kind {
                         ItemKind::Percent(percent) => ItemCode::Percent(*percent),
-                        ItemKind::Formula(expr) => {
-                            ItemCode::Formula(self.formula(index, part, expr))
-                        }
+                        ItemKind::Formula(expr) => ItemCode::Formula(self.formula(index, part, expr)),
                         ItemKind::Unreadable(_) => ItemCode::Formula(Op::Number(Decimal::ZERO)),
                     })
                     .collect(),
@@ -247,11 +217,7 @@ impl Compiler<'_> {
             Body::Range(range) => Code::Range {
                 dimension: self.dimension(index, &range.dimension),
                 starts: range.starts.clone(),
-                codes: range
-                    .values
-                    .iter()
-                    .map(|(_, value)| self.body(index, part, value))
-                    .collect(),
+                codes: range.values.iter().map(|(_, value)| self.body(index, part, value)).collect(),
             },
             Body::Unreadable(reason) => Code::Unusable(reason.clone()),
         }
@@ -264,30 +230,16 @@ impl Compiler<'_> {
             return Code::Unusable("a block charge without tiers".into());
         };
         let budget = self.input(index, &tiers.budget);
-        Code::Charge(Charge {
-            kind,
-            rule: self.rule,
-            starts,
-            prices,
-            budget,
-        })
+        Code::Charge(Charge { kind, rule: self.rule, starts, prices, budget })
     }
 
     fn table(&mut self, index: usize, part: &Part, map: &Map) -> Table {
         let mut table = Table {
-            dimensions: map
-                .dimensions
-                .iter()
-                .map(|name| self.dimension(index, name))
-                .collect(),
+            dimensions: map.dimensions.iter().map(|name| self.dimension(index, name)).collect(),
             exact: HashMap::new(),
             folded: HashMap::new(),
             codes: Vec::with_capacity(map.entries.len()),
-            keys: map
-                .entries
-                .iter()
-                .map(|entry| entry.values.join("|"))
-                .collect(),
+            keys: map.entries.iter().map(|entry| entry.values.join("|")).collect(),
         };
         let joined = |values: &[String], form: fn(&str) -> String| {
             let words: Vec<String> = values.iter().map(|value| form(value)).collect();
@@ -295,17 +247,10 @@ impl Compiler<'_> {
         };
         for (at, entry) in map.entries.iter().enumerate() {
             table.exact.insert(joined(&entry.values, key::exact), at);
-            table
-                .folded
-                .entry(joined(&entry.values, key::folded))
-                .and_modify(|found| *found = None)
-                .or_insert(Some(at));
+            table.folded.entry(joined(&entry.values, key::folded)).and_modify(|found| *found = None).or_insert(Some(at));
             table.codes.push(match &entry.body {
                 // A plain number in a map is taken as it is, even in a budget.
-                Body::Formula {
-                    expr: Expr::Number(number),
-                    ..
-                } => Code::Items(vec![ItemCode::Formula(Op::Number(*number))]),
+                Body::Formula { expr: Expr::Number(number), .. } => Code::Items(vec![ItemCode::Formula(Op::Number(*number))]),
                 body => self.body(index, part, body),
             });
         }
@@ -328,10 +273,7 @@ impl Compiler<'_> {
     }
 
     fn input(&mut self, index: usize, name: &str) -> Input {
-        let slot = self
-            .class
-            .find_from(index, name)
-            .and_then(|found| self.slot_of.get(&found));
+        let slot = self.class.find_from(index, name).and_then(|found| self.slot_of.get(&found));
         if let Some(slot) = slot {
             return Input::Slot(*slot);
         }
@@ -343,21 +285,13 @@ impl Compiler<'_> {
             self.externals.push(name.to_owned());
             self.externals.len() - 1
         });
-        if is_usage(name) {
-            Input::UsageUnless(external)
-        } else {
-            Input::External(external)
-        }
+        if is_usage(name) { Input::UsageUnless(external) } else { Input::External(external) }
     }
 
     /// A formula; "in a part whose name contains `budget`, each operand is
     /// rounded to whole units, half even, before it is used" (design, 5).
     fn formula(&mut self, index: usize, part: &Part, expr: &Expr) -> Op {
-        if part.normal.contains("budget") {
-            self.budget(index, expr)
-        } else {
-            self.op(index, expr)
-        }
+        if part.normal.contains("budget") { self.budget(index, expr) } else { self.op(index, expr) }
     }
 
     /// Operands are what `+` and `*` join, as in the reference calculator: a

@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 
+use rust_decimal::Decimal;
+
 use super::error::{Place, TariffError, TariffErrors};
 use super::formula::Expr;
 use super::names::{normal, reads_like_a_charge};
 use super::number::parse_number;
-use super::tariff::{
-    Body, ChargeKind, Class, Item, ItemKind, Map, MapEntry, Part, Range, Tariff, sha256_hex,
-};
+use super::tariff::{Body, ChargeKind, Class, Item, ItemKind, Map, MapEntry, Part, Range, Tariff, sha256_hex};
 use super::yaml::{self, Entry, Node, Value};
 use super::{key, metadata, settings};
 
@@ -31,44 +31,26 @@ pub(crate) fn read(text: &str) -> Result<(Tariff, Vec<TariffError>), TariffError
         fatal.sort();
         return Err(TariffErrors(fatal));
     }
-    let tariff = Tariff {
-        metadata,
-        settings: settings.file,
-        class_settings: settings.classes,
-        classes,
-        sha256: sha256_hex(text),
-    };
+    let tariff = Tariff { metadata, settings: settings.file, class_settings: settings.classes, classes, sha256: sha256_hex(text) };
     Ok((tariff, errors))
 }
 
 /// The one document with rates; files may carry other documents beside it.
 fn the_tariff(documents: &[Node]) -> Result<&Node, TariffError> {
-    let mut found = documents
-        .iter()
-        .filter(|node| node.get("rate_structure").is_some());
+    let mut found = documents.iter().filter(|node| node.get("rate_structure").is_some());
     let refused = |line: Option<usize>, message: &str| {
-        let place = Place {
-            line,
-            ..Place::default()
-        };
+        let place = Place { line, ..Place::default() };
         Err(TariffError::new(place, message))
     };
     match (found.next(), found.next()) {
         (Some(document), None) => Ok(document),
         (None, _) => refused(None, "no `rate_structure`: expected a map of rate classes"),
-        (Some(_), Some(second)) => refused(
-            Some(second.line),
-            "a second document with a `rate_structure`: expected one",
-        ),
+        (Some(_), Some(second)) => refused(Some(second.line), "a second document with a `rate_structure`: expected one"),
     }
 }
 
 /// The classes; a class left blank is no class.
-fn classes(
-    document: &Node,
-    fatal: &mut Vec<TariffError>,
-    errors: &mut Vec<TariffError>,
-) -> Vec<Class> {
+fn classes(document: &Node, fatal: &mut Vec<TariffError>, errors: &mut Vec<TariffError>) -> Vec<Class> {
     let Some(block) = document.get("rate_structure") else {
         return Vec::new();
     };
@@ -77,10 +59,7 @@ fn classes(
         match &entry.node.value {
             Value::Map(parts) => classes.push(class(entry, parts, errors)),
             Value::Null => {}
-            _ => errors.push(TariffError::new(
-                Place::class(entry.line, &entry.key),
-                format!("{}: expected a map of named parts", entry.node.kind()),
-            )),
+            _ => errors.push(TariffError::new(Place::class(entry.line, &entry.key), format!("{}: expected a map of named parts", entry.node.kind()))),
         }
     }
     if classes.is_empty() {
@@ -106,26 +85,14 @@ fn class(entry: &Entry, entries: &[Entry], errors: &mut Vec<TariffError>) -> Cla
             ));
         }
         let kinds = Kinds::of(&normal, entries);
-        parts.push(Part {
-            name: part.key.clone(),
-            normal,
-            line: part.line,
-            body: body(&part.node, kinds),
-        });
+        parts.push(Part { name: part.key.clone(), normal, line: part.line, body: body(&part.node, kinds) });
     }
-    Class {
-        name: entry.key.clone(),
-        line: entry.line,
-        parts,
-        index,
-    }
+    Class { name: entry.key.clone(), line: entry.line, parts, index }
 }
 
 fn body(node: &Node, kinds: Kinds) -> Body {
     match &node.value {
-        Value::Null => {
-            Body::Unreadable("nothing given: expected a number, a formula, a list or a map".into())
-        }
+        Value::Null => Body::Unreadable("nothing given: expected a number, a formula, a list or a map".into()),
         Value::Scalar(text) => scalar(text, kinds),
         Value::List(items) => Body::List(items.iter().map(item).collect()),
         Value::Map(_) => map(node, kinds).unwrap_or_else(Body::Unreadable),
@@ -146,10 +113,7 @@ impl Kinds {
     fn of(part: &str, entries: &[Entry]) -> Self {
         let charge = reads_like_a_charge(part);
         let is_part = |name: &str| entries.iter().any(|entry| normal(&entry.key) == name);
-        Self {
-            tiered_in_any_case: charge || !is_part("tiered"),
-            budget_in_any_case: charge || !is_part("budget"),
-        }
+        Self { tiered_in_any_case: charge || !is_part("tiered"), budget_in_any_case: charge || !is_part("budget") }
     }
 
     fn read(self, text: &str) -> Option<ChargeKind> {
@@ -168,10 +132,7 @@ fn scalar(text: &str, kinds: Kinds) -> Body {
         return Body::Charge(kind);
     }
     match Expr::parse(text) {
-        Ok(expr) => Body::Formula {
-            text: text.to_owned(),
-            expr,
-        },
+        Ok(expr) => Body::Formula { text: text.to_owned(), expr },
         Err(message) => Body::Unreadable(message),
     }
 }
@@ -184,10 +145,7 @@ fn item(node: &Node) -> Item {
             _ => Expr::parse(text).map_or_else(ItemKind::Unreadable, ItemKind::Formula),
         },
     };
-    Item {
-        line: node.line,
-        kind,
-    }
+    Item { line: node.line, kind }
 }
 
 /// A map part: `depends_on` with `values`, by key or by range.
@@ -199,35 +157,24 @@ fn map(node: &Node, kinds: Kinds) -> Result<Body, String> {
         (None, Some(_)) => return Err("`values` without `depends_on`: expected both".into()),
     };
     let dimensions = dimensions(&depends_on.node)?;
-    let starts = node
-        .entries()
-        .and_then(|entries| entries.iter().find(|entry| entry.key.ends_with("_starts")));
+    let starts = node.entries().and_then(|entries| entries.iter().find(|entry| entry.key.ends_with("_starts")));
     if let (Some(starts), Value::List(values)) = (starts, &values.node.value) {
         return range(dimensions, starts, values, kinds);
     }
     let mut entries = Vec::new();
-    let gather = Gather {
-        dimensions: &dimensions,
-        kinds,
-    };
+    let gather = Gather { dimensions: &dimensions, kinds };
     gather.collect(&values.node, "", &mut entries)?;
     if entries.is_empty() {
         return Err("`values` is empty: expected a map of keys".into());
     }
     no_key_twice(&entries)?;
-    Ok(Body::Map(Map {
-        dimensions,
-        entries,
-    }))
+    Ok(Body::Map(Map { dimensions, entries }))
 }
 
 fn dimensions(node: &Node) -> Result<Vec<String>, String> {
     let names: Vec<String> = match &node.value {
         Value::Scalar(text) => text.split([',', '|']).map(normal).collect(),
-        Value::List(items) => items
-            .iter()
-            .map(|item| item.text().map(normal).unwrap_or_default())
-            .collect(),
+        Value::List(items) => items.iter().map(|item| item.text().map(normal).unwrap_or_default()).collect(),
         _ => Vec::new(),
     };
     if names.is_empty() || names.iter().any(String::is_empty) {
@@ -245,17 +192,10 @@ struct Gather<'a> {
 impl Gather<'_> {
     /// Maps inside maps are keys of several dimensions, and a list of one-key
     /// maps is a map (both occur in published files).
-    fn collect(
-        &self,
-        node: &Node,
-        prefix: &str,
-        entries: &mut Vec<MapEntry>,
-    ) -> Result<(), String> {
+    fn collect(&self, node: &Node, prefix: &str, entries: &mut Vec<MapEntry>) -> Result<(), String> {
         let keyed: Vec<&Entry> = match &node.value {
             Value::Map(keyed) => keyed.iter().collect(),
-            Value::List(items) if items.iter().all(|item| item.entries().is_some()) => {
-                items.iter().filter_map(Node::entries).flatten().collect()
-            }
+            Value::List(items) if items.iter().all(|item| item.entries().is_some()) => items.iter().filter_map(Node::entries).flatten().collect(),
             _ => Vec::new(),
         };
         if keyed.is_empty() {
@@ -279,17 +219,9 @@ impl Gather<'_> {
     fn entry(&self, entry: &Entry, key: String) -> Result<MapEntry, String> {
         let values = key::split(&key, self.dimensions.len()).ok_or_else(|| {
             let expected = self.dimensions.join("|");
-            format!(
-                "key `{key}` on line {}: expected {expected} joined by |",
-                entry.line
-            )
+            format!("key `{key}` on line {}: expected {expected} joined by |", entry.line)
         })?;
-        Ok(MapEntry {
-            key,
-            values,
-            line: entry.line,
-            body: body(&entry.node, self.kinds),
-        })
+        Ok(MapEntry { key, values, line: entry.line, body: body(&entry.node, self.kinds) })
     }
 }
 
@@ -299,57 +231,37 @@ fn no_key_twice(entries: &[MapEntry]) -> Result<(), String> {
     for entry in entries {
         let words: Vec<String> = entry.values.iter().map(|value| key::exact(value)).collect();
         if let Some(first) = seen.insert(words.join(&key::SEPARATOR.to_string()), entry) {
-            return Err(format!(
-                "key `{}` on line {} means the same as `{}` on line {}",
-                entry.key, entry.line, first.key, first.line
-            ));
+            return Err(format!("key `{}` on line {} means the same as `{}` on line {}", entry.key, entry.line, first.key, first.line));
         }
     }
     Ok(())
 }
 
-fn range(
-    dimensions: Vec<String>,
-    starts: &Entry,
-    values: &[Node],
-    kinds: Kinds,
-) -> Result<Body, String> {
+/// A map by numeric range: `area_starts` with as many `values`.
+fn range(dimensions: Vec<String>, starts: &Entry, values: &[Node], kinds: Kinds) -> Result<Body, String> {
     let name = &starts.key;
     let mut dimensions = dimensions.into_iter();
     let (Some(dimension), None) = (dimensions.next(), dimensions.next()) else {
-        return Err(format!(
-            "`{name}` with several names in `depends_on`: expected one"
-        ));
+        return Err(format!("`{name}` with several names in `depends_on`: expected one"));
     };
-    let listed = match &starts.node.value {
-        Value::List(items) => items.iter().collect(),
-        _ => vec![&starts.node],
-    };
-    let numbers: Option<Vec<_>> = listed
-        .iter()
-        .map(|node| node.text().and_then(parse_number))
-        .collect();
-    let Some(starts) = numbers else {
-        return Err(format!("`{name}`: expected a list of numbers"));
-    };
+    let starts = rising_numbers(starts)?;
     if starts.len() != values.len() {
-        return Err(format!(
-            "{} {name} but {} values: expected as many of one as of the other",
-            starts.len(),
-            values.len()
-        ));
+        return Err(format!("{} {name} but {} values: expected as many of one as of the other", starts.len(), values.len()));
     }
-    if starts.is_sorted_by(|a, b| a < b) {
-        let values = values
-            .iter()
-            .map(|node| (node.line, body(node, kinds)))
-            .collect();
-        Ok(Body::Range(Range {
-            dimension,
-            starts,
-            values,
-        }))
-    } else {
-        Err(format!("`{name}`: expected rising numbers"))
+    let values = values.iter().map(|node| (node.line, body(node, kinds))).collect();
+    Ok(Body::Range(Range { dimension, starts, values }))
+}
+
+fn rising_numbers(entry: &Entry) -> Result<Vec<Decimal>, String> {
+    let listed = match &entry.node.value {
+        Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(&entry.node),
+    };
+    let numbers: Option<Vec<Decimal>> = listed.iter().map(|node| node.text().and_then(parse_number)).collect();
+    let name = &entry.key;
+    match numbers {
+        None => Err(format!("`{name}`: expected a list of numbers")),
+        Some(numbers) if !numbers.is_sorted_by(|a, b| a < b) => Err(format!("`{name}`: expected rising numbers")),
+        Some(numbers) => Ok(numbers),
     }
 }

@@ -23,30 +23,19 @@ impl Place {
     /// A line outside the rate classes.
     #[must_use]
     pub fn line(line: usize) -> Self {
-        Self {
-            line: Some(line),
-            ..Self::default()
-        }
+        Self { line: Some(line), ..Self::default() }
     }
 
     /// A part of a class, at a line.
     #[must_use]
     pub fn part(line: usize, class: &str, part: &str) -> Self {
-        Self {
-            line: Some(line),
-            class: Some(class.to_owned()),
-            part: Some(part.to_owned()),
-        }
+        Self { line: Some(line), class: Some(class.to_owned()), part: Some(part.to_owned()) }
     }
 
     /// A class as a whole, at the line of its name.
     #[must_use]
     pub fn class(line: usize, class: &str) -> Self {
-        Self {
-            line: Some(line),
-            class: Some(class.to_owned()),
-            part: None,
-        }
+        Self { line: Some(line), class: Some(class.to_owned()), part: None }
     }
 }
 
@@ -80,10 +69,7 @@ impl TariffError {
     /// An error at a place.
     #[must_use]
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self {
-            place,
-            message: message.into(),
-        }
+        Self { place, message: message.into() }
     }
 }
 
@@ -158,9 +144,7 @@ pub enum PricingError {
         of_days: u32,
     },
     /// A name that is neither a part nor an attribute of this account.
-    #[error(
-        "class {class}, part {part}: `{name}` is neither a part of the tariff nor an attribute of the account"
-    )]
+    #[error("class {class}, part {part}: `{name}` is neither a part of the tariff nor an attribute of the account")]
     UndefinedName {
         /// Rate class.
         class: String,
@@ -194,9 +178,7 @@ pub enum PricingError {
         known: Vec<String>,
     },
     /// Tiers of unequal length meet only for this account's keys.
-    #[error(
-        "class {class}, part {part}: {starts} tier starts but {prices} tier prices: expected as many of one as of the other"
-    )]
+    #[error("class {class}, part {part}: {starts} tier starts but {prices} tier prices: expected as many of one as of the other")]
     UnequalTiers {
         /// Rate class.
         class: String,
@@ -232,6 +214,16 @@ pub enum PricingError {
         part: String,
         /// What is wrong and what was expected.
         reason: String,
+    },
+    /// A share of a line or of the usage that cannot be exact.
+    #[error("{what} is too large to be exact for {days} of {of_days} days")]
+    ShareTooLarge {
+        /// The usage, or the part of the line.
+        what: String,
+        /// Days billed.
+        days: u32,
+        /// Days of a standard period.
+        of_days: u32,
     },
     /// The total is more than 64-bit cents hold.
     #[error("the total is too large an amount")]

@@ -46,21 +46,14 @@ impl Expr {
     /// A sentence saying what was expected, and where.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
-            return Err(format!(
-                "formula of {} characters: expected at most {MAX_LENGTH}",
-                text.len()
-            ));
+            return Err(format!("formula of {} characters: expected at most {MAX_LENGTH}", text.len()));
         }
         // A lone number may be written with thousands separators.
         if let Some(number) = parse_number(text) {
             return Ok(Self::Number(number));
         }
         let tokens = tokens(text)?;
-        let mut parser = Parser {
-            text,
-            tokens: &tokens,
-            at: 0,
-        };
+        let mut parser = Parser { text, tokens: &tokens, at: 0 };
         let (expr, _) = parser.sum(0)?;
         match parser.peek() {
             None => Ok(expr),
@@ -110,22 +103,16 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
         } else if letter.is_ascii_digit() || letter == '.' {
             at = end_of_number(&letters, at);
             let word = text_of(&letters, start, at);
-            let number =
-                parse_number(&word).ok_or_else(|| format!("`{text}`: `{word}` is not a number"))?;
+            let number = parse_number(&word).ok_or_else(|| format!("`{text}`: `{word}` is not a number"))?;
             tokens.push((start + 1, Token::Number(number)));
         } else if letter.is_alphabetic() || letter == '_' {
-            at = end_of(&letters, at, |c| {
-                c.is_alphanumeric() || c == '_' || c == '.'
-            });
+            at = end_of(&letters, at, |c| c.is_alphanumeric() || c == '_' || c == '.');
             push_name(&mut tokens, start, &normal(&text_of(&letters, start, at)));
         } else if matches!(letter, '+' | '-' | '*' | '/' | '(' | ')') {
             at += 1;
             tokens.push((start + 1, Token::Sign(letter)));
         } else {
-            return Err(format!(
-                "`{text}`: `{letter}` at character {}: expected numbers, names, + - * / and parentheses",
-                start + 1
-            ));
+            return Err(format!("`{text}`: `{letter}` at character {}: expected numbers, names, + - * / and parentheses", start + 1));
         }
     }
     Ok(tokens)
@@ -198,10 +185,7 @@ impl Parser<'_> {
 
     fn bounded(&self, expr: Expr, depth: usize) -> Result<Deep, String> {
         if depth > MAX_DEPTH {
-            return Err(format!(
-                "formula nested or chained more than {MAX_DEPTH} deep: `{}`",
-                self.text.chars().take(40).collect::<String>()
-            ));
+            return Err(format!("formula nested or chained more than {MAX_DEPTH} deep: `{}`", self.text.chars().take(40).collect::<String>()));
         }
         Ok((expr, depth))
     }
@@ -309,24 +293,15 @@ mod tests {
 
     #[test]
     fn names_in_any_case_and_with_blanks() {
-        assert_eq!(
-            tree("Service Charge + COMMODITY_CHARGE"),
-            "(service_charge+commodity_charge)"
-        );
+        assert_eq!(tree("Service Charge + COMMODITY_CHARGE"), "(service_charge+commodity_charge)");
     }
 
     #[test]
     fn says_what_was_expected() {
         let refused = |text: &str| Expr::parse(text).unwrap_err();
-        assert_eq!(
-            refused("a+"),
-            "`a+`: expected a number or a name at the end"
-        );
+        assert_eq!(refused("a+"), "`a+`: expected a number or a name at the end");
         assert_eq!(refused("(a"), "`(a`: expected `)` at the end");
-        assert_eq!(
-            refused("a b) c"),
-            "`a b) c`: expected an operator or the end at character 4"
-        );
+        assert_eq!(refused("a b) c"), "`a b) c`: expected an operator or the end at character 4");
         assert!(refused("a^2").contains("`^` at character 2"));
         assert!(refused("1.2.3*a").contains("`1.2.3` is not a number"));
         assert!(refused("2 a").contains("expected an operator or the end at character 3"));
@@ -336,28 +311,12 @@ mod tests {
     #[test]
     fn depth_and_length_are_bounded() {
         let nested = format!("{}1{}", "(".repeat(4000), ")".repeat(4000));
-        assert!(
-            Expr::parse(&nested)
-                .unwrap_err()
-                .contains("more than 128 deep")
-        );
+        assert!(Expr::parse(&nested).unwrap_err().contains("more than 128 deep"));
         let minus = format!("{}1", "-".repeat(4000));
-        assert!(
-            Expr::parse(&minus)
-                .unwrap_err()
-                .contains("more than 128 deep")
-        );
+        assert!(Expr::parse(&minus).unwrap_err().contains("more than 128 deep"));
         let chain = vec!["a"; 1000].join("+");
-        assert!(
-            Expr::parse(&chain)
-                .unwrap_err()
-                .contains("more than 128 deep")
-        );
+        assert!(Expr::parse(&chain).unwrap_err().contains("more than 128 deep"));
         assert!(Expr::parse(&vec!["a"; 100].join("+")).is_ok());
-        assert!(
-            Expr::parse(&"a".repeat(9000))
-                .unwrap_err()
-                .contains("at most 8192")
-        );
+        assert!(Expr::parse(&"a".repeat(9000)).unwrap_err().contains("at most 8192"));
     }
 }

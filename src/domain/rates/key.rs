@@ -106,15 +106,9 @@ mod tests {
         assert_eq!(split("1|1/2\"", 1).unwrap(), ["1 1/2\""]);
         assert_eq!(split("1|1/2\"|3", 2).unwrap(), ["1 1/2\"", "3"]);
         assert_eq!(split("3|1|1/2\"", 2).unwrap(), ["3", "1 1/2\""]);
-        assert_eq!(
-            split("1|1/2\"|2|inside", 3).unwrap(),
-            ["1 1/2\"", "2", "inside"]
-        );
+        assert_eq!(split("1|1/2\"|2|inside", 3).unwrap(), ["1 1/2\"", "2", "inside"]);
         assert_eq!(split("1\"|3", 2).unwrap(), ["1\"", "3"]);
-        assert_eq!(
-            split("1 1/2\"|Turbine   ", 2).unwrap(),
-            ["1 1/2\"", "Turbine"]
-        );
+        assert_eq!(split("1 1/2\"|Turbine   ", 2).unwrap(), ["1 1/2\"", "Turbine"]);
     }
 
     #[test]

@@ -25,11 +25,7 @@ impl<'a> PricingInput<'a> {
     /// A whole period.
     #[must_use]
     pub fn new(usage: Decimal, attributes: &'a Attributes) -> Self {
-        Self {
-            usage,
-            attributes,
-            share: Share::WHOLE,
-        }
+        Self { usage, attributes, share: Share::WHOLE }
     }
 }
 
@@ -45,10 +41,7 @@ pub struct Share {
 
 impl Share {
     /// The whole period.
-    pub const WHOLE: Self = Self {
-        days: 1,
-        of_days: 1,
-    };
+    pub const WHOLE: Self = Self { days: 1, of_days: 1 };
 
     /// `days` of `of_days`.
     #[must_use]
@@ -123,15 +116,8 @@ impl ExactLine {
 ///
 /// # Errors
 /// When the days are not a share, or a number is too large to be exact.
-pub fn weighted_lines(
-    lines: Vec<ExactLine>,
-    days: u32,
-    of_days: u32,
-) -> Result<Vec<ExactLine>, PricingError> {
-    lines
-        .into_iter()
-        .map(|line| line.weighted(days, of_days))
-        .collect()
+pub fn weighted_lines(lines: Vec<ExactLine>, days: u32, of_days: u32) -> Result<Vec<ExactLine>, PricingError> {
+    lines.into_iter().map(|line| line.weighted(days, of_days)).collect()
 }
 
 /// `value × days / of_days`, multiplied first so that whole results stay whole.
@@ -143,8 +129,5 @@ fn weighted(value: Decimal, days: u32, of_days: u32, part: &str) -> Result<Decim
         .checked_mul(Decimal::from(days))
         .and_then(|product| product.checked_div(Decimal::from(of_days)))
         .map(without_noise)
-        .ok_or_else(|| PricingError::Overflow {
-            class: String::new(),
-            part: part.to_owned(),
-        })
+        .ok_or_else(|| PricingError::ShareTooLarge { what: part.to_owned(), days, of_days })
 }

@@ -58,18 +58,12 @@ impl fmt::Display for Warning {
 pub fn lint(tariff: &Tariff) -> Vec<Warning> {
     let mut warnings = of_metadata(tariff);
     for class in &tariff.classes {
-        let mut lint = ClassLint {
-            class,
-            settings: tariff.settings_of(&class.name),
-            used: reachable(class).into_iter().collect(),
-            warnings: Vec::new(),
-        };
+        let mut lint =
+            ClassLint { class, settings: tariff.settings_of(&class.name), used: reachable(class).into_iter().collect(), warnings: Vec::new() };
         lint.run();
         warnings.append(&mut lint.warnings);
     }
-    warnings.sort_by(|a, b| {
-        (a.place.line, a.severity, &a.message).cmp(&(b.place.line, b.severity, &b.message))
-    });
+    warnings.sort_by(|a, b| (a.place.line, a.severity, &a.message).cmp(&(b.place.line, b.severity, &b.message)));
     warnings.dedup();
     warnings
 }
@@ -79,29 +73,16 @@ fn of_metadata(tariff: &Tariff) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |severity, message: String| {
         let place = Place::default();
-        warnings.push(Warning {
-            severity,
-            place,
-            message,
-        });
+        warnings.push(Warning { severity, place, message });
     };
     if metadata.effective_on.is_none() {
-        warn(
-            Severity::Note,
-            "no effective_date: say from when these rates hold".into(),
-        );
+        warn(Severity::Note, "no effective_date: say from when these rates hold".into());
     }
     if let Unit::Other(unit) = &metadata.bill_unit {
-        warn(
-            Severity::Warning,
-            format!("bill_unit `{unit}` is not known: readings cannot be converted to it"),
-        );
+        warn(Severity::Warning, format!("bill_unit `{unit}` is not known: readings cannot be converted to it"));
     }
     if let Frequency::Other(frequency) = &metadata.bill_frequency {
-        warn(
-            Severity::Note,
-            format!("bill_frequency `{frequency}` is not known: taken as 30 days"),
-        );
+        warn(Severity::Note, format!("bill_frequency `{frequency}` is not known: taken as 30 days"));
     }
     warnings
 }
@@ -136,11 +117,7 @@ impl<'a> ClassLint<'a> {
 
     pub(crate) fn warn(&mut self, severity: Severity, part: &Part, line: usize, message: String) {
         let place = Place::part(line, &self.class.name, &part.name);
-        self.warnings.push(Warning {
-            severity,
-            place,
-            message,
-        });
+        self.warnings.push(Warning { severity, place, message });
     }
 
     /// Charges the bill leaves out, and other parts nothing names.
@@ -149,14 +126,9 @@ impl<'a> ClassLint<'a> {
             if self.used.contains(&index) || is_nothing(&part.body) {
                 continue;
             }
-            let forgotten = ["drought", "wastewater", "sewer"]
-                .iter()
-                .any(|word| part.normal.contains(word));
+            let forgotten = ["drought", "wastewater", "sewer"].iter().any(|word| part.normal.contains(word));
             let (severity, message) = if forgotten && part.normal.contains("charge") {
-                (
-                    Severity::Warning,
-                    "not zero, but `bill` never uses it: is it meant to be billed?",
-                )
+                (Severity::Warning, "not zero, but `bill` never uses it: is it meant to be billed?")
             } else if let Body::Unreadable(_) = part.body {
                 (Severity::Note, "not readable, and not used by `bill`")
             } else {
@@ -188,26 +160,14 @@ impl<'a> ClassLint<'a> {
     }
 
     fn name_not_known(&mut self, index: usize, part: &Part, name: &str) {
-        if self.class.find_from(index, name).is_some() || is_usage(name) || is_known_attribute(name)
-        {
+        if self.class.find_from(index, name).is_some() || is_usage(name) || is_known_attribute(name) {
             return;
         }
-        let near = self.class.parts.iter().find(|other| {
-            other.normal != name && other.normal.len() > 3 && is_near(&other.normal, name)
-        });
+        let near = self.class.parts.iter().find(|other| other.normal != name && other.normal.len() > 3 && is_near(&other.normal, name));
         let (severity, message) = match near {
-            Some(near) if self.class.find(name).is_none() => (
-                Severity::Error,
-                format!("`{name}` is not defined: is `{}` meant?", near.name),
-            ),
-            _ if reads_like_a_charge(name) => (
-                Severity::Error,
-                format!("`{name}` is not defined: expected a part of this class"),
-            ),
-            _ => (
-                Severity::Warning,
-                format!("`{name}` is not defined: taken for an attribute every account must have"),
-            ),
+            Some(near) if self.class.find(name).is_none() => (Severity::Error, format!("`{name}` is not defined: is `{}` meant?", near.name)),
+            _ if reads_like_a_charge(name) => (Severity::Error, format!("`{name}` is not defined: expected a part of this class")),
+            _ => (Severity::Warning, format!("`{name}` is not defined: taken for an attribute every account must have")),
         };
         self.warn(severity, part, part.line, message);
     }
@@ -215,18 +175,11 @@ impl<'a> ClassLint<'a> {
     /// Whether a part is one word that only a `depends_on` asks for, such as
     /// `water_type: POTABLE`.
     fn is_word(&self, index: usize, part: &Part) -> bool {
-        let Body::Formula {
-            expr: Expr::Name(_),
-            ..
-        } = part.body
-        else {
+        let Body::Formula { expr: Expr::Name(_), .. } = part.body else {
             return false;
         };
         let asked = |body: &Body| match body {
-            Body::Map(map) => map
-                .dimensions
-                .iter()
-                .any(|name| self.class.find(name) == Some(index)),
+            Body::Map(map) => map.dimensions.iter().any(|name| self.class.find(name) == Some(index)),
             _ => false,
         };
         self.class.parts.iter().any(|other| asked(&other.body))
@@ -240,10 +193,8 @@ impl<'a> ClassLint<'a> {
         };
         let is_percent = |item: &Item| matches!(item.kind, ItemKind::Percent(_));
         if kind == ChargeKind::Tiered && any_item(&starts.body, &is_percent) {
-            let message = format!(
-                "starts in percent, but `{}` is Tiered: `Budget` may be meant; as it is the charge cannot be worked out",
-                part.name
-            );
+            let message =
+                format!("starts in percent, but `{}` is Tiered: `Budget` may be meant; as it is the charge cannot be worked out", part.name);
             self.warn(Severity::Warning, starts, starts.line, message);
         }
         lint_tables::rising_starts(self, starts, starts.line, &starts.body);
@@ -257,10 +208,7 @@ impl<'a> ClassLint<'a> {
 /// Whether a part is zero or left blank: written down for completeness.
 fn is_nothing(body: &Body) -> bool {
     match body {
-        Body::Formula {
-            expr: Expr::Number(number),
-            ..
-        } => number.is_zero(),
+        Body::Formula { expr: Expr::Number(number), .. } => number.is_zero(),
         Body::Unreadable(reason) => reason.starts_with("nothing given"),
         _ => false,
     }

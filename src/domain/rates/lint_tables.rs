@@ -24,10 +24,7 @@ pub(crate) fn sizes(lint: &mut ClassLint<'_>, part: &Part) {
     };
     let mut groups: BTreeMap<Vec<String>, Vec<(Decimal, Decimal, &MapEntry)>> = BTreeMap::new();
     for entry in &map.entries {
-        let size = entry
-            .values
-            .get(at)
-            .and_then(|value| parse_number(key::folded(value).strip_prefix('#')?));
+        let size = entry.values.get(at).and_then(|value| parse_number(key::folded(value).strip_prefix('#')?));
         if let (Some(size), Some(cost)) = (size, number(&entry.body)) {
             let mut others = entry.values.clone();
             others.remove(at);
@@ -41,10 +38,7 @@ pub(crate) fn sizes(lint: &mut ClassLint<'_>, part: &Part) {
                 continue;
             };
             if big < small {
-                let message = format!(
-                    "the bigger `{}` costs {big}, less than `{}` at {small}",
-                    bigger.key, smaller.key
-                );
+                let message = format!("the bigger `{}` costs {big}, less than `{}` at {small}", bigger.key, smaller.key);
                 lint.warn(Severity::Warning, part, bigger.line, message);
             }
         }
@@ -53,7 +47,7 @@ pub(crate) fn sizes(lint: &mut ClassLint<'_>, part: &Part) {
 
 /// Starts that do not rise, wherever lists of them are.
 pub(crate) fn rising_starts(lint: &mut ClassLint<'_>, part: &Part, line: usize, body: &Body) {
-    for (line, items) in lists(body, line) {
+    for (_, items) in lists(body, line) {
         let numbers = items.iter().filter_map(|item| match &item.kind {
             ItemKind::Formula(Expr::Number(number)) => Some((item, false, *number)),
             ItemKind::Percent(percent) => Some((item, true, *percent)),
@@ -72,8 +66,7 @@ pub(crate) fn rising_starts(lint: &mut ClassLint<'_>, part: &Part, line: usize, 
             } else {
                 continue;
             };
-            let line = item.line.max(line);
-            lint.warn(Severity::Warning, part, line, message);
+            lint.warn(Severity::Warning, part, item.line, message);
         }
     }
 }
@@ -81,17 +74,13 @@ pub(crate) fn rising_starts(lint: &mut ClassLint<'_>, part: &Part, line: usize, 
 /// Prices that fall as usage rises.
 pub(crate) fn falling_prices(lint: &mut ClassLint<'_>, part: &Part, line: usize, body: &Body) {
     for (_, items) in lists(body, line) {
-        let prices: Vec<_> = items
-            .iter()
-            .filter_map(|item| Some((item.line, item_number(item)?)))
-            .collect();
+        let prices: Vec<_> = items.iter().filter_map(|item| Some((item.line, item_number(item)?))).collect();
         for pair in prices.windows(2) {
             let [(_, before), (line, price)] = pair else {
                 continue;
             };
             if price < before {
-                let message =
-                    format!("price {price} after {before}: the price falls as usage rises");
+                let message = format!("price {price} after {before}: the price falls as usage rises");
                 lint.warn(Severity::Warning, part, *line, message);
             }
         }
@@ -101,17 +90,11 @@ pub(crate) fn falling_prices(lint: &mut ClassLint<'_>, part: &Part, line: usize,
 /// Starts like 10, 20, 100 under the first-unit rule, where the block before
 /// ends at 9, 19, 99: published tables often mean "above 10".
 pub(crate) fn round_starts(lint: &mut ClassLint<'_>, part: &Part) {
-    let suspicious = lists(&part.body, part.line)
-        .into_iter()
-        .find_map(|(line, items)| Some((line, round(items)?)));
+    let suspicious = lists(&part.body, part.line).into_iter().find_map(|(line, items)| Some((line, round(items)?)));
     let Some((line, starts)) = suspicious else {
         return;
     };
-    let named: Vec<String> = starts
-        .iter()
-        .take(MOST_NAMED)
-        .map(ToString::to_string)
-        .collect();
+    let named: Vec<String> = starts.iter().take(MOST_NAMED).map(ToString::to_string).collect();
     let first = starts.first().copied().unwrap_or_default();
     let ends = first.checked_sub(Decimal::ONE).unwrap_or_default();
     let message = format!(
@@ -124,13 +107,8 @@ pub(crate) fn round_starts(lint: &mut ClassLint<'_>, part: &Part) {
 /// The starts of a list when all are round: multiples of five, one of ten.
 fn round(items: &[Item]) -> Option<Vec<Decimal>> {
     let above_zero = |start: &Decimal| *start > Decimal::ZERO;
-    let starts: Vec<Decimal> = items
-        .iter()
-        .filter_map(item_number)
-        .filter(above_zero)
-        .collect();
-    let multiple =
-        |start: &Decimal, of: i64| start.checked_rem(Decimal::from(of)) == Some(Decimal::ZERO);
+    let starts: Vec<Decimal> = items.iter().filter_map(item_number).filter(above_zero).collect();
+    let multiple = |start: &Decimal, of: i64| start.checked_rem(Decimal::from(of)) == Some(Decimal::ZERO);
     let all = starts.iter().all(|start| multiple(start, 5));
     let any = starts.iter().any(|start| multiple(start, 10));
     (all && any).then_some(starts)
@@ -152,10 +130,7 @@ pub(crate) fn holes(lint: &mut ClassLint<'_>) {
         let mut missing: Vec<String> = Vec::new();
         for (other, their) in &tables {
             if their.dimensions == map.dimensions && other.normal != part.normal {
-                let lacking = their
-                    .entries
-                    .iter()
-                    .filter(|entry| !own.contains(&folded(entry)));
+                let lacking = their.entries.iter().filter(|entry| !own.contains(&folded(entry)));
                 missing.extend(lacking.map(|entry| format!("`{}` (in {})", entry.key, other.name)));
             }
         }
@@ -166,11 +141,7 @@ pub(crate) fn holes(lint: &mut ClassLint<'_>) {
         }
         let more = missing.len().saturating_sub(MOST_NAMED);
         missing.truncate(MOST_NAMED);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let message = format!("no value for {}{more}", missing.join(", "));
         lint.warn(Severity::Note, part, part.line, message);
     }
@@ -184,12 +155,8 @@ fn missing_combinations(map: &Map, own: &HashSet<Vec<String>>) -> Vec<String> {
     }
     let mut combinations: Vec<(Vec<String>, Vec<String>)> = vec![(Vec::new(), Vec::new())];
     for at in 0..map.dimensions.len() {
-        let words: BTreeMap<String, String> = map
-            .entries
-            .iter()
-            .filter_map(|entry| entry.values.get(at))
-            .map(|value| (key::folded(value), value.clone()))
-            .collect();
+        let words: BTreeMap<String, String> =
+            map.entries.iter().filter_map(|entry| entry.values.get(at)).map(|value| (key::folded(value), value.clone())).collect();
         if combinations.len().saturating_mul(words.len()) > MOST {
             return Vec::new();
         }
@@ -197,28 +164,18 @@ fn missing_combinations(map: &Map, own: &HashSet<Vec<String>>) -> Vec<String> {
             .iter()
             .flat_map(|(keys, shown)| {
                 words.iter().map(|(key, value)| {
-                    let longer = |list: &[String], word: &String| {
-                        [list, std::slice::from_ref(word)].concat()
-                    };
+                    let longer = |list: &[String], word: &String| [list, std::slice::from_ref(word)].concat();
                     (longer(keys, key), longer(shown, value))
                 })
             })
             .collect();
     }
-    let missing = combinations
-        .into_iter()
-        .filter(|(keys, _)| !own.contains(keys));
-    missing
-        .map(|(_, shown)| format!("`{}`", shown.join("|")))
-        .collect()
+    let missing = combinations.into_iter().filter(|(keys, _)| !own.contains(keys));
+    missing.map(|(_, shown)| format!("`{}`", shown.join("|"))).collect()
 }
 
 fn folded(entry: &MapEntry) -> Vec<String> {
-    entry
-        .values
-        .iter()
-        .map(|value| key::folded(value))
-        .collect()
+    entry.values.iter().map(|value| key::folded(value)).collect()
 }
 
 /// Every list in a body, with its line.
@@ -226,10 +183,7 @@ fn lists(body: &Body, line: usize) -> Vec<(usize, &[Item])> {
     match body {
         Body::List(items) => vec![(line, items)],
         Body::Map(map) => {
-            let nested = map
-                .entries
-                .iter()
-                .map(|entry| lists(&entry.body, entry.line));
+            let nested = map.entries.iter().map(|entry| lists(&entry.body, entry.line));
             nested.flatten().collect()
         }
         Body::Range(range) => {
@@ -250,10 +204,7 @@ fn item_number(item: &Item) -> Option<Decimal> {
 /// A body that is one plain number.
 fn number(body: &Body) -> Option<Decimal> {
     match body {
-        Body::Formula {
-            expr: Expr::Number(number),
-            ..
-        } => Some(*number),
+        Body::Formula { expr: Expr::Number(number), .. } => Some(*number),
         Body::List(items) => match items.as_slice() {
             [item] => item_number(item),
             _ => None,

@@ -58,8 +58,7 @@ impl Frequency {
             "bimonthly" | "everytwomonths" | "every2months" | "twomonthly" => Self::Bimonthly,
             "quarterly" | "trimonthly" | "every3months" | "everythreemonths" => Self::Quarterly,
             "every4months" | "everyfourmonths" | "triannually" => Self::FourMonthly,
-            "semiannually" | "semiannual" | "biannually" | "biannual" | "twiceayear"
-            | "every6months" | "everysixmonths" => Self::Semiannual,
+            "semiannually" | "semiannual" | "biannually" | "biannual" | "twiceayear" | "every6months" | "everysixmonths" => Self::Semiannual,
             "annually" | "annual" | "yearly" => Self::Annual,
             _ => Self::Other(text.trim().to_owned()),
         }
@@ -109,14 +108,11 @@ impl Unit {
     pub fn parse(text: &str) -> Self {
         match letters(text).as_str() {
             "" | "ccf" | "hcf" | "hundredcubicfeet" | "100cubicfeet" | "100cf" => Self::Ccf,
-            "kgal" | "kgals" | "tgal" | "tgals" | "kilogallon" | "kilogallons"
-            | "thousandgallons" | "1000gallons" | "1000gal" => Self::Kgal,
+            "kgal" | "kgals" | "tgal" | "tgals" | "kilogallon" | "kilogallons" | "thousandgallons" | "1000gallons" | "1000gal" => Self::Kgal,
             "gal" | "gals" | "gallon" | "gallons" => Self::Gallon,
             "cf" | "ft3" | "ft³" | "cubicfeet" | "cubicfoot" => Self::CubicFoot,
-            "m3" | "m³" | "cm" | "cbm" | "cubicmetre" | "cubicmetres" | "cubicmeter"
-            | "cubicmeters" | "kl" | "kilolitre" | "kilolitres" | "kiloliter" | "kiloliters" => {
-                Self::CubicMetre
-            }
+            "m3" | "m³" | "cm" | "cbm" | "cubicmetre" | "cubicmetres" | "cubicmeter" | "cubicmeters" | "kl" | "kilolitre" | "kilolitres"
+            | "kiloliter" | "kiloliters" => Self::CubicMetre,
             "l" | "litre" | "litres" | "liter" | "liters" => Self::Litre,
             "af" | "acft" | "acrefoot" | "acrefeet" => Self::AcreFoot,
             _ => Self::Other(text.trim().to_owned()),
@@ -165,10 +161,7 @@ impl fmt::Display for Unit {
 
 /// Letters and digits only, lower case: spellings differ in the rest.
 fn letters(text: &str) -> String {
-    text.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Reads the `metadata` block of a document.
@@ -182,8 +175,7 @@ pub(crate) fn read(document: &Node, errors: &mut Vec<TariffError>) -> Metadata {
     let effective_on = text("effective_date").and_then(|(line, text)| {
         let date = parse_date(&text);
         if date.is_none() {
-            let message =
-                format!("effective_date `{text}`: expected a date like 2017-07-01 or 07/01/2017");
+            let message = format!("effective_date `{text}`: expected a date like 2017-07-01 or 07/01/2017");
             errors.push(TariffError::new(Place::line(line), message));
         }
         date
@@ -215,11 +207,7 @@ fn parse_date(text: &str) -> Option<NaiveDate> {
     } else {
         return None;
     };
-    NaiveDate::from_ymd_opt(
-        i32::try_from(number(year)?).ok()?,
-        number(month)?,
-        number(day)?,
-    )
+    NaiveDate::from_ymd_opt(i32::try_from(number(year)?).ok()?, number(month)?, number(day)?)
 }
 
 #[cfg(test)]
@@ -237,14 +225,7 @@ mod tests {
         ] {
             assert_eq!(parse_date(text), date.parse().ok(), "{text}");
         }
-        for text in [
-            "13/01/2017",
-            "2017-02-30",
-            "soon",
-            "1/1/17",
-            "2017",
-            "+017-01-01",
-        ] {
+        for text in ["13/01/2017", "2017-02-30", "soon", "1/1/17", "2017", "+017-01-01"] {
             assert_eq!(parse_date(text), None, "{text}");
         }
     }

@@ -7,21 +7,14 @@
 //! A tariff is read once ([`Tariff::parse`]), compiled once for each class
 //! ([`Tariff::compile`]), and then prices a bill in a microsecond or two
 //! ([`CompiledClass::price`]); [`settle`] rounds the total once and shows lines
-//! that add up to it. [`reference`] computes the same total by other means.
+//! that add up to it. [`mod@reference`] computes the same total by other means.
 
 // Rules never stop the program: what can go wrong comes back as an error.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod attributes;
 mod check;
+mod check_tiers;
 mod compile;
 mod document;
 mod error;

@@ -95,19 +95,8 @@ pub(crate) fn is_known_attribute(normal: &str) -> bool {
 
 /// Whether a name reads like a charge of the tariff, which no account brings.
 pub(crate) fn reads_like_a_charge(normal: &str) -> bool {
-    const ENDINGS: [&str; 8] = [
-        "charge",
-        "charges",
-        "surcharge",
-        "fee",
-        "fees",
-        "price",
-        "rate",
-        "cost",
-    ];
-    ENDINGS
-        .iter()
-        .any(|ending| normal == *ending || normal.ends_with(&format!("_{ending}")))
+    const ENDINGS: [&str; 8] = ["charge", "charges", "surcharge", "fee", "fees", "price", "rate", "cost"];
+    ENDINGS.iter().any(|ending| normal == *ending || normal.ends_with(&format!("_{ending}")))
         || normal.starts_with("tier_")
         || normal.starts_with("flat_rate")
 }

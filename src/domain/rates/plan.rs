@@ -65,12 +65,7 @@ pub(crate) struct Rate {
 
 /// The plan of a compiled class.
 pub(crate) fn of(slots: &[Slot], bill: usize) -> Plan {
-    let mut planner = Planner {
-        slots,
-        nodes: 0,
-        splits: vec![Cell::new(None); slots.len()],
-        depends: vec![Cell::new(None); slots.len()],
-    };
+    let mut planner = Planner { slots, nodes: 0, splits: vec![Cell::new(None); slots.len()], depends: vec![Cell::new(None); slots.len()] };
     planner.slot(bill, true)
 }
 
@@ -107,23 +102,15 @@ impl Planner<'_> {
         }
         let slots = self.slots;
         let plan = match slots.get(slot).map(|slot| &slot.code) {
-            Some(Code::Charge(charge)) => Plan::Tiers {
-                slot,
-                charge: *charge,
-            },
+            Some(Code::Charge(charge)) => Plan::Tiers { slot, charge: *charge },
             Some(Code::Items(items)) => match items.as_slice() {
                 [ItemCode::Formula(op)] if top || self.splits(op) => self.op(slot, op),
                 _ => return self.leaf(slot, &Op::Input(Input::Slot(slot))),
             },
-            Some(Code::Choice(table)) if table.codes.iter().any(|code| self.code_splits(code)) => {
-                self.choice(slot, table)
-            }
+            Some(Code::Choice(table)) if table.codes.iter().any(|code| self.code_splits(code)) => self.choice(slot, table),
             _ => return self.leaf(slot, &Op::Input(Input::Slot(slot))),
         };
-        Plan::Part {
-            slot,
-            plan: Box::new(plan),
-        }
+        Plan::Part { slot, plan: Box::new(plan) }
     }
 
     fn choice(&mut self, slot: usize, table: &Table) -> Plan {
@@ -131,10 +118,7 @@ impl Planner<'_> {
             .codes
             .iter()
             .map(|code| match code {
-                Code::Charge(charge) => Plan::Tiers {
-                    slot,
-                    charge: *charge,
-                },
+                Code::Charge(charge) => Plan::Tiers { slot, charge: *charge },
                 Code::Items(items) => match items.as_slice() {
                     [ItemCode::Formula(op)] => self.op(slot, op),
                     _ => self.leaf(slot, &Op::Input(Input::Slot(slot))),
@@ -142,11 +126,7 @@ impl Planner<'_> {
                 _ => self.leaf(slot, &Op::Input(Input::Slot(slot))),
             })
             .collect();
-        Plan::Choice {
-            slot,
-            table: table.clone(),
-            plans,
-        }
+        Plan::Choice { slot, table: table.clone(), plans }
     }
 
     fn op(&mut self, slot: usize, op: &Op) -> Plan {
@@ -157,16 +137,12 @@ impl Planner<'_> {
         match op {
             Op::Input(Input::Slot(named)) => self.slot(*named, false),
             Op::Negative(inner) => Plan::Negative(Box::new(self.op(slot, inner))),
-            Op::Binary(Operator::Add, left, right) => {
-                Plan::Sum(vec![self.op(slot, left), self.op(slot, right)])
-            }
+            Op::Binary(Operator::Add, left, right) => Plan::Sum(vec![self.op(slot, left), self.op(slot, right)]),
             Op::Binary(Operator::Subtract, left, right) => {
                 let right = Plan::Negative(Box::new(self.op(slot, right)));
                 Plan::Sum(vec![self.op(slot, left), right])
             }
-            Op::Binary(operator @ (Operator::Multiply | Operator::Divide), left, right) => {
-                self.product(slot, op, *operator, left, right)
-            }
+            Op::Binary(operator @ (Operator::Multiply | Operator::Divide), left, right) => self.product(slot, op, *operator, left, right),
             _ => self.leaf(slot, op),
         }
     }
@@ -185,31 +161,17 @@ impl Planner<'_> {
             return self.leaf(slot, op);
         };
         let plan = Box::new(self.op(slot, sum));
-        Plan::Scaled {
-            plan,
-            by: by.clone(),
-            divide,
-        }
+        Plan::Scaled { plan, by: by.clone(), divide }
     }
 
     fn leaf(&self, slot: usize, op: &Op) -> Plan {
-        let named = if self.is_named(slot) {
-            None
-        } else {
-            first_slot(op)
-        };
-        Plan::Leaf(Leaf {
-            slot: named.unwrap_or(slot),
-            op: op.clone(),
-            rate: self.rate(op),
-        })
+        let named = if self.is_named(slot) { None } else { first_slot(op) };
+        Plan::Leaf(Leaf { slot: named.unwrap_or(slot), op: op.clone(), rate: self.rate(op) })
     }
 
     /// Whether a part's own name says what a line is: all but `bill`.
     fn is_named(&self, slot: usize) -> bool {
-        self.slots
-            .get(slot)
-            .is_some_and(|slot| !slot.name.eq_ignore_ascii_case("bill"))
+        self.slots.get(slot).is_some_and(|slot| !slot.name.eq_ignore_ascii_case("bill"))
     }
 
     /// Whether a formula is a sum worth cutting: one with a named part, a block
@@ -217,9 +179,7 @@ impl Planner<'_> {
     fn splits(&self, op: &Op) -> bool {
         match op {
             Op::Input(Input::Slot(slot)) => once(&self.splits, *slot, || self.slot_splits(*slot)),
-            Op::Binary(Operator::Add | Operator::Subtract, left, right) => {
-                self.is_term(left) || self.is_term(right)
-            }
+            Op::Binary(Operator::Add | Operator::Subtract, left, right) => self.is_term(left) || self.is_term(right),
             Op::Binary(Operator::Multiply, left, right) => self.splits(left) || self.splits(right),
             Op::Binary(Operator::Divide, left, _) => self.splits(left),
             Op::Negative(inner) => self.splits(inner),
@@ -302,13 +262,9 @@ impl Planner<'_> {
         match op {
             Op::Number(_) | Op::Input(Input::External(_)) => false,
             Op::Input(Input::Usage | Input::UsageUnless(_)) => true,
-            Op::Input(Input::Slot(slot)) => once(&self.depends, *slot, || {
-                self.code(*slot).is_some_and(|code| self.code_depends(code))
-            }),
+            Op::Input(Input::Slot(slot)) => once(&self.depends, *slot, || self.code(*slot).is_some_and(|code| self.code_depends(code))),
             Op::Negative(inner) | Op::Whole(inner) => self.depends_on_usage(inner),
-            Op::Binary(_, left, right) => {
-                self.depends_on_usage(left) || self.depends_on_usage(right)
-            }
+            Op::Binary(_, left, right) => self.depends_on_usage(left) || self.depends_on_usage(right),
         }
     }
 
@@ -321,16 +277,10 @@ impl Planner<'_> {
             Code::Charge(_) => true,
             Code::Choice(table) => {
                 let keyed = table.dimensions.iter();
-                keyed
-                    .clone()
-                    .any(|d| self.depends_on_usage(&Op::Input(d.input)))
-                    || table.codes.iter().any(|code| self.code_depends(code))
+                keyed.clone().any(|d| self.depends_on_usage(&Op::Input(d.input))) || table.codes.iter().any(|code| self.code_depends(code))
             }
-            Code::Range {
-                dimension, codes, ..
-            } => {
-                self.depends_on_usage(&Op::Input(dimension.input))
-                    || codes.iter().any(|code| self.code_depends(code))
+            Code::Range { dimension, codes, .. } => {
+                self.depends_on_usage(&Op::Input(dimension.input)) || codes.iter().any(|code| self.code_depends(code))
             }
             Code::Unusable(_) => false,
         }
@@ -340,11 +290,7 @@ impl Planner<'_> {
 fn times(price: Op, factor: &Op) -> Op {
     match price {
         Op::Number(number) if number == rust_decimal::Decimal::ONE => factor.clone(),
-        price => Op::Binary(
-            Operator::Multiply,
-            Box::new(price),
-            Box::new(factor.clone()),
-        ),
+        price => Op::Binary(Operator::Multiply, Box::new(price), Box::new(factor.clone())),
     }
 }
 

@@ -10,12 +10,12 @@ use std::cell::OnceCell;
 use rust_decimal::Decimal;
 
 use super::attributes::AttributeValue;
-use super::compile::{Code, CompiledClass, Dimension, Inner, Input, ItemCode, Op, Table};
+use super::compile::{Charge, Code, CompiledClass, Dimension, Inner, Input, ItemCode, Op, Table};
 use super::error::PricingError;
 use super::formula::{Expr, Operator};
 use super::key;
 use super::line::{ExactLine, PricingInput, Share, weighted_lines};
-use super::number::{parse_number, whole};
+use super::number::{parse_number, whole, without_noise};
 use super::plan::{Leaf, Plan, Rate};
 
 impl CompiledClass {
@@ -55,10 +55,7 @@ fn usage_of_whole_period(input: &PricingInput<'_>) -> Result<Decimal, PricingErr
         .usage
         .checked_mul(Decimal::from(of_days))
         .and_then(|product| product.checked_div(Decimal::from(days)))
-        .ok_or_else(|| PricingError::Overflow {
-            class: String::new(),
-            part: "usage".to_owned(),
-        })
+        .ok_or_else(|| PricingError::ShareTooLarge { what: "usage".to_owned(), days, of_days })
 }
 
 /// What a line is multiplied by on its way out of a product over a sum.
@@ -88,12 +85,7 @@ impl<'a> Pricing<'a> {
                 *place = Some(value);
             }
         }
-        Self {
-            class,
-            usage,
-            given,
-            memo: vec![OnceCell::new(); class.slots.len()],
-        }
+        Self { class, usage, given, memo: vec![OnceCell::new(); class.slots.len()] }
     }
 
     fn given(&self, slot: usize) -> Option<&'a AttributeValue> {
@@ -107,9 +99,7 @@ impl<'a> Pricing<'a> {
     /// The value of a part.
     fn value(&self, slot: usize) -> Priced<Decimal> {
         if let Some(given) = self.given(slot) {
-            return given
-                .number
-                .ok_or_else(|| self.not_a_number(slot, slot, given));
+            return given.number.ok_or_else(|| self.not_a_number(slot, slot, given));
         }
         if let Some(known) = self.memo.get(slot).and_then(OnceCell::get) {
             return Ok(*known);
@@ -149,11 +139,7 @@ impl<'a> Pricing<'a> {
         loop {
             let next = match code {
                 Code::Choice(table) => table.codes.get(self.row(table, slot)?),
-                Code::Range {
-                    dimension,
-                    starts,
-                    codes,
-                } => {
+                Code::Range { dimension, starts, codes } => {
                     let value = self.input(dimension.input, slot)?;
                     // Below the first start is the first value, as the first
                     // start of tiers is ignored.
@@ -211,11 +197,7 @@ impl<'a> Pricing<'a> {
         let named = dimension.word.as_ref();
         let given = own.or_else(|| self.external(named?.0));
         let form = |text: &str| {
-            if folded {
-                key::folded(text)
-            } else {
-                key::exact(text)
-            }
+            if folded { key::folded(text) } else { key::exact(text) }
         };
         Ok(match (given, named) {
             (Some(value), _) if folded => Cow::Borrowed(&value.folded),
@@ -231,9 +213,7 @@ impl<'a> Pricing<'a> {
     fn input(&self, input: Input, slot: usize) -> Priced<Decimal> {
         let attribute = |external: usize, given: &AttributeValue| {
             let at = self.class.slots.len() + external;
-            given
-                .number
-                .ok_or_else(|| self.not_a_number(slot, at, given))
+            given.number.ok_or_else(|| self.not_a_number(slot, at, given))
         };
         match input {
             Input::Slot(part) => self.value(part),
@@ -260,25 +240,28 @@ impl<'a> Pricing<'a> {
             Op::Negative(inner) => Ok(-self.op(inner, slot)?),
             Op::Whole(inner) => Ok(whole(self.op(inner, slot)?)),
             Op::Binary(operator, left, right) => {
-                let left = self.op(left, slot)?;
-                let right = self.op(right, slot)?;
-                let result = match operator {
-                    Operator::Add => left.checked_add(right),
-                    Operator::Subtract => left.checked_sub(right),
-                    Operator::Multiply => left.checked_mul(right),
-                    Operator::Divide => return self.quotient(left, right, slot),
-                };
-                self.exact(result, slot)
+                let operands = (self.op(left, slot)?, self.op(right, slot)?);
+                self.binary(*operator, operands, slot)
             }
         }
     }
 
+    /// Apart from `op` to keep the frames of its recursion small.
+    fn binary(&self, operator: Operator, operands: (Decimal, Decimal), slot: usize) -> Priced<Decimal> {
+        let (left, right) = operands;
+        let result = match operator {
+            Operator::Add => left.checked_add(right),
+            Operator::Subtract => left.checked_sub(right),
+            Operator::Multiply => left.checked_mul(right),
+            Operator::Divide => return self.quotient(left, right, slot),
+        };
+        self.exact(result, slot)
+    }
+
     fn quotient(&self, left: Decimal, right: Decimal, slot: usize) -> Priced<Decimal> {
-        if right.is_zero() {
-            return Err(PricingError::DivisionByZero {
-                class: self.class.class.clone(),
-                part: self.name(slot),
-            });
+        // 1/3*3 - 1 is nothing, though its last digits say otherwise.
+        if without_noise(right).is_zero() {
+            return Err(PricingError::DivisionByZero { class: self.class.class.clone(), part: self.name(slot) });
         }
         self.exact(left.checked_div(right), slot)
     }
@@ -289,9 +272,7 @@ impl<'a> Pricing<'a> {
             let split = |c: char| c.is_whitespace() || c == '|';
             let words = given.text.split(split).filter(|word| !word.is_empty());
             let items: Option<Vec<ItemCode>> = words.map(item_of_text).collect();
-            return items
-                .map(Cow::Owned)
-                .ok_or_else(|| self.not_a_number(charge, slot, given));
+            return items.map(Cow::Owned).ok_or_else(|| self.not_a_number(charge, slot, given));
         }
         let Some(part) = self.class.slots.get(slot) else {
             return Err(self.unusable(charge, "no tiers"));
@@ -303,44 +284,54 @@ impl<'a> Pricing<'a> {
         }
     }
 
+    /// Emits the lines of a plan. It calls itself, so what needs room is done
+    /// in functions of its own.
     fn emit(&self, plan: &Plan, factor: Factor, lines: &mut Vec<ExactLine>) -> Priced<()> {
-        let bill = self.class.bill;
         match plan {
-            Plan::Sum(plans) => plans
-                .iter()
-                .try_for_each(|plan| self.emit(plan, factor, lines)),
-            Plan::Negative(plan) => self.emit(plan, Factor(-factor.0), lines),
-            Plan::Scaled { plan, by, divide } => {
-                let by = self.op(by, bill)?;
-                let factor = if *divide {
-                    self.quotient(factor.0, by, bill)?
-                } else {
-                    self.exact(factor.0.checked_mul(by), bill)?
-                };
-                self.emit(plan, Factor(factor), lines)
-            }
-            Plan::Part { slot, plan } if self.given(*slot).is_none() => {
-                self.emit(plan, factor, lines)
-            }
-            Plan::Choice { slot, table, plans } => match plans.get(self.row(table, *slot)?) {
-                Some(plan) => self.emit(plan, factor, lines),
-                None => Err(self.unusable(*slot, "a map without values")),
-            },
-            Plan::Part { slot, .. } => {
-                let amount = self.value(*slot)?;
-                self.push(*slot, None, None, (None, amount), factor, lines)
-            }
-            Plan::Tiers { slot, charge } => {
-                for block in self.blocks(charge, *slot)? {
-                    let amount = self.exact(block.quantity.checked_mul(block.price), *slot)?;
-                    let price = (Some(block.price), amount);
-                    let quantity = Some(block.quantity);
-                    self.push(*slot, Some(block.detail), quantity, price, factor, lines)?;
+            Plan::Sum(plans) => {
+                for plan in plans {
+                    self.emit(plan, factor, lines)?;
                 }
                 Ok(())
             }
+            Plan::Negative(plan) => self.emit(plan, Factor(-factor.0), lines),
+            Plan::Scaled { plan, by, divide } => self.emit(plan, self.scaled(factor, by, *divide)?, lines),
+            Plan::Part { slot, .. } if self.given(*slot).is_some() => self.emit_value(*slot, factor, lines),
+            Plan::Part { plan, .. } => self.emit(plan, factor, lines),
+            Plan::Choice { slot, table, plans } => self.emit(self.chosen_plan(*slot, table, plans)?, factor, lines),
+            Plan::Tiers { slot, charge } => self.emit_blocks(*slot, charge, factor, lines),
             Plan::Leaf(leaf) => self.emit_leaf(leaf, factor, lines),
         }
+    }
+
+    fn scaled(&self, factor: Factor, by: &Op, divide: bool) -> Priced<Factor> {
+        let bill = self.class.bill;
+        let by = self.op(by, bill)?;
+        if divide {
+            return self.quotient(factor.0, by, bill).map(Factor);
+        }
+        self.exact(factor.0.checked_mul(by), bill).map(Factor)
+    }
+
+    fn chosen_plan<'p>(&self, slot: usize, table: &Table, plans: &'p [Plan]) -> Priced<&'p Plan> {
+        let plan = plans.get(self.row(table, slot)?);
+        plan.ok_or_else(|| self.unusable(slot, "a map without values"))
+    }
+
+    /// A part an attribute overrides: one line.
+    fn emit_value(&self, slot: usize, factor: Factor, lines: &mut Vec<ExactLine>) -> Priced<()> {
+        let amount = self.value(slot)?;
+        self.push(slot, None, None, (None, amount), factor, lines)
+    }
+
+    fn emit_blocks(&self, slot: usize, charge: &Charge, factor: Factor, lines: &mut Vec<ExactLine>) -> Priced<()> {
+        for block in self.blocks(charge, slot)? {
+            let amount = self.exact(block.quantity.checked_mul(block.price), slot)?;
+            let price = (Some(block.price), amount);
+            let quantity = Some(block.quantity);
+            self.push(slot, Some(block.detail), quantity, price, factor, lines)?;
+        }
+        Ok(())
     }
 
     fn emit_leaf(&self, leaf: &Leaf, factor: Factor, lines: &mut Vec<ExactLine>) -> Priced<()> {
@@ -369,7 +360,7 @@ impl<'a> Pricing<'a> {
             }
             self.exact(value.checked_mul(factor.0), slot)
         };
-        let amount = scaled(amount)?;
+        let amount = unsigned_zero(scaled(amount)?);
         if amount.is_zero() && quantity.is_none_or(|quantity| quantity.is_zero()) {
             return Ok(());
         }
@@ -377,14 +368,7 @@ impl<'a> Pricing<'a> {
             Some(slot) => (slot.name.clone(), slot.label.clone()),
             None => (String::new(), String::new()),
         };
-        lines.push(ExactLine {
-            part,
-            label,
-            tier,
-            quantity,
-            price: price.map(scaled).transpose()?,
-            amount,
-        });
+        lines.push(ExactLine { part, label, tier, quantity, price: price.map(scaled).transpose()?.map(unsigned_zero), amount });
         Ok(())
     }
 
@@ -410,39 +394,22 @@ impl Pricing<'_> {
 
     /// A result that was computed exactly enough, or the error that it was not.
     pub(crate) fn exact(&self, result: Option<Decimal>, slot: usize) -> Priced<Decimal> {
-        result.ok_or_else(|| PricingError::Overflow {
-            class: self.class.class.clone(),
-            part: self.name(slot),
-        })
+        result.ok_or_else(|| PricingError::Overflow { class: self.class.class.clone(), part: self.name(slot) })
     }
 
     pub(crate) fn unusable(&self, slot: usize, reason: &str) -> PricingError {
-        PricingError::Unusable {
-            class: self.class.class.clone(),
-            part: self.name(slot),
-            reason: reason.to_owned(),
-        }
+        PricingError::Unusable { class: self.class.class.clone(), part: self.name(slot), reason: reason.to_owned() }
     }
 
     pub(crate) fn unequal(&self, slot: usize, starts: usize, prices: usize) -> PricingError {
-        PricingError::UnequalTiers {
-            class: self.class.class.clone(),
-            part: self.name(slot),
-            starts,
-            prices,
-        }
+        PricingError::UnequalTiers { class: self.class.class.clone(), part: self.name(slot), starts, prices }
     }
 
     fn undefined(&self, external: usize, slot: usize) -> PricingError {
         PricingError::UndefinedName {
             class: self.class.class.clone(),
             part: self.name(slot),
-            name: self
-                .class
-                .externals
-                .get(external)
-                .cloned()
-                .unwrap_or_default(),
+            name: self.class.externals.get(external).cloned().unwrap_or_default(),
         }
     }
 
@@ -450,21 +417,16 @@ impl Pricing<'_> {
     fn not_a_number(&self, slot: usize, input: usize, given: &AttributeValue) -> PricingError {
         let slots = self.class.slots.len();
         let name = match input.checked_sub(slots) {
-            Some(external) => self
-                .class
-                .externals
-                .get(external)
-                .cloned()
-                .unwrap_or_default(),
+            Some(external) => self.class.externals.get(external).cloned().unwrap_or_default(),
             None => self.name(input),
         };
-        PricingError::NotANumber {
-            class: self.class.class.clone(),
-            part: self.name(slot),
-            name,
-            value: given.text.clone(),
-        }
+        PricingError::NotANumber { class: self.class.class.clone(), part: self.name(slot), name, value: given.text.clone() }
     }
+}
+
+/// Nothing taken off is nothing: `-0` would show on a bill.
+fn unsigned_zero(value: Decimal) -> Decimal {
+    if value.is_zero() { value.abs() } else { value }
 }
 
 /// A start or price given by an attribute, such as `0|10|100%`.

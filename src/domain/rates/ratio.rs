@@ -22,17 +22,11 @@ impl Ratio {
     pub fn new(above: i128, below: i128) -> Option<Self> {
         let common = common_divisor(above, below)?;
         let sign = if below < 0 { -1 } else { 1 };
-        Some(Self {
-            above: above.checked_div(common)?.checked_mul(sign)?,
-            below: below.checked_div(common)?.checked_mul(sign)?,
-        })
+        Some(Self { above: above.checked_div(common)?.checked_mul(sign)?, below: below.checked_div(common)?.checked_mul(sign)? })
     }
 
     pub fn whole(number: i128) -> Self {
-        Self {
-            above: number,
-            below: 1,
-        }
+        Self { above: number, below: 1 }
     }
 
     pub fn of(decimal: Decimal) -> Option<Self> {
@@ -56,20 +50,14 @@ impl Ratio {
     }
 
     pub fn negative(self) -> Option<Self> {
-        Some(Self {
-            above: self.above.checked_neg()?,
-            below: self.below,
-        })
+        Some(Self { above: self.above.checked_neg()?, below: self.below })
     }
 
     pub fn times(self, other: Self) -> Option<Self> {
         // Crosswise reduction first keeps the products small.
         let left = Self::new(self.above, other.below)?;
         let right = Self::new(other.above, self.below)?;
-        Self::new(
-            left.above.checked_mul(right.above)?,
-            left.below.checked_mul(right.below)?,
-        )
+        Self::new(left.above.checked_mul(right.above)?, left.below.checked_mul(right.below)?)
     }
 
     pub fn over(self, other: Self) -> Option<Self> {
@@ -118,11 +106,7 @@ impl Ratio {
         if rest.checked_mul(2)? >= self.below {
             digits = digits.checked_add(1)?;
         }
-        let digits = if self.above < 0 {
-            digits.checked_neg()?
-        } else {
-            digits
-        };
+        let digits = if self.above < 0 { digits.checked_neg()? } else { digits };
         let decimal = Decimal::try_from_i128_with_scale(digits, PLACES).ok()?;
         Some(decimal.normalize())
     }
@@ -157,24 +141,14 @@ mod tests {
         assert_eq!(ratio(1, 3).over(Ratio::ZERO), None);
         assert_eq!(Ratio::new(1, 0), None);
         assert_eq!(Ratio::of("12.50".parse().unwrap()), Some(ratio(25, 2)));
-        assert_eq!(
-            ratio(1, 3).decimal().unwrap().to_string(),
-            "0.333333333333333333"
-        );
+        assert_eq!(ratio(1, 3).decimal().unwrap().to_string(), "0.333333333333333333");
         assert_eq!(ratio(-5, 2).decimal().unwrap().to_string(), "-2.5");
     }
 
     #[test]
     fn roundings_on_both_sides_of_zero() {
-        let all = |value: Ratio| {
-            [
-                Rounding::HalfUp,
-                Rounding::HalfEven,
-                Rounding::Up,
-                Rounding::Down,
-            ]
-            .map(|rounding| value.rounded(rounding).unwrap())
-        };
+        let all =
+            |value: Ratio| [Rounding::HalfUp, Rounding::HalfEven, Rounding::Up, Rounding::Down].map(|rounding| value.rounded(rounding).unwrap());
         assert_eq!(all(ratio(5, 2)), [3, 2, 3, 2]);
         assert_eq!(all(ratio(-5, 2)), [-3, -2, -3, -2]);
         assert_eq!(all(ratio(7, 2)), [4, 4, 4, 3]);

@@ -31,11 +31,7 @@ const MAX_STEPS: u32 = 1_000_000;
 ///
 /// # Errors
 /// As [`super::CompiledClass::price`], and for a class that is not there.
-pub fn bill(
-    tariff: &Tariff,
-    class: &str,
-    input: &PricingInput<'_>,
-) -> Result<Decimal, PricingError> {
+pub fn bill(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Decimal, PricingError> {
     let total = total(tariff, class, input)?;
     total.decimal().ok_or(PricingError::TotalTooLarge)
 }
@@ -44,27 +40,17 @@ pub fn bill(
 ///
 /// # Errors
 /// As [`bill`].
-pub fn bill_money(
-    tariff: &Tariff,
-    class: &str,
-    input: &PricingInput<'_>,
-) -> Result<Money, PricingError> {
+pub fn bill_money(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Money, PricingError> {
     let cents = total(tariff, class, input)?
         .times(Ratio::whole(100))
         .and_then(|cents| cents.rounded(tariff.settings_of(class).rounding))
         .and_then(|cents| i64::try_from(cents).ok());
-    cents
-        .map(Money::from_cents)
-        .ok_or(PricingError::TotalTooLarge)
+    cents.map(Money::from_cents).ok_or(PricingError::TotalTooLarge)
 }
 
 fn total(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Ratio, PricingError> {
     let Some(found) = tariff.class(class) else {
-        return Err(PricingError::Unusable {
-            class: class.to_owned(),
-            part: "bill".to_owned(),
-            reason: "no such rate class".to_owned(),
-        });
+        return Err(PricingError::Unusable { class: class.to_owned(), part: "bill".to_owned(), reason: "no such rate class".to_owned() });
     };
     if input.usage < Decimal::ZERO {
         return Err(PricingError::NegativeUsage(input.usage.to_string()));
@@ -74,19 +60,11 @@ fn total(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Ratio
         return Err(PricingError::BadShare { days, of_days });
     }
     let share = Ratio::new(days.into(), of_days.into());
-    let usage = Ratio::of(input.usage)
-        .zip(share)
-        .and_then(|(usage, share)| usage.over(share));
+    let usage = Ratio::of(input.usage).zip(share).and_then(|(usage, share)| usage.over(share));
     let (Some(share), Some(usage)) = (share, usage) else {
         return Err(PricingError::TotalTooLarge);
     };
-    let walk = Walk {
-        class: found,
-        rule: tariff.settings_of(class).tier_rule,
-        usage,
-        attributes: input.attributes,
-        steps: Cell::new(0),
-    };
+    let walk = Walk { class: found, rule: tariff.settings_of(class).tier_rule, usage, attributes: input.attributes, steps: Cell::new(0) };
     let whole = walk.name("bill", None)?;
     whole.times(share).ok_or(PricingError::TotalTooLarge)
 }
@@ -113,20 +91,14 @@ impl Walk<'_> {
         self.attributes.get(&part.normal).or_else(|| {
             let short = part.normal.strip_suffix("_commodity")?;
             let taken = self.class.parts.iter().any(|other| other.normal == short);
-            if taken {
-                None
-            } else {
-                self.attributes.get(short)
-            }
+            if taken { None } else { self.attributes.get(short) }
         })
     }
 
     /// The value of a name, as used in a part.
     fn name(&self, name: &str, user: Option<&Part>) -> Found {
         self.step(user)?;
-        let part = self
-            .part(name)
-            .filter(|part| user.is_none_or(|user| user.normal != part.normal));
+        let part = self.part(name).filter(|part| user.is_none_or(|user| user.normal != part.normal));
         if let Some(part) = part {
             return match self.override_of(part) {
                 Some(text) => self.number(text, name, Some(part)),
@@ -139,11 +111,7 @@ impl Walk<'_> {
         match self.attributes.get(name) {
             Some(text) => self.number(text, name, user),
             None if is_usage(name) => Ok(self.usage),
-            None => Err(PricingError::UndefinedName {
-                class: self.class.name.clone(),
-                part: part_name(user),
-                name: name.to_owned(),
-            }),
+            None => Err(PricingError::UndefinedName { class: self.class.name.clone(), part: part_name(user), name: name.to_owned() }),
         }
     }
 
@@ -170,10 +138,7 @@ impl Walk<'_> {
             Body::Charge(kind) => self.charge(*kind, part),
             Body::Map(map) => match self.entry(map, part)? {
                 // A plain number in a map is taken as it is, even in a budget.
-                Body::Formula {
-                    expr: Expr::Number(number),
-                    ..
-                } => self.exact(Ratio::of(*number), part),
+                Body::Formula { expr: Expr::Number(number), .. } => self.exact(Ratio::of(*number), part),
                 chosen => self.body(chosen, part),
             },
             Body::Range(range) => self.body(self.in_range(range, part)?, part),
@@ -212,10 +177,7 @@ impl Walk<'_> {
                     Operator::Subtract => left.minus(right),
                     Operator::Multiply => left.times(right),
                     Operator::Divide if right.is_zero() => {
-                        return Err(PricingError::DivisionByZero {
-                            class: self.class.name.clone(),
-                            part: part.name.clone(),
-                        });
+                        return Err(PricingError::DivisionByZero { class: self.class.name.clone(), part: part.name.clone() });
                     }
                     Operator::Divide => left.over(right),
                 }
@@ -227,17 +189,11 @@ impl Walk<'_> {
     /// What a map says for this account: the entry spelt like the account's
     /// key, else the only one that means the same.
     fn entry<'m>(&self, map: &'m Map, part: &Part) -> Result<&'m Body, PricingError> {
-        let words: Vec<String> = map
-            .dimensions
-            .iter()
-            .map(|name| self.word(name, part))
-            .collect::<Result<_, _>>()?;
+        let words: Vec<String> = map.dimensions.iter().map(|name| self.word(name, part)).collect::<Result<_, _>>()?;
         let alike = |form: fn(&str) -> String| {
             let mut found = map.entries.iter().filter(|entry| {
                 let pairs = entry.values.iter().zip(&words);
-                pairs
-                    .into_iter()
-                    .all(|(value, word)| form(value) == form(word))
+                pairs.into_iter().all(|(value, word)| form(value) == form(word))
             });
             (found.next(), found.next())
         };
@@ -247,11 +203,7 @@ impl Walk<'_> {
                 class: self.class.name.clone(),
                 part: part.name.clone(),
                 key: words.join("|"),
-                known: map
-                    .entries
-                    .iter()
-                    .map(|entry| entry.values.join("|"))
-                    .collect(),
+                known: map.entries.iter().map(|entry| entry.values.join("|")).collect(),
             }),
         }
     }
@@ -267,13 +219,8 @@ impl Walk<'_> {
         if let Some(text) = given {
             return Ok(text.to_owned());
         }
-        if let Some(Body::Formula {
-            text,
-            expr: Expr::Name(inner),
-        }) = part.map(|part| &part.body)
-        {
-            let is_self =
-                part.is_some_and(|part| self.part(inner).is_some_and(|p| p.normal == part.normal));
+        if let Some(Body::Formula { text, expr: Expr::Name(inner) }) = part.map(|part| &part.body) {
+            let is_self = part.is_some_and(|part| self.part(inner).is_some_and(|p| p.normal == part.normal));
             if (self.part(inner).is_none() || is_self) && !is_usage(inner) {
                 return Ok(self.attributes.get(inner).unwrap_or(text).to_owned());
             }
@@ -293,9 +240,7 @@ impl Walk<'_> {
                 chosen = Some(candidate);
             }
         }
-        chosen
-            .map(|(_, body)| body)
-            .ok_or_else(|| self.unusable(part, "a map without values"))
+        chosen.map(|(_, body)| body).ok_or_else(|| self.unusable(part, "a map without values"))
     }
 
     /// A block charge as the sum of its price steps: each step in price is paid
@@ -344,19 +289,14 @@ impl Walk<'_> {
             let words = text.split(|c: char| c.is_whitespace() || c == '|');
             let words = words.filter(|word| !word.is_empty()).map(|word| {
                 let number = parse_number(word.strip_suffix('%').unwrap_or(word));
-                number.map(|number| match word.ends_with('%') {
-                    true => ItemKind::Percent(number),
-                    false => ItemKind::Formula(Expr::Number(number)),
-                })
+                number.map(|number| if word.ends_with('%') { ItemKind::Percent(number) } else { ItemKind::Formula(Expr::Number(number)) })
             });
-            return words
-                .collect::<Option<_>>()
-                .ok_or_else(|| PricingError::NotANumber {
-                    class: self.class.name.clone(),
-                    part: part.name.clone(),
-                    name: part.name.clone(),
-                    value: text.to_owned(),
-                });
+            return words.collect::<Option<_>>().ok_or_else(|| PricingError::NotANumber {
+                class: self.class.name.clone(),
+                part: part.name.clone(),
+                name: part.name.clone(),
+                value: text.to_owned(),
+            });
         }
         let mut body = &part.body;
         loop {
@@ -375,14 +315,7 @@ impl Walk<'_> {
         }
     }
 
-    fn boundary(
-        &self,
-        kind: ChargeKind,
-        start: &ItemKind,
-        starts: &Part,
-        charge: &Part,
-        budget: &str,
-    ) -> Found {
+    fn boundary(&self, kind: ChargeKind, start: &ItemKind, starts: &Part, charge: &Part, budget: &str) -> Found {
         match (kind, start) {
             (ChargeKind::Tiered, ItemKind::Formula(expr)) => {
                 let start = self.formula(expr, starts)?;
@@ -391,21 +324,15 @@ impl Walk<'_> {
                     TierRule::FirstUnit => self.exact(start.minus(Ratio::whole(1)), starts),
                 }
             }
-            (ChargeKind::Budget, ItemKind::Formula(Expr::Number(number))) => {
-                self.exact(Ratio::of(*number), starts)
-            }
-            (ChargeKind::Budget, ItemKind::Formula(expr)) => {
-                self.whole(self.formula(expr, starts)?, starts)
-            }
+            (ChargeKind::Budget, ItemKind::Formula(Expr::Number(number))) => self.exact(Ratio::of(*number), starts),
+            (ChargeKind::Budget, ItemKind::Formula(expr)) => self.whole(self.formula(expr, starts)?, starts),
             (ChargeKind::Budget, ItemKind::Percent(percent)) => {
                 let budget = self.name(budget, Some(charge))?;
                 let hundredth = Ratio::of(*percent).and_then(|p| p.over(Ratio::whole(100)));
                 let share = hundredth.and_then(|share| share.times(budget));
                 self.whole(self.exact(share, starts)?, starts)
             }
-            (_, ItemKind::Percent(_) | ItemKind::Unreadable(_)) => {
-                Err(self.unusable(starts, "expected a number, or `Budget` for the charge"))
-            }
+            (_, ItemKind::Percent(_) | ItemKind::Unreadable(_)) => Err(self.unusable(starts, "expected a number, or `Budget` for the charge")),
         }
     }
 
@@ -418,18 +345,11 @@ impl Walk<'_> {
     }
 
     fn overflow(&self, part: &Part) -> PricingError {
-        PricingError::Overflow {
-            class: self.class.name.clone(),
-            part: part.name.clone(),
-        }
+        PricingError::Overflow { class: self.class.name.clone(), part: part.name.clone() }
     }
 
     fn unusable(&self, part: &Part, reason: &str) -> PricingError {
-        PricingError::Unusable {
-            class: self.class.name.clone(),
-            part: part.name.clone(),
-            reason: reason.to_owned(),
-        }
+        PricingError::Unusable { class: self.class.name.clone(), part: part.name.clone(), reason: reason.to_owned() }
     }
 
     fn step(&self, part: Option<&Part>) -> Result<(), PricingError> {

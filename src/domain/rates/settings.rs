@@ -86,6 +86,22 @@ pub enum RateChange {
     PeriodStart,
 }
 
+impl Settings {
+    /// What holds when the file says nothing.
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            schedule: "water".to_owned(),
+            tier_rule: TierRule::default(),
+            rounding: Rounding::default(),
+            proration: Proration {
+                short_periods: ShortPeriods::default(),
+                standard_days: metadata.bill_frequency.standard_days(),
+                rate_change: RateChange::default(),
+            },
+        }
+    }
+}
+
 /// Settings of the file and of the classes that differ.
 pub(crate) struct AllSettings {
     pub file: Settings,
@@ -93,28 +109,11 @@ pub(crate) struct AllSettings {
 }
 
 /// Reads the `aquabills:` block of a document.
-pub(crate) fn read(
-    document: &Node,
-    metadata: &Metadata,
-    classes: &[String],
-    errors: &mut Vec<TariffError>,
-) -> AllSettings {
-    let mut file = Settings {
-        schedule: "water".to_owned(),
-        tier_rule: TierRule::default(),
-        rounding: Rounding::default(),
-        proration: Proration {
-            short_periods: ShortPeriods::default(),
-            standard_days: metadata.bill_frequency.standard_days(),
-            rate_change: RateChange::default(),
-        },
-    };
+pub(crate) fn read(document: &Node, metadata: &Metadata, classes: &[String], errors: &mut Vec<TariffError>) -> AllSettings {
+    let mut file = Settings::of(metadata);
     let mut by_class = BTreeMap::new();
     let Some(block) = document.get("aquabills") else {
-        return AllSettings {
-            file,
-            classes: by_class,
-        };
+        return AllSettings { file, classes: by_class };
     };
     let per_class = apply(block, &mut file, true, errors);
     for entry in per_class.and_then(Node::entries).unwrap_or_default() {
@@ -124,26 +123,15 @@ pub(crate) fn read(
             by_class.insert(entry.key.clone(), settings);
         } else {
             let known = classes.join(", ");
-            let message = format!(
-                "aquabills: no rate class `{}`: expected one of {known}",
-                entry.key
-            );
+            let message = format!("aquabills: no rate class `{}`: expected one of {known}", entry.key);
             errors.push(TariffError::new(Place::line(entry.line), message));
         }
     }
-    AllSettings {
-        file,
-        classes: by_class,
-    }
+    AllSettings { file, classes: by_class }
 }
 
 /// Applies one block of settings; gives back its `classes`, where allowed.
-fn apply<'a>(
-    block: &'a Entry,
-    settings: &mut Settings,
-    whole_file: bool,
-    errors: &mut Vec<TariffError>,
-) -> Option<&'a Node> {
+fn apply<'a>(block: &'a Entry, settings: &mut Settings, whole_file: bool, errors: &mut Vec<TariffError>) -> Option<&'a Node> {
     let Some(entries) = block.node.entries() else {
         errors.push(wrong(block, "a map of settings"));
         return None;
@@ -160,34 +148,20 @@ fn apply<'a>(
                 Ok(())
             }
             "classes" if whole_file => Err(wrong(entry, "a map of rate classes")),
-            _ => Err(unknown(
-                entry,
-                "schedule, tier_rule, rounding, proration, classes",
-            )),
+            _ => Err(unknown(entry, "schedule, tier_rule, rounding, proration, classes")),
         };
         errors.extend(result.err());
     }
     classes
 }
 
-fn proration(
-    block: &Entry,
-    proration: &mut Proration,
-    errors: &mut Vec<TariffError>,
-) -> Result<(), TariffError> {
-    let entries = block
-        .node
-        .entries()
-        .ok_or_else(|| wrong(block, "a map of settings"))?;
+fn proration(block: &Entry, proration: &mut Proration, errors: &mut Vec<TariffError>) -> Result<(), TariffError> {
+    let entries = block.node.entries().ok_or_else(|| wrong(block, "a map of settings"))?;
     for entry in entries {
         let result = match entry.key.as_str() {
-            "short_periods" => {
-                choice(entry, &SHORT_PERIODS).map(|value| proration.short_periods = value)
-            }
+            "short_periods" => choice(entry, &SHORT_PERIODS).map(|value| proration.short_periods = value),
             "standard_days" => days(entry).map(|value| proration.standard_days = value),
-            "rate_change" => {
-                choice(entry, &RATE_CHANGES).map(|value| proration.rate_change = value)
-            }
+            "rate_change" => choice(entry, &RATE_CHANGES).map(|value| proration.rate_change = value),
             _ => Err(unknown(entry, "short_periods, standard_days, rate_change")),
         };
         errors.extend(result.err());
@@ -195,34 +169,17 @@ fn proration(
     Ok(())
 }
 
-const TIER_RULES: [(&str, TierRule); 2] = [
-    ("first_unit", TierRule::FirstUnit),
-    ("boundary", TierRule::Boundary),
-];
-const ROUNDINGS: [(&str, Rounding); 4] = [
-    ("half_up", Rounding::HalfUp),
-    ("half_even", Rounding::HalfEven),
-    ("up", Rounding::Up),
-    ("down", Rounding::Down),
-];
-const SHORT_PERIODS: [(&str, ShortPeriods); 2] = [
-    ("none", ShortPeriods::None),
-    ("by_days", ShortPeriods::ByDays),
-];
-const RATE_CHANGES: [(&str, RateChange); 3] = [
-    ("by_days", RateChange::ByDays),
-    ("period_end", RateChange::PeriodEnd),
-    ("period_start", RateChange::PeriodStart),
-];
+const TIER_RULES: [(&str, TierRule); 2] = [("first_unit", TierRule::FirstUnit), ("boundary", TierRule::Boundary)];
+const ROUNDINGS: [(&str, Rounding); 4] =
+    [("half_up", Rounding::HalfUp), ("half_even", Rounding::HalfEven), ("up", Rounding::Up), ("down", Rounding::Down)];
+const SHORT_PERIODS: [(&str, ShortPeriods); 2] = [("none", ShortPeriods::None), ("by_days", ShortPeriods::ByDays)];
+const RATE_CHANGES: [(&str, RateChange); 3] =
+    [("by_days", RateChange::ByDays), ("period_end", RateChange::PeriodEnd), ("period_start", RateChange::PeriodStart)];
 
 fn choice<T: Copy>(entry: &Entry, known: &[(&str, T)]) -> Result<T, TariffError> {
     let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
     let given = entry.node.text();
-    known
-        .iter()
-        .find(|(word, _)| Some(*word) == given)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| wrong(entry, &words.join(", ")))
+    known.iter().find(|(word, _)| Some(*word) == given).map(|(_, value)| *value).ok_or_else(|| wrong(entry, &words.join(", ")))
 }
 
 fn text(entry: &Entry) -> Result<String, TariffError> {
@@ -232,24 +189,16 @@ fn text(entry: &Entry) -> Result<String, TariffError> {
 
 fn days(entry: &Entry) -> Result<u32, TariffError> {
     let given = entry.node.text().and_then(|text| text.parse().ok());
-    given
-        .filter(|days| (1..=1000).contains(days))
-        .ok_or_else(|| wrong(entry, "a number of days from 1 to 1000"))
+    given.filter(|days| (1..=1000).contains(days)).ok_or_else(|| wrong(entry, "a number of days from 1 to 1000"))
 }
 
 fn wrong(entry: &Entry, expected: &str) -> TariffError {
-    let given = entry
-        .node
-        .text()
-        .map_or_else(|| entry.node.kind().to_owned(), |text| format!("`{text}`"));
+    let given = entry.node.text().map_or_else(|| entry.node.kind().to_owned(), |text| format!("`{text}`"));
     let message = format!("aquabills: `{}` is {given}: expected {expected}", entry.key);
     TariffError::new(Place::line(entry.line), message)
 }
 
 fn unknown(entry: &Entry, known: &str) -> TariffError {
-    let message = format!(
-        "aquabills: unknown setting `{}`: expected one of {known}",
-        entry.key
-    );
+    let message = format!("aquabills: unknown setting `{}`: expected one of {known}", entry.key);
     TariffError::new(Place::line(entry.line), message)
 }

@@ -60,32 +60,21 @@ pub struct ChargeLine {
 pub fn settle(lines: Vec<ExactLine>, rounding: Rounding) -> Result<Charge, PricingError> {
     let mut exact = Decimal::ZERO;
     for line in &lines {
-        exact = exact
-            .checked_add(line.amount)
-            .ok_or(PricingError::TotalTooLarge)?;
+        exact = exact.checked_add(line.amount).ok_or(PricingError::TotalTooLarge)?;
     }
     let exact = without_noise(exact).normalize();
-    let total = round(cents(exact)?, rounding)
-        .to_i64()
-        .ok_or(PricingError::TotalTooLarge)?;
+    let total = round(cents(exact)?, rounding).to_i64().ok_or(PricingError::TotalTooLarge)?;
     let shown = spread(&lines, total)?;
-    let lines = lines
-        .into_iter()
-        .zip(shown)
-        .map(|(line, cents)| ChargeLine {
-            part: line.part,
-            label: line.label,
-            tier: line.tier,
-            quantity: line.quantity,
-            price: line.price,
-            amount: line.amount,
-            amount_cents: Money::from_cents(cents),
-        });
-    Ok(Charge {
-        total: Money::from_cents(total),
-        exact,
-        lines: lines.collect(),
-    })
+    let lines = lines.into_iter().zip(shown).map(|(line, cents)| ChargeLine {
+        part: line.part,
+        label: line.label,
+        tier: line.tier,
+        quantity: line.quantity,
+        price: line.price,
+        amount: line.amount,
+        amount_cents: Money::from_cents(cents),
+    });
+    Ok(Charge { total: Money::from_cents(total), exact, lines: lines.collect() })
 }
 
 /// Cents of each line, adding up to `total`.
@@ -97,9 +86,7 @@ fn spread(lines: &[ExactLine], total: i64) -> Result<Vec<i64>, PricingError> {
         let exact = cents(without_noise(line.amount))?;
         let floor = exact.floor();
         let whole = floor.to_i64().ok_or(PricingError::TotalTooLarge)?;
-        missing = missing
-            .checked_sub(whole)
-            .ok_or(PricingError::TotalTooLarge)?;
+        missing = missing.checked_sub(whole).ok_or(PricingError::TotalTooLarge)?;
         shown.push(whole);
         lost.push((Reverse(exact - floor), index));
     }
@@ -114,9 +101,7 @@ fn spread(lines: &[ExactLine], total: i64) -> Result<Vec<i64>, PricingError> {
 }
 
 fn cents(amount: Decimal) -> Result<Decimal, PricingError> {
-    amount
-        .checked_mul(Decimal::ONE_HUNDRED)
-        .ok_or(PricingError::TotalTooLarge)
+    amount.checked_mul(Decimal::ONE_HUNDRED).ok_or(PricingError::TotalTooLarge)
 }
 
 fn round(cents: Decimal, rounding: Rounding) -> Decimal {

@@ -138,11 +138,7 @@ impl Tariff {
     /// Every reason found, each with line, class and part.
     pub fn parse(text: &str) -> Result<Self, TariffErrors> {
         let (tariff, errors) = Self::parse_usable_classes(text)?;
-        if errors.0.is_empty() {
-            Ok(tariff)
-        } else {
-            Err(errors)
-        }
+        if errors.0.is_empty() { Ok(tariff) } else { Err(errors) }
     }
 
     /// Like [`Self::parse`], but a class with errors is left out rather than
@@ -157,11 +153,7 @@ impl Tariff {
         }
         errors.sort();
         errors.dedup();
-        let broken = |class: &Class| {
-            errors
-                .iter()
-                .any(|error| error.place.class.as_ref() == Some(&class.name))
-        };
+        let broken = |class: &Class| errors.iter().any(|error| error.place.class.as_ref() == Some(&class.name));
         tariff.classes.retain(|class| !broken(class));
         Ok((tariff, TariffErrors(errors)))
     }
@@ -203,10 +195,7 @@ impl Tariff {
     pub fn compile(&self, class: &str) -> Result<CompiledClass, CompileError> {
         let found = self
             .class(class)
-            .ok_or_else(|| CompileError::UnknownClass {
-                class: class.to_owned(),
-                known: self.classes().map(str::to_owned).collect(),
-            })?;
+            .ok_or_else(|| CompileError::UnknownClass { class: class.to_owned(), known: self.classes().map(str::to_owned).collect() })?;
         Ok(compile::class(found, self.settings_of(class))?)
     }
 
@@ -215,25 +204,24 @@ impl Tariff {
         let exact = self.classes.iter().find(|class| class.name == name);
         exact.or_else(|| {
             let wanted = normal(name);
-            self.classes
-                .iter()
-                .find(|class| normal(&class.name) == wanted)
+            self.classes.iter().find(|class| normal(&class.name) == wanted)
         })
     }
 }
 
 /// SHA-256 of a text in hex.
 pub(crate) fn sha256_hex(text: &str) -> String {
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let halves = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| HEX.get(usize::from(half))).collect()
 }
 
 impl Class {
     /// A part by normal name; `x_commodity` also answers to `x` (design, 5).
     pub fn find(&self, name: &str) -> Option<usize> {
         let own = self.index.get(name);
-        own.or_else(|| self.index.get(&format!("{name}_commodity")))
-            .copied()
+        own.or_else(|| self.index.get(&format!("{name}_commodity"))).copied()
     }
 
     /// What a name means inside a part: a part that names itself means the
@@ -256,41 +244,29 @@ impl Class {
         let named = |what: &str| {
             stems.iter().find_map(|stem| {
                 let before = self.index.get(&format!("{stem}_{what}"));
-                before
-                    .or_else(|| self.index.get(&format!("{what}_{stem}")))
-                    .copied()
+                before.or_else(|| self.index.get(&format!("{what}_{stem}"))).copied()
             })
         };
         let is = |word: &str| stems.iter().any(|stem| stem == word);
         let sewer = is("sewer") || is("wastewater");
         let plain = |what: &str| self.find(what);
         let starts = named("tier_starts").or_else(|| (!sewer).then(|| plain("tier_starts"))?);
-        let prices = named("tier_prices")
-            .or_else(|| (!sewer && !is("drought")).then(|| plain("tier_prices"))?);
+        let prices = named("tier_prices").or_else(|| (!sewer && !is("drought")).then(|| plain("tier_prices"))?);
         let budget = match named("budget").and_then(|index| self.part(index)) {
             Some(part) => part.normal.clone(),
             None if sewer => "sewer_budget".to_owned(),
             None => "budget".to_owned(),
         };
-        TierParts {
-            starts,
-            prices,
-            budget,
-        }
+        TierParts { starts, prices, budget }
     }
 }
 
 /// What a charge's tiers may be named after: `variable_drought_surcharge` gives
 /// `variable_drought`, `variable`, `drought`.
 fn stems(charge: &str) -> Vec<String> {
-    let bare = ["_surcharge", "_charge", "_fee"]
-        .iter()
-        .find_map(|ending| charge.strip_suffix(ending))
-        .unwrap_or(charge);
+    let bare = ["_surcharge", "_charge", "_fee"].iter().find_map(|ending| charge.strip_suffix(ending)).unwrap_or(charge);
     let mut stems = vec![bare.to_owned()];
-    let words = bare
-        .split('_')
-        .filter(|word| !word.is_empty() && *word != "commodity");
+    let words = bare.split('_').filter(|word| !word.is_empty() && *word != "commodity");
     stems.extend(words.map(str::to_owned));
     stems.retain(|stem| stem != "commodity");
     stems.dedup();

@@ -45,15 +45,7 @@ impl Pricing<'_> {
             // account can be priced must not depend on its usage.
             let price = self.price_of(charge, price)?;
             if reached > below {
-                blocks.push(Block {
-                    detail: TierDetail {
-                        number,
-                        from: below,
-                        to,
-                    },
-                    quantity: self.exact(reached.checked_sub(below), slot)?,
-                    price,
-                });
+                blocks.push(Block { detail: TierDetail { number, from: below, to }, quantity: self.exact(reached.checked_sub(below), slot)?, price });
             }
             below = to.unwrap_or(below);
         }
@@ -61,12 +53,7 @@ impl Pricing<'_> {
     }
 
     /// Where the block before a start ends.
-    fn boundary(
-        &self,
-        charge: &Charge,
-        start: &ItemCode,
-        slot: usize,
-    ) -> Result<Decimal, PricingError> {
+    fn boundary(&self, charge: &Charge, start: &ItemCode, slot: usize) -> Result<Decimal, PricingError> {
         match (charge.kind, start) {
             (ChargeKind::Tiered, ItemCode::Formula(op)) => {
                 let start = self.op(op, charge.starts)?;
@@ -76,9 +63,7 @@ impl Pricing<'_> {
                 }
             }
             (ChargeKind::Tiered, ItemCode::Percent(percent)) => {
-                let reason = format!(
-                    "`{percent}%`: a percentage is a share of a budget: expected a number, or `Budget` for the charge"
-                );
+                let reason = format!("`{percent}%`: a percentage is a share of a budget: expected a number, or `Budget` for the charge");
                 Err(self.unusable(charge.starts, &reason))
             }
             // In a budget a number is the boundary as it stands; a name or a
@@ -88,9 +73,7 @@ impl Pricing<'_> {
             (ChargeKind::Budget, ItemCode::Percent(percent)) => {
                 let budget = self.input_value(charge.budget, slot)?;
                 let product = self.exact(percent.checked_mul(budget), slot)?;
-                Ok(whole(
-                    self.exact(product.checked_div(Decimal::ONE_HUNDRED), slot)?,
-                ))
+                Ok(whole(self.exact(product.checked_div(Decimal::ONE_HUNDRED), slot)?))
             }
         }
     }

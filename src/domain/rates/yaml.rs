@@ -98,20 +98,11 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Vec<TariffError>> {
     for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
         let (event, span) = event.map_err(|error| {
             let place = Place::line(error.marker().line());
-            vec![TariffError::new(
-                place,
-                format!("not readable YAML: {}", error.info()),
-            )]
+            vec![TariffError::new(place, format!("not readable YAML: {}", error.info()))]
         })?;
-        builder
-            .take(event, span.start.line())
-            .map_err(|error| vec![error])?;
+        builder.take(event, span.start.line()).map_err(|error| vec![error])?;
     }
-    if builder.errors.is_empty() {
-        Ok(builder.documents)
-    } else {
-        Err(builder.errors)
-    }
+    if builder.errors.is_empty() { Ok(builder.documents) } else { Err(builder.errors) }
 }
 
 /// A collection under construction.
@@ -141,10 +132,7 @@ impl Builder {
                 let text = text.trim();
                 let plain = matches!(style, ScalarStyle::Plain);
                 let empty = text.is_empty() || (plain && matches!(text, "~" | "null" | "Null"));
-                let value = match empty && !self.awaits_key() {
-                    true => Value::Null,
-                    false => Value::Scalar(text.to_owned()),
-                };
+                let value = if empty && !self.awaits_key() { Value::Null } else { Value::Scalar(text.to_owned()) };
                 self.place(Node { line, value }, anchor)
             }
             Event::SequenceStart(anchor, _) => self.open(Value::List(Vec::new()), line, anchor),
@@ -158,19 +146,14 @@ impl Builder {
             },
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
                 Some(node) => self.place(node, 0),
-                None => Err(TariffError::new(
-                    Place::line(line),
-                    "an alias of something that contains it or is not there",
-                )),
+                None => Err(TariffError::new(Place::line(line), "an alias of something that contains it or is not there")),
             },
             _ => Ok(()),
         }
     }
 
     fn awaits_key(&self) -> bool {
-        self.stack
-            .last()
-            .is_some_and(|top| matches!(top.value, Value::Map(_)) && top.key.is_none())
+        self.stack.last().is_some_and(|top| matches!(top.value, Value::Map(_)) && top.key.is_none())
     }
 
     fn open(&mut self, value: Value, line: usize, anchor: usize) -> Result<(), TariffError> {
@@ -182,13 +165,7 @@ impl Builder {
             let message = format!("nested more than {MAX_DEPTH} deep");
             return Err(TariffError::new(Place::line(line), message));
         }
-        self.stack.push(Frame {
-            line,
-            anchor,
-            value,
-            key: None,
-            seen: HashMap::new(),
-        });
+        self.stack.push(Frame { line, anchor, value, key: None, seen: HashMap::new() });
         Ok(())
     }
 
@@ -228,29 +205,18 @@ impl Builder {
         }
         if let Some(first) = first {
             let message = format!("duplicate key `{key}`: first on line {first}");
-            self.errors
-                .push(TariffError::new(self.place_of(line), message));
+            self.errors.push(TariffError::new(self.place_of(line), message));
         }
         Ok(())
     }
 
     /// The class and part that are being read, known by their depth.
     fn place_of(&self, line: usize) -> Place {
-        let mut path = self
-            .stack
-            .iter()
-            .rev()
-            .skip(1)
-            .rev()
-            .filter_map(|frame| frame.key.as_ref().map(|(key, _)| key.clone()));
+        let mut path = self.stack.iter().rev().skip(1).rev().filter_map(|frame| frame.key.as_ref().map(|(key, _)| key.clone()));
         if path.next().as_deref() != Some("rate_structure") {
             return Place::line(line);
         }
-        Place {
-            line: Some(line),
-            class: path.next(),
-            part: path.next(),
-        }
+        Place { line: Some(line), class: path.next(), part: path.next() }
     }
 }
 
@@ -270,25 +236,12 @@ mod tests {
 
     #[test]
     fn keeps_published_quirks_as_text() {
-        let node = one(
-            "---\n# note\nvalues:\n  5/8\"   : 21.80\n  1\"|1|inside_city: 57.4\n  1|1/2\": .7\n  Yes: \"a+b\"\n  12\":\n",
-        );
+        let node = one("---\n# note\nvalues:\n  5/8\"   : 21.80\n  1\"|1|inside_city: 57.4\n  1|1/2\": .7\n  Yes: \"a+b\"\n  12\":\n");
         let values = &node.get("values").unwrap().node;
-        let texts: Vec<(&str, Option<&str>)> = values
-            .entries()
-            .unwrap()
-            .iter()
-            .map(|entry| (entry.key.as_str(), entry.node.text()))
-            .collect();
+        let texts: Vec<(&str, Option<&str>)> = values.entries().unwrap().iter().map(|entry| (entry.key.as_str(), entry.node.text())).collect();
         assert_eq!(
             texts,
-            [
-                ("5/8\"", Some("21.80")),
-                ("1\"|1|inside_city", Some("57.4")),
-                ("1|1/2\"", Some(".7")),
-                ("Yes", Some("a+b")),
-                ("12\"", None),
-            ]
+            [("5/8\"", Some("21.80")), ("1\"|1|inside_city", Some("57.4")), ("1|1/2\"", Some(".7")), ("Yes", Some("a+b")), ("12\"", None),]
         );
         assert_eq!(values.get("Yes").unwrap().line, 7);
     }
@@ -313,10 +266,7 @@ mod tests {
     #[test]
     fn aliases_repeat_values_within_bounds() {
         let node = one("a: &x\n  - 1\n  - 2\nb: *x\n");
-        assert_eq!(
-            node.get("b").unwrap().node.value,
-            node.get("a").unwrap().node.value
-        );
+        assert_eq!(node.get("b").unwrap().node.value, node.get("a").unwrap().node.value);
         let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
         for level in 1..10 {
             let before = level - 1;
