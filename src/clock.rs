@@ -35,7 +35,7 @@ impl Clock {
     pub fn now(&self) -> NaiveDateTime {
         let now = match self {
             // The one place that may ask the machine for the time.
-            #[allow(clippy::disallowed_methods)]
+            #[allow(clippy::disallowed_methods, reason = "the clock is what everybody else takes")]
             Self::System => Utc::now(),
             Self::Simulated(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
         };

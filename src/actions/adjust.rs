@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::payments::Posted;
 use super::{ActionError, Context};
 use crate::db::ledger::NewAdjustment;
-use crate::db::{customers, ledger, operations};
+use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::money::Money;
 
@@ -36,14 +36,7 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
     context.database.write(|conn| {
         let account =
             customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
-        let reason = match ledger::reason(conn, &adjustment.reason_code)? {
-            Some(reason) => reason,
-            None => {
-                let codes: Vec<String> = ledger::reasons(conn)?.into_iter().map(|reason| reason.code).collect();
-                let message = format!("reason: there is no reason code '{}': expected one of {}", adjustment.reason_code, codes.join(", "));
-                return Err(ActionError::Refused(message));
-            }
-        };
+        let reason = find_reason(conn, &adjustment.reason_code)?;
         fits_reason(adjustment.amount, &reason)?;
         ledger::lock_accounts(conn, &[account.id])?;
         if let Some((other, code, cents)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
@@ -72,6 +65,14 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
         operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &detail)?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+fn find_reason(conn: &mut DbConnection, code: &str) -> Result<ledger::ReasonRow, ActionError> {
+    if let Some(reason) = ledger::reason(conn, code)? {
+        return Ok(reason);
+    }
+    let codes: Vec<String> = ledger::reasons(conn)?.into_iter().map(|reason| reason.code).collect();
+    Err(ActionError::Refused(format!("reason: there is no reason code '{code}': expected one of {}", codes.join(", "))))
 }
 
 fn fits_reason(amount: Money, reason: &ledger::ReasonRow) -> Result<(), ActionError> {

@@ -63,82 +63,101 @@ fn usage_milli(number: i64) -> i64 {
 
 fn seed_batch(context: &Context, offset: i64, count: i64, first: NaiveDate, second: NaiveDate) -> Result<(), ActionError> {
     let accounts = context.database.write(|conn| {
-        let mut ids = |table| customers::reserve(&mut *conn, table, usize::try_from(count).unwrap_or(0)).map(Iterator::collect::<Vec<_>>);
-        let (persons, accounts, premises, points) = (ids("person")?, ids("account")?, ids("premise")?, ids("service_point")?);
-        let (agreements, meters, registers, installations) = (ids("service_agreement")?, ids("meter")?, ids("register")?, ids("installation")?);
-        let reads: Vec<i64> = customers::reserve(conn, "meter_read", usize::try_from(count * 2).unwrap_or(0))?.collect();
-        let mut services = NewServices::default();
-        let mut new = NewMeters::default();
-        let mut read_rows = Vec::new();
-        let columns = persons.iter().zip(&accounts).zip(&premises).zip(&points).zip(&agreements).zip(&meters).zip(&registers).zip(&installations);
-        for (index, (((((((person, account), premise), point), agreement), meter), register), installation)) in (0_i64..).zip(columns) {
-            let number = offset + index + 1;
-            services.persons.push(PersonRow { id: PersonId(*person), name: format!("Customer {number}"), email: None });
-            services.accounts.push(AccountRow { id: AccountId(*account), number: format!("{number:08}"), person_id: PersonId(*person) });
-            services.premises.push(PremiseRow { id: PremiseId(*premise), address: String::new() });
-            services.service_points.push(ServicePointRow {
-                id: ServicePointId(*point),
-                code: format!("S{number:08}"),
-                premise_id: PremiseId(*premise),
-            });
-            services.agreements.push(AgreementRow {
-                id: AgreementId(*agreement),
-                account_id: AccountId(*account),
-                service_point_id: ServicePointId(*point),
-                schedule: "water".to_owned(),
-                rate_class: "RESIDENTIAL_SINGLE".to_owned(),
-                cycle: "main".to_owned(),
-                attributes: "{}".to_owned(),
-                start_on: None,
-                end_on: None,
-            });
-            new.meters.push(MeterRow { id: MeterId(*meter), serial: format!("M{number:08}") });
-            new.registers.push(RegisterRow {
-                id: RegisterId(*register),
-                meter_id: MeterId(*meter),
-                code: "1".to_owned(),
-                digits: 5,
-                multiplier_milli: 1000,
-                unit: None,
-            });
-            new.installations.push(InstallationRow {
-                id: InstallationId(*installation),
-                meter_id: MeterId(*meter),
-                service_point_id: ServicePointId(*point),
-                installed_on: None,
-                removed_on: None,
-            });
+        let size = usize::try_from(count).unwrap_or(0);
+        let mut ids = |table| customers::reserve(&mut *conn, table, size).map(Iterator::collect::<Vec<_>>);
+        let columns = [
+            ids("person")?,
+            ids("account")?,
+            ids("premise")?,
+            ids("service_point")?,
+            ids("service_agreement")?,
+            ids("meter")?,
+            ids("register")?,
+            ids("installation")?,
+        ];
+        let reads: Vec<i64> = customers::reserve(conn, "meter_read", size * 2)?.collect();
+        let mut batch = Batch::default();
+        for index in 0..size {
+            let ids = columns.each_ref().map(|column| column.get(index).copied().unwrap_or_default());
+            let number = offset + i64::try_from(index).unwrap_or(0) + 1;
+            batch.add_service(ids, number);
             let opening = (number % 50_000) * 1000;
-            for (read_on, reading_milli) in [(first, opening), (second, opening + usage_milli(number))] {
-                let id = reads.get(read_rows.len()).copied().unwrap_or_default();
-                let register_id = RegisterId(*register);
-                read_rows.push(ReadRow {
-                    id: ReadId(id),
-                    register_id,
-                    read_on,
-                    reading_milli,
-                    kind: "actual".to_owned(),
-                    status: "accepted".to_owned(),
-                });
-            }
+            batch.add_read(&reads, ids[6], first, opening);
+            batch.add_read(&reads, ids[6], second, opening + usage_milli(number));
         }
-        customers::insert_services(conn, &services)?;
-        metering::insert_meters(conn, &new)?;
-        metering::insert_reads(conn, &read_rows)?;
-        Ok::<_, ActionError>(services.accounts)
+        customers::insert_services(conn, &batch.services)?;
+        metering::insert_meters(conn, &batch.meters)?;
+        metering::insert_reads(conn, &batch.reads)?;
+        Ok::<_, ActionError>(batch.services.accounts)
     })?;
-    let payments: Vec<NewPayment> = accounts
-        .iter()
-        .map(|account| NewPayment {
-            account_id: account.id,
-            amount: Money::from_cents(1_000 + account.id.0 % 5_000),
-            effective_on: second,
-            tender: Tender::Transfer,
-            provider: "bench".to_owned(),
-            reference: account.number.clone(),
-        })
-        .collect();
+    let payments: Vec<NewPayment> = accounts.iter().map(|account| payment(account, second)).collect();
     post_many(context, &payments)
+}
+
+fn payment(account: &AccountRow, on: NaiveDate) -> NewPayment {
+    NewPayment {
+        account_id: account.id,
+        amount: Money::from_cents(1_000 + account.id.0 % 5_000),
+        effective_on: on,
+        tender: Tender::Transfer,
+        provider: "bench".to_owned(),
+        reference: account.number.clone(),
+    }
+}
+
+/// The rows of a batch of accounts.
+#[derive(Default)]
+struct Batch {
+    services: NewServices,
+    meters: NewMeters,
+    reads: Vec<ReadRow>,
+}
+
+impl Batch {
+    fn add_service(&mut self, ids: [i64; 8], number: i64) {
+        let [person, account, premise, point, agreement, meter, register, installation] = ids;
+        self.services.persons.push(PersonRow { id: PersonId(person), name: format!("Customer {number}"), email: None });
+        self.services.accounts.push(AccountRow { id: AccountId(account), number: format!("{number:08}"), person_id: PersonId(person) });
+        self.services.premises.push(PremiseRow { id: PremiseId(premise), address: String::new() });
+        self.services.service_points.push(ServicePointRow {
+            id: ServicePointId(point),
+            code: format!("S{number:08}"),
+            premise_id: PremiseId(premise),
+        });
+        self.services.agreements.push(AgreementRow {
+            id: AgreementId(agreement),
+            account_id: AccountId(account),
+            service_point_id: ServicePointId(point),
+            schedule: "water".to_owned(),
+            rate_class: "RESIDENTIAL_SINGLE".to_owned(),
+            cycle: "main".to_owned(),
+            attributes: "{}".to_owned(),
+            start_on: None,
+            end_on: None,
+        });
+        self.meters.meters.push(MeterRow { id: MeterId(meter), serial: format!("M{number:08}") });
+        self.meters.registers.push(RegisterRow {
+            id: RegisterId(register),
+            meter_id: MeterId(meter),
+            code: "1".to_owned(),
+            digits: 5,
+            multiplier_milli: 1000,
+            unit: None,
+        });
+        self.meters.installations.push(InstallationRow {
+            id: InstallationId(installation),
+            meter_id: MeterId(meter),
+            service_point_id: ServicePointId(point),
+            installed_on: None,
+            removed_on: None,
+        });
+    }
+
+    fn add_read(&mut self, ids: &[i64], register: i64, read_on: NaiveDate, reading_milli: i64) {
+        let id = ReadId(ids.get(self.reads.len()).copied().unwrap_or_default());
+        let register_id = RegisterId(register);
+        self.reads.push(ReadRow { id, register_id, read_on, reading_milli, kind: "actual".to_owned(), status: "accepted".to_owned() });
+    }
 }
 
 /// How many rows the tables that a run writes hold.

@@ -51,14 +51,17 @@ pub enum ActionError {
 
 impl From<DieselError> for ActionError {
     fn from(error: DieselError) -> Self {
+        if error.lost_race() {
+            return Self::Database(error);
+        }
         match &error {
-            DieselError::DatabaseError(kind, info) if !error.lost_race() => match kind {
+            DieselError::DatabaseError(
                 DatabaseErrorKind::UniqueViolation
                 | DatabaseErrorKind::ForeignKeyViolation
                 | DatabaseErrorKind::CheckViolation
-                | DatabaseErrorKind::NotNullViolation => Self::Violated(info.message().to_owned()),
-                _ => Self::Database(error),
-            },
+                | DatabaseErrorKind::NotNullViolation,
+                info,
+            ) => Self::Violated(info.message().to_owned()),
             _ => Self::Database(error),
         }
     }

@@ -47,9 +47,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     bar.finish_and_clear();
     let report = outcome?;
     if args.json {
-        print::json(&report)?
+        print::json(&report)?;
     } else {
-        show(&report)?
+        show(&report)?;
     }
     Ok(report.passed() || report.status == "issued")
 }

@@ -81,9 +81,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     };
     let done = if decision == Decision::Release { "released" } else { "rejected" };
     if args.json {
-        print::json(&serde_json::json!({ done: resolved }))?
+        print::json(&serde_json::json!({ done: resolved }))?;
     } else {
-        print::line(&format!("{resolved} {done}"))?
+        print::line(&format!("{resolved} {done}"))?;
     }
     Ok(true)
 }

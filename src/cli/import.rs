@@ -27,13 +27,13 @@ enum Command {
         #[arg(long)]
         supersede: bool,
     },
-    /// Customers' services: customer_id,service_id,rate_class,meter_id,register_digits
+    /// Customers' services: `customer_id,service_id,rate_class,meter_id,register_digits`
     Services(FileArgs),
-    /// Meter reads: meter_id,read_on,reading
+    /// Meter reads: `meter_id,read_on,reading`
     Reads(FileArgs),
-    /// Meter exchanges: service_id,exchanged_on,old_meter_id,final_reading,new_meter_id,initial_reading,register_digits
+    /// Meter exchanges: `service_id,exchanged_on,old_meter_id,final_reading,new_meter_id,initial_reading,register_digits`
     Exchanges(FileArgs),
-    /// Payments: account,amount,effective_on,reference
+    /// Payments: `account,amount,effective_on,reference`
     Payments(FileArgs),
 }
 

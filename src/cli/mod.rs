@@ -36,7 +36,7 @@ pub use print::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "aquabills", version, about, disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// Database: sqlite://FILE, a file name, or postgres://…
+    /// Database: `sqlite://FILE`, a file name, or `postgres://…`
     #[arg(long, global = true, env = "DATABASE_URL", default_value = "aquabills.db", hide_env_values = true)]
     database: String,
     /// Settings file [default: aquabills.toml when it is there]
@@ -100,6 +100,14 @@ impl Global {
         let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 3;
         let database = Database::open(database, connections)?;
         Ok(Context { database, config: Arc::new(self.config.clone()), clock: Clock::System, actor: self.actor.clone() })
+    }
+}
+
+impl Cli {
+    /// What is logged unless `RUST_LOG` says otherwise: a server tells what it does, a command only what is wrong.
+    #[must_use]
+    pub fn log_filter(&self) -> &'static str {
+        if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" }
     }
 }
 

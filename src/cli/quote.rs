@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// Usage in the file's unit
     #[arg(long)]
     usage: String,
-    /// An attribute of the account, such as meter_size=5/8"
+    /// An attribute of the account, such as `meter_size=5/8"`
     #[arg(long = "set", value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Prints one JSON object
@@ -63,9 +63,9 @@ pub(super) fn run(args: &Args) -> Result<bool, Failure> {
     let charge = settle(lines, class.settings().rounding).map_err(|error| no(&error))?;
     let unit = tariff.metadata().bill_unit.to_string();
     if args.json {
-        print::json(&quote(args, &charge, unit, usage))?
+        print::json(&quote(args, &charge, unit, usage))?;
     } else {
-        show(args, &charge, &unit, usage)?
+        show(args, &charge, &unit, usage)?;
     }
     Ok(true)
 }

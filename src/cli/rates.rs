@@ -34,7 +34,7 @@ enum Command {
     },
     /// Prices the cases of a table and compares with the totals that it gives
     Test {
-        /// CSV with the columns file,rate_class,usage,attributes,total
+        /// CSV with the columns `file,rate_class,usage,attributes,total`
         cases: PathBuf,
         /// Where the tariff files are [default: beside the table]
         #[arg(long)]

@@ -107,12 +107,14 @@ pub fn resolve(conn: &mut DbConnection, ids: &[ToDoId], status: &str, by: &str, 
 /// A bill that a clerk released: the agreement, the period, and the amount that was seen.
 pub type Released = (AgreementId, NaiveDate, NaiveDate, i64);
 
+type MaybeReleased = (Option<AgreementId>, Option<NaiveDate>, Option<NaiveDate>, Option<i64>);
+
 /// The bills of these agreements that were released although they are above a limit.
 ///
 /// # Errors
 /// Those of the database.
 pub fn released_bills(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<Released>> {
-    let rows: Vec<(Option<AgreementId>, Option<NaiveDate>, Option<NaiveDate>, Option<i64>)> = todo::table
+    let rows: Vec<MaybeReleased> = todo::table
         .filter(todo::kind.eq("bill_limit").and(todo::status.eq("released")).and(todo::agreement_id.eq_any(agreements)))
         .select((todo::agreement_id, todo::period_start_on, todo::period_end_on, todo::amount_cents))
         .load(conn)?;

@@ -195,9 +195,9 @@ impl SinceLastBill {
     /// Takes one more transaction into account.
     pub fn add(&mut self, kind: &str, amount: Money) {
         if kind == EntryKind::Payment.as_str() || kind == EntryKind::PaymentReversal.as_str() {
-            self.payments = self.payments + amount;
+            self.payments += amount;
         } else {
-            self.adjustments = self.adjustments + amount;
+            self.adjustments += amount;
         }
     }
 }

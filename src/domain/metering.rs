@@ -228,7 +228,7 @@ fn opening_boundary(registers: &[RegisterReads], billed_through: Option<NaiveDat
     }
     registers
         .iter()
-        .flat_map(|register| register.reads.first())
+        .filter_map(|register| register.reads.first())
         .filter(|read| read.kind == ReadKind::Installation && read.read_on <= through)
         .map(|read| read.read_on)
         .min()

@@ -136,7 +136,7 @@ impl FromStr for Money {
 
 /// The operators stop the program on overflow: an amount beyond 92 quadrillion
 /// is a bug, and a wrapped or clamped one would be money made from nothing.
-#[allow(clippy::panic)]
+#[allow(clippy::panic, reason = "a wrong balance is worse than a stopped program")]
 #[cold]
 fn overflow(verb: &str) -> ! {
     panic!("money overflow: the amounts cannot be {verb} in 64-bit cents")

@@ -185,6 +185,7 @@ fn chunks_in(context: &Context, run: RunId, state: &str) -> Result<Vec<ChunkRow>
 fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, options: &RunOptions<'_>) -> Result<(), ActionError> {
     let chunks = chunks_in(context, run.id, "open")?;
     workers::each(
+        "pricing",
         context,
         Some(lease),
         &chunks,
@@ -235,6 +236,7 @@ fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<
 fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
     let chunks = chunks_in(context, run.id, "priced")?;
     workers::each(
+        "issuing",
         context,
         Some(lease),
         &chunks,
@@ -265,6 +267,7 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
     let sum = std::sync::Mutex::new(RunTotals::default());
     let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through };
     workers::each(
+        "pricing for a dry run",
         context,
         None,
         &chunks,
@@ -295,5 +298,5 @@ pub(super) fn each_chunk(
     progress: &(dyn Fn(usize, usize) + Sync),
     work: impl Fn(&ChunkRow) -> Result<(), ActionError> + Sync,
 ) -> Result<(), ActionError> {
-    workers::each(context, None, chunks, progress, work)
+    workers::each("verifying", context, None, chunks, progress, work)
 }

@@ -62,7 +62,7 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
     })?;
     let run = reload(context, id)?;
     let chunks = chunks_in(context, id, "issued")?;
-    workers::each(context, Some(&lease), &chunks, progress, |chunk| roll_back_chunk(context, &run, chunk))?;
+    workers::each("rolling back", context, Some(&lease), &chunks, progress, |chunk| roll_back_chunk(context, &run, chunk))?;
     finish(context, id, "rolling_back", "rolled_back", "run.rolled_back")
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use crate::actions::lease::Lease;
 use crate::actions::{ActionError, Context};
@@ -10,12 +11,14 @@ use crate::db::billing::ChunkRow;
 
 /// Runs `work` on each chunk. The first error stops the others after their chunk and is returned.
 pub(super) fn each(
+    step: &str,
     context: &Context,
     lease: Option<&Lease>,
     chunks: &[ChunkRow],
     progress: impl Fn(usize, usize) + Sync,
     work: impl Fn(&ChunkRow) -> Result<(), ActionError> + Sync,
 ) -> Result<(), ActionError> {
+    let started = Instant::now();
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
     let failure: Mutex<Option<ActionError>> = Mutex::new(None);
@@ -41,6 +44,9 @@ pub(super) fn each(
     });
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(()),
+        None => {
+            log::info!("{step}: {} chunks in {} ms with {workers} workers", chunks.len(), started.elapsed().as_millis());
+            Ok(())
+        }
     }
 }

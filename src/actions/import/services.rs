@@ -296,14 +296,13 @@ fn account_of(service: &Service, known: &mut Known, plan: &mut Plan) -> AccountI
 }
 
 fn install_meter(service: &Service, point: ServicePointId, known: &mut Known, plan: &mut Plan) {
-    let meter_id = match known.meters.get(&service.serial) {
-        Some(id) => *id,
-        None => {
-            let meter = MeterRow { id: MeterId(provisional(plan.meters.meters.len())), serial: service.serial.clone() };
-            let id = meter.id;
-            plan.meters.meters.push(meter);
-            id
-        }
+    let meter_id = if let Some(id) = known.meters.get(&service.serial) {
+        *id
+    } else {
+        let meter = MeterRow { id: MeterId(provisional(plan.meters.meters.len())), serial: service.serial.clone() };
+        let id = meter.id;
+        plan.meters.meters.push(meter);
+        id
     };
     known.meters.insert(service.serial.clone(), meter_id);
     known.installed_at.insert(meter_id, point);

@@ -64,12 +64,13 @@ pub struct ExactLine {
     /// The part's name for people.
     pub label: String,
     /// Which block, for a block charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierDetail>,
     /// How much was priced, for what is priced by usage.
-    #[serde(with = "rust_decimal::serde::str_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     pub quantity: Option<Decimal>,
     /// The price of one unit.
-    #[serde(with = "rust_decimal::serde::str_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     pub price: Option<Decimal>,
     /// The amount, exact.
     #[serde(with = "rust_decimal::serde::str")]
@@ -85,7 +86,7 @@ pub struct TierDetail {
     #[serde(with = "rust_decimal::serde::str")]
     pub from: Decimal,
     /// Usage at the block's end; `None` for the last.
-    #[serde(with = "rust_decimal::serde::str_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     pub to: Option<Decimal>,
 }
 

@@ -3,6 +3,7 @@
 //! Belongs here: comparing the numbers of a table with each other. Does not
 //! belong here: names and what is used (`lint`).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 use rust_decimal::Decimal;
@@ -59,12 +60,10 @@ pub(crate) fn rising_starts(lint: &mut ClassLint<'_>, part: &Part, line: usize, 
             let [(_, _, before), (item, _, start)] = pair else {
                 continue;
             };
-            let message = if start == before {
-                format!("start {start} is repeated: its block is empty")
-            } else if start < before {
-                format!("start {start} comes after {before}: expected rising starts")
-            } else {
-                continue;
+            let message = match start.cmp(before) {
+                Ordering::Equal => format!("start {start} is repeated: its block is empty"),
+                Ordering::Less => format!("start {start} comes after {before}: expected rising starts"),
+                Ordering::Greater => continue,
             };
             lint.warn(Severity::Warning, part, item.line, message);
         }

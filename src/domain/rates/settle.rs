@@ -35,12 +35,13 @@ pub struct ChargeLine {
     /// The part's name for people.
     pub label: String,
     /// Which block, for a block charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierDetail>,
     /// How much was priced, for what is priced by usage.
-    #[serde(with = "rust_decimal::serde::str_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     pub quantity: Option<Decimal>,
     /// The price of one unit.
-    #[serde(with = "rust_decimal::serde::str_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     pub price: Option<Decimal>,
     /// The amount before rounding.
     #[serde(with = "rust_decimal::serde::str")]
