@@ -52,6 +52,7 @@ pub fn seed_town(context: &Context, accounts: u32, progress: &dyn Fn(u32)) -> Re
             progress(done);
         }
     }
+    context.database.refresh_statistics()?;
     Ok(second)
 }
 

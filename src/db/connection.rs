@@ -89,7 +89,9 @@ impl Manager {
     pub(super) fn prepare(&self) -> ConnectionResult<()> {
         let mut conn = self.establish()?;
         if let DbConnection::Sqlite(conn) = &mut conn {
-            conn.batch_execute("PRAGMA journal_mode = WAL").map_err(ConnectionError::CouldntSetupConfiguration)?;
+            // Larger pages than SQLite's own choice, before the file has its first: a segment with its working fits
+            // into a page and needs no overflow pages, which nearly halves the time of pricing.
+            conn.batch_execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL").map_err(ConnectionError::CouldntSetupConfiguration)?;
         }
         Ok(())
     }

@@ -99,6 +99,18 @@ impl Database {
         migrations::run(&mut conn).map_err(OpenError::Migrate)
     }
 
+    /// Tells the database's planner how large the tables have become: after much was imported.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn refresh_statistics(&self) -> QueryResult<()> {
+        let statement = match self.backend {
+            Backend::Sqlite => "PRAGMA optimize",
+            Backend::Postgres => "ANALYZE",
+        };
+        self.connection()?.batch_execute(statement)
+    }
+
     /// Which database this is.
     #[must_use]
     pub fn backend(&self) -> Backend {

@@ -64,7 +64,7 @@ pub fn import_exchanges(context: &Context, path: &Path, options: ImportOptions<'
         }
         (options.progress)(done);
     }
-    report.finish(path, &table.header().clone())
+    report.finish(context, path, &table.header().clone())
 }
 
 fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Exchange, String> {

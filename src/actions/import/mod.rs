@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::ActionError;
+use super::{ActionError, Context};
 use crate::formats::table::{Row, TableError, write_refused};
 
 /// What an import is told.
@@ -47,6 +47,8 @@ pub struct ImportReport {
     refusals: Vec<(Row, String)>,
 }
 
+/// After so many new rows the database's planner is told.
+const WORTH_STATISTICS: u64 = 1_000;
 /// How many refusals are told on the spot; the file has them all.
 const TOLD: usize = 10;
 
@@ -62,7 +64,10 @@ impl ImportReport {
 
     /// Writes the refused rows to `FILE.refused.csv`, or removes such a file of an earlier import when nothing
     /// was refused now.
-    fn finish(mut self, path: &Path, header: &csv::StringRecord) -> Result<Self, ActionError> {
+    fn finish(mut self, context: &Context, path: &Path, header: &csv::StringRecord) -> Result<Self, ActionError> {
+        if self.accepted >= WORTH_STATISTICS && !self.dry_run {
+            context.database.refresh_statistics()?;
+        }
         let refused_path = refused_path(path);
         self.refusals.sort_by_key(|(row, _)| row.line);
         if self.refusals.is_empty() {

@@ -59,7 +59,7 @@ pub fn import_payments(context: &Context, path: &Path, options: ImportOptions<'_
         import_batch(context, batch, options.dry_run, &mut report)?;
         (options.progress)(done);
     }
-    report.finish(path, &table.header().clone())
+    report.finish(context, path, &table.header().clone())
 }
 
 fn parse(table: &Table, row: Row, today: NaiveDate) -> Result<Parsed, (Box<Row>, String)> {

@@ -79,7 +79,7 @@ pub fn import_services(context: &Context, path: &Path, options: ImportOptions<'_
         import_batch(context, batch, options.dry_run, &mut report)?;
         (options.progress)(done);
     }
-    report.finish(path, &table.header().clone())
+    report.finish(context, path, &table.header().clone())
 }
 
 fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String> {
