@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use super::bulk::insert_all;
@@ -54,7 +54,7 @@ pub struct InstallationRow {
 }
 
 /// A read as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = meter_read, treat_none_as_default_value = false)]
 pub struct ReadRow {
     /// Identity.
@@ -152,11 +152,20 @@ pub fn remove_meter(conn: &mut DbConnection, id: InstallationId, on: NaiveDate) 
 /// # Errors
 /// Those of the database.
 pub fn reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<Vec<ReadRow>> {
-    meter_read::table
-        .filter(meter_read::register_id.eq_any(registers).and(meter_read::status.ne("rejected")))
-        .order((meter_read::register_id, meter_read::read_on))
-        .select(ReadRow::as_select())
-        .load(conn)
+    match conn {
+        DbConnection::Sqlite(conn) => meter_read::table
+            .filter(meter_read::register_id.eq_any(registers).and(meter_read::status.ne("rejected")))
+            .order((meter_read::register_id, meter_read::read_on))
+            .select(ReadRow::as_select())
+            .load(conn),
+        // A join, because PostgreSQL walks a long list anew for each row that it compares.
+        DbConnection::Postgres(conn) => diesel::sql_query(
+            "SELECT m.* FROM unnest($1) r (id) JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' \
+             ORDER BY m.register_id, m.read_on",
+        )
+        .bind::<Array<BigInt>, _>(registers.iter().map(|id| id.0).collect::<Vec<_>>())
+        .load(conn),
+    }
 }
 
 /// The reads with these ids.
@@ -164,7 +173,12 @@ pub fn reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResul
 /// # Errors
 /// Those of the database.
 pub fn reads_by_id(conn: &mut DbConnection, ids: &[ReadId]) -> QueryResult<Vec<ReadRow>> {
-    meter_read::table.filter(meter_read::id.eq_any(ids)).select(ReadRow::as_select()).load(conn)
+    match conn {
+        DbConnection::Sqlite(conn) => meter_read::table.filter(meter_read::id.eq_any(ids)).select(ReadRow::as_select()).load(conn),
+        DbConnection::Postgres(conn) => diesel::sql_query("SELECT m.* FROM unnest($1) r (id) JOIN meter_read m ON m.id = r.id")
+            .bind::<Array<BigInt>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+            .load(conn),
+    }
 }
 
 /// Settles held reads; returns how many were held until now.
