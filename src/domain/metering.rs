@@ -226,12 +226,8 @@ fn opening_boundary(registers: &[RegisterReads], billed_through: Option<NaiveDat
     if billed_through.is_some() {
         return billed_through;
     }
-    registers
-        .iter()
-        .filter_map(|register| register.reads.first())
-        .filter(|read| read.kind == ReadKind::Installation && read.read_on <= through)
-        .map(|read| read.read_on)
-        .min()
+    let first = registers.iter().filter_map(|register| register.reads.first()).min_by_key(|read| read.read_on)?;
+    (first.kind == ReadKind::Installation && first.read_on <= through).then_some(first.read_on)
 }
 
 /// One period: every register that was in place during it must account for its part.

@@ -96,7 +96,7 @@ proptest! {
         let mut counter = 0;
         let mut list = vec![read(0, "2020-01-01", 0, ReadKind::Actual)];
         for (index, (days, units)) in (1_i64..).zip(&steps) {
-            on += chrono::Days::new(u64::try_from(*days).expect("positive"));
+            on += chrono::TimeDelta::days(*days);
             counter += units;
             list.push(Read { id: ReadId(index), read_on: on, reading_milli: counter % 10_000 * 1000, kind: ReadKind::Actual, held: false });
         }
