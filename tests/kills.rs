@@ -2,6 +2,7 @@
 //! happened to it. Imports, bill runs and rollbacks are killed, by the real program, on both databases; 200 kills of a
 //! live process in all.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+#![allow(clippy::print_stdout, reason = "how much was raced and killed is worth reading when a test is looked at")]
 
 mod support;
 
@@ -194,7 +195,7 @@ fn picture(town: &Town, days: &[String; 2]) -> Picture {
     }
     let payments = town.context.database.read(|conn| payments::in_range(conn, first, last)).expect("the payments are read");
     let payments = payments.iter().map(|row| format!("{} {} {:?} {}", row.account_id, row.account_seq, row.provider_ref, row.amount_cents));
-    let unfinished = town.context.database.read(|conn| billing::unfinished_runs(conn)).expect("the runs are read").len();
+    let unfinished = town.context.database.read(billing::unfinished_runs).expect("the runs are read").len();
     Picture { ledger: ledger.collect(), bills: bill_rows, payments: payments.collect(), reads: count_reads(town), unfinished }
 }
 

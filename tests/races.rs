@@ -2,6 +2,7 @@
 //! sum holds, and a run that settles too early is caught. The same promises hold over random orders of everything that
 //! people do (compared with a model of a few lines), and the checker is shown to see rows that somebody changed.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+#![allow(clippy::print_stdout, reason = "how much was raced and killed is worth reading when a test is looked at")]
 
 mod support;
 
@@ -363,7 +364,7 @@ fn assert_refused_by_ledger(error: &ActionError) {
 
 /// What the faulty run left is finished by a healthy one: the same run, every account billed once.
 fn assert_healthy_run_completes(town: &Town, month: usize, accounts: usize) {
-    let started = town.context.database.read(|conn| billing::unfinished_runs(conn)).expect("the runs are read");
+    let started = town.context.database.read(billing::unfinished_runs).expect("the runs are read");
     let run = town.bill(&read_day(month));
     assert_eq!((run.status.as_str(), started.first().map(|run| run.id)), ("issued", run.run_id), "the same run goes on");
     town.assert_sound();
@@ -599,7 +600,7 @@ fn assert_billed_once(town: &Town, accounts: usize) {
     let runs: Vec<RunId> = books.bills.values().map(|bill| bill.run_id).collect();
     assert_eq!(books.bills.len(), accounts, "one bill for each account");
     assert!(runs.windows(2).all(|two| two[0] == two[1]), "all bills are of one run");
-    let unfinished = town.context.database.read(|conn| billing::unfinished_runs(conn)).expect("the runs are read");
+    let unfinished = town.context.database.read(billing::unfinished_runs).expect("the runs are read");
     assert_eq!(unfinished, Vec::new(), "nothing is left half done");
     town.assert_sound();
 }
@@ -852,6 +853,10 @@ struct Twins {
     last_payments: Vec<String>,
 }
 
+fn count(rows: &[String]) -> u64 {
+    u64::try_from(rows.len()).expect("a small number")
+}
+
 /// The charge for one period, worked out without the program: A0000 is a shop, the others are households (the test
 /// tariff: 4.25 a unit; 10.00 and 2.00 a unit, 3.50 from the eleventh).
 fn charge(account: usize, usage: i64) -> i64 {
@@ -910,7 +915,7 @@ impl Twins {
             rows.push(format!("M{index:04},{},{}", read_day(self.month), account.reading));
         }
         let report = self.town.reads(&rows.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!((report.accepted, report.held, report.refused), (rows.len() as u64, 0, 0), "{:?}", report.first_refusals);
+        assert_eq!((report.accepted, report.held, report.refused), (count(&rows), 0, 0), "{:?}", report.first_refusals);
         self.last_reads = rows;
     }
 
@@ -973,7 +978,7 @@ impl Twins {
             self.posted(FILE_PROVIDER, reference, account, cents);
         }
         let report = self.town.payments(&rows.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!((report.accepted, report.refused), (rows.len() as u64, 0), "{:?}", report.first_refusals);
+        assert_eq!((report.accepted, report.refused), (count(&rows), 0), "{:?}", report.first_refusals);
         self.last_payments = rows;
     }
 
@@ -1025,7 +1030,7 @@ impl Twins {
     fn import_again(&self) {
         let reads = self.town.reads(&self.last_reads.iter().map(String::as_str).collect::<Vec<_>>());
         let payments = self.town.payments(&self.last_payments.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!((reads.unchanged, payments.unchanged), (self.last_reads.len() as u64, self.last_payments.len() as u64));
+        assert_eq!((reads.unchanged, payments.unchanged), (count(&self.last_reads), count(&self.last_payments)));
     }
 
     fn pay_again(&self, which: usize) {

@@ -56,6 +56,13 @@ fn dump(town: &Town) -> Vec<String> {
     rows.expect("the database is read")
 }
 
+/// Fails with the rows that differ, and not with the whole database.
+fn assert_same(before: &[String], after: &[String], what: &str) {
+    let gone: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
+    let came: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
+    assert!(before == after, "{what} left a trace\n  before: {gone:#?}\n  after: {came:#?}");
+}
+
 /// What the program said.
 struct Answer {
     status: Option<i32>,
@@ -106,7 +113,7 @@ fn file_refused(town: &Town, kind: &str, name: &str, words: &[&str]) {
         assert_says(&answer.err, &[name]);
         assert_says(&answer.err, words);
         assert!(!refused_file(town, name).exists(), "{name}: there are no refused rows to list");
-        assert_eq!(before, dump(town), "{kind} {name} left a trace");
+        assert_same(&before, &dump(town), &format!("{kind} {name}"));
     }
 }
 
@@ -124,7 +131,7 @@ fn row_refused(town: &Town, kind: &str, header: &str, row: &str, words: &[&str])
         assert_says(&answer.err, &[&format!("{name}: row 2: "), &format!("{name}.refused.csv")]);
         assert_says(&answer.err, words);
         assert_refused_rows(town, &name, &[(row, 2, words)]);
-        assert_eq!(before, dump(town), "{row} left a trace");
+        assert_same(&before, &dump(town), &format!("{row}"));
     }
 }
 
@@ -277,7 +284,7 @@ on_both! {
             let before = dump(&town);
             let answer = ask(&town, &["import", kind, "header-only.csv", "--json"]);
             assert_eq!((answer.status, answer.counts()), (Some(0), (0, 0, 0)), "{kind}: {}", answer.err);
-            assert_eq!(before, dump(&town));
+            assert_same(&before, &dump(&town), "it");
         }
     }
 
@@ -297,7 +304,7 @@ on_both! {
             assert_eq!((answer.status, answer.out.as_str()), (Some(2), ""), "{args:?}: {}", answer.err);
             assert!(!answer.err.is_empty());
         }
-        assert_eq!(before, dump(&town));
+        assert_same(&before, &dump(&town), "it");
     }
 }
 
@@ -321,7 +328,7 @@ on_both! {
             (",2024-04-01,121", &["meter_id", "'' is not an identifier", "expected 1 to 64 characters"]),
             ("M1,2024-03-01,121", &["reading", "there is a read of 2024-03-01 on that day already, 120 (actual)", "a second one is not taken"]),
             ("M1,2024-01-15,110", &["read_on", "billed through 2024-02-01", "2024-01-15 would change a bill"]),
-            ("M1,2025-01-01,1", &["read_on", "billed through 2024-02-01"]),
+            ("M1,2023-01-01,1", &["read_on", "billed through 2024-02-01"]),
         ] {
             row_refused(&town, "reads", READS, row, words);
         }
@@ -493,7 +500,7 @@ on_both! {
         let before = dump(&town);
         let dry = ask(&town, &["import", "payments", "payments.csv", "--json", "--dry-run"]);
         assert_eq!((dry.status, dry.counts()), (Some(1), (2, 0, 2)), "{}", dry.err);
-        assert_eq!(before, dump(&town), "a dry run left a trace");
+        assert_same(&before, &dump(&town), "a dry run");
         let answer = ask(&town, &["import", "payments", "payments.csv", "--json"]);
         assert_eq!((answer.status, answer.counts()), (Some(1), (2, 0, 2)), "{}", answer.err);
         assert_refused_rows(&town, "payments.csv", &[(rows[1], 3, &["account", "'A9'"]), (rows[2], 4, &["amount", "`x`"])]);
@@ -525,7 +532,7 @@ on_both! {
             let second = ask(&town, &["import", kind, &name, "--json"]);
             let rows = u64::try_from(text.lines().count() - 1).unwrap();
             assert_eq!((second.status, second.counts()), (Some(0), (0, rows, 0)), "{kind}: {}", second.err);
-            assert_eq!(before, dump(&town), "{kind}");
+            assert_same(&before, &dump(&town), &format!("{kind}"));
         }
     }
 
@@ -539,7 +546,7 @@ on_both! {
             let before = dump(&town);
             let again = ask(&town, &["import", "services", "services.csv", "--json"]);
             assert_eq!(again.counts(), (0, 2, 0), "the same file again: {first} / {second}");
-            assert_eq!(before, dump(&town));
+            assert_same(&before, &dump(&town), "it");
         }
     }
 
@@ -551,7 +558,7 @@ on_both! {
         let answer = ask(&town, &["import", "payments", "payments.csv", "--json"]);
         assert_eq!(answer.status, Some(1));
         assert_says(&answer.err, &["payments.csv.refused.csv"]);
-        assert_eq!(before, dump(&town), "the error says no, the ledger says yes");
+        assert_same(&before, &dump(&town), "the error says no, the ledger says yes");
     }
 }
 
@@ -622,16 +629,16 @@ on_both! {
         };
         let before = dump(&town);
         assert_eq!(import(&first, &["--dry-run"]).counts(), (1, 0, 0));
-        assert_eq!(before, dump(&town), "a dry run left a trace");
+        assert_same(&before, &dump(&town), "a dry run");
         assert_eq!(import(&first, &[]).counts(), (1, 0, 0));
         let before = dump(&town);
         assert_eq!(import(&first, &[]).counts(), (0, 1, 0));
         assert_eq!(import(&first, &["--supersede"]).counts(), (0, 1, 0));
-        assert_eq!(before, dump(&town));
+        assert_same(&before, &dump(&town), "it");
         write(&town, "tariff.owrs", second.as_bytes());
         file_refused(&town, "tariff", "tariff.owrs", &["'refuse'", "2024-01-01", "--supersede"]);
         assert_eq!(import(&second, &["--dry-run", "--supersede"]).counts(), (1, 0, 0));
-        assert_eq!(before, dump(&town), "a dry run left a trace");
+        assert_same(&before, &dump(&town), "a dry run");
         assert_eq!(import(&second, &["--supersede"]).counts(), (1, 0, 0));
         assert_eq!(import(&second, &[]).counts(), (0, 1, 0));
     }

@@ -7,6 +7,7 @@ pub mod adjust;
 pub mod bench;
 pub mod bill_run;
 pub mod check_ledger;
+pub mod demo;
 pub mod export_bills;
 pub mod export_ledger;
 pub mod held;

@@ -7,6 +7,7 @@ mod account;
 mod adjust;
 mod bench;
 mod bill;
+mod demo;
 mod export;
 mod held;
 mod import;
@@ -51,6 +52,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a demonstration town, bills it, and serves it
+    Demo(demo::Args),
     /// Serves the web application
     Serve(serve::Args),
     /// Brings the database's schema up to date
@@ -131,6 +134,7 @@ pub fn run(cli: Cli) -> ExitCode {
 /// `true` is "yes, done"; `false` is "the answer is no".
 fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
     match command {
+        Command::Demo(args) => demo::run(global, &args),
         Command::Serve(args) => serve::run(global, &args),
         Command::Migrate => global.context().map(|_| {
             print::message("the schema is up to date");

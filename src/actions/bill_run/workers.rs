@@ -42,11 +42,9 @@ pub(super) fn each(
             scope.spawn(worker);
         }
     });
-    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => {
-            log::info!("{step}: {} chunks in {} ms with {workers} workers", chunks.len(), started.elapsed().as_millis());
-            Ok(())
-        }
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
     }
+    log::info!("{step}: {} chunks in {} ms with {workers} workers", chunks.len(), started.elapsed().as_millis());
+    Ok(())
 }
