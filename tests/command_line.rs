@@ -324,7 +324,7 @@ on_both! {
         assert!(held[0]["reason"].as_str().is_some_and(|reason| reason.contains("meter M2") && reason.contains("2024-02-01")), "{held:?}");
         let id = held[0]["id"].to_string();
         assert!(ask(&town, &["held", "list"]).done().out.contains("meter M2"));
-        ask(&town, &["held", "release"]).wrong_use(&["--all"]);
+        ask(&town, &["held", "release"]).wrong_use(&["IDS"]);
         ask(&town, &["held", "release", "999"]).no(&["there is no held item '999'"]);
         ask(&town, &["held", "release", &id, "999"]).no(&["999"]);
         assert_eq!(list().len(), 1, "a refusal released nothing");

@@ -126,10 +126,13 @@ fn tampered(file: &Path, pick: impl Fn(&str) -> bool, change: impl Fn(&str) -> S
     wrong
 }
 
-/// Raises the last amount of a line by some cents.
+/// Raises the last amount of a line by some cents; a tolerance (`~ 0.00`) is none.
 fn raised(line: &str, cents: i64) -> String {
-    let (at, _) =
-        line.match_indices(|c: char| c == '-' || c.is_ascii_digit()).filter(|(at, _)| line[..*at].ends_with(' ')).last().expect("an amount");
+    if let Some((amount, tolerance)) = line.split_once(" ~ ") {
+        return format!("{} ~ {tolerance}", raised(amount, cents));
+    }
+    let starts = |at: usize| line[..at].ends_with(' ') && line[at..].starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let at = (0..line.len()).rev().filter(|at| line.is_char_boundary(*at)).find(|at| starts(*at)).expect("an amount");
     let number: String = line[at..].chars().take_while(|c| !c.is_whitespace()).collect();
     let money: Money = number.parse().expect("an amount");
     format!("{}{}{}", &line[..at], Money::from_cents(money.cents() + cents), &line[at + number.len()..])

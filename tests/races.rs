@@ -489,7 +489,9 @@ on_both! {
         }).collect();
         println!("two threads: {told:?}");
         assert!(outcomes.iter().any(Result::is_ok), "one of them goes through: {told:?}");
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(ActionError::Busy { .. }))), "the other is busy or finds nothing: {told:?}");
+        // On a machine too busy for a sign of life in time, the second takes over: no harm either.
+        let at_peace = |outcome: &Result<_, _>| matches!(outcome, Ok(_) | Err(ActionError::Busy { .. } | ActionError::LeaseLost(_)));
+        assert!(outcomes.iter().all(at_peace), "the other is told who works, or finds nothing: {told:?}");
         assert_billed_once(&town, FEW);
     }
 
@@ -506,7 +508,9 @@ on_both! {
         let outputs = programs.map(|program| program.wait_with_output().expect("the program ends"));
         assert!(outputs.iter().any(|output| output.status.success()), "one of them goes through: {outputs:?}");
         for output in outputs.iter().filter(|output| !output.status.success()) {
-            assert!(stderr(output).contains("shows signs of life"), "one that cannot work says that another does: {output:?}");
+            let told = stderr(output);
+            let at_peace = told.contains("shows signs of life") || told.contains("went to another runner");
+            assert!(at_peace, "one that cannot work says that another does: {told}");
         }
         assert_billed_once(&town, FEW);
     }

@@ -131,7 +131,7 @@ fn row_refused(town: &Town, kind: &str, header: &str, row: &str, words: &[&str])
         assert_says(&answer.err, &[&format!("{name}: row 2: "), &format!("{name}.refused.csv")]);
         assert_says(&answer.err, words);
         assert_refused_rows(town, &name, &[(row, 2, words)]);
-        assert_same(&before, &dump(town), &format!("{row}"));
+        assert_same(&before, &dump(town), row);
     }
 }
 
@@ -255,11 +255,8 @@ on_both! {
         write(&town, "quote.csv", format!("{READS}\nM1,2024-04-01,121\n\"M1,2024-04-02,122\nM1,2024-04-03,123\n").as_bytes());
         file_refused(&town, "reads", "quote.csv", &["row 3", "expected 3"]);
         // The fault is in the last of many rows, after several batches.
-        let mut long = format!("{PAYMENTS}\n");
-        for n in 0..2_500 {
-            long.push_str(&format!("A1,1.00,2024-05-01,L-{n}\n"));
-        }
-        long.push_str("A1,1.00\n");
+        let rows: Vec<String> = (0..2_500).map(|n| format!("A1,1.00,2024-05-01,L-{n}")).collect();
+        let long = format!("{PAYMENTS}\n{}\nA1,1.00\n", rows.join("\n"));
         write(&town, "long.csv", long.as_bytes());
         file_refused(&town, "payments", "long.csv", &["row 2502", "it has 2 fields, expected 4"]);
     }
@@ -463,6 +460,36 @@ on_both! {
         row_refused(&town, "reads", READS, "M1,2024-05-01,130", &["read_on", "M1", "2024-04-01"]);
     }
 
+    fn a_rejected_last_read_of_an_exchange_can_be_put_right(town: Town) {
+        let town = started(town);
+        assert_eq!(town.exchanges(&["S1,2024-04-01,M1,12,M3,0,4"]).held, 1);
+        assert_eq!(ask(&town, &["held", "reject", "--all"]).status, Some(0));
+        let right = town.exchanges(&["S1,2024-04-01,M1,125,M3,0,4"]);
+        assert_eq!((right.accepted, right.unchanged), (1, 0), "{:?}", right.first_refusals);
+        town.reads(&["M3,2024-05-01,7"]);
+        town.bill("2024-05-01");
+        assert_eq!(town.totals().len(), 3, "{:?}", town.totals());
+        town.assert_sound();
+    }
+
+    fn a_payment_beyond_reason_is_refused(town: Town) {
+        let town = started(town);
+        for row in ["A1,90000000000000000.00,2024-05-01,P-1", "A2,90000000000000000.00,2024-05-01,P-2"] {
+            row_refused(&town, "payments", PAYMENTS, row, &["amount", "too large"]);
+        }
+        town.assert_sound();
+    }
+
+    fn a_file_of_refused_rows_can_be_put_right_and_imported(town: Town) {
+        let town = started(town);
+        write(&town, "payments.csv", format!("{PAYMENTS}\nA9,1.00,2024-05-01,P-1\nA1,2.00,2024-05-01,P-2\n").as_bytes());
+        assert_eq!(ask(&town, &["import", "payments", "payments.csv", "--json"]).counts(), (1, 0, 1));
+        let refused = std::fs::read_to_string(refused_file(&town, "payments.csv")).expect("the file of refused rows");
+        write(&town, "fixed.csv", refused.replace("\nA9,", "\nA2,").as_bytes());
+        let answer = ask(&town, &["import", "payments", "fixed.csv", "--json"]);
+        assert_eq!(answer.counts(), (1, 0, 0), "{}", answer.err);
+    }
+
     fn a_read_that_is_held_can_be_released(town: Town) {
         // A read that runs backwards is held. It waits for a person, so a person must find it, wherever its meter is.
         let town = started(town);
@@ -505,7 +532,7 @@ on_both! {
         assert_eq!((answer.status, answer.counts()), (Some(1), (2, 0, 2)), "{}", answer.err);
         assert_refused_rows(&town, "payments.csv", &[(rows[1], 3, &["account", "'A9'"]), (rows[2], 4, &["amount", "`x`"])]);
         assert_eq!(town.balance("A2"), "-4.00");
-        // The file of refused rows, put right, is a file like any other; without refusals the old one goes.
+        // Without refusals the old file of refused rows goes.
         let fixed = format!("{PAYMENTS}\n{}\n{}\n", rows[0], rows[3]);
         write(&town, "payments.csv", fixed.as_bytes());
         let again = ask(&town, &["import", "payments", "payments.csv", "--json"]);
@@ -532,7 +559,7 @@ on_both! {
             let second = ask(&town, &["import", kind, &name, "--json"]);
             let rows = u64::try_from(text.lines().count() - 1).unwrap();
             assert_eq!((second.status, second.counts()), (Some(0), (0, rows, 0)), "{kind}: {}", second.err);
-            assert_same(&before, &dump(&town), &format!("{kind}"));
+            assert_same(&before, &dump(&town), kind);
         }
     }
 

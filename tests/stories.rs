@@ -117,6 +117,23 @@ on_both! {
         town.assert_sound();
     }
 
+    fn a_short_last_period_is_prorated_and_ends_the_service(town: Town) {
+        let tariff = TARIFF.replace("tier_rule: boundary", "tier_rule: boundary\n  proration: {short_periods: by_days, standard_days: 30}");
+        town.tariff(&tariff).expect("the tariff is accepted");
+        let header = "customer_id,service_id,rate_class,meter_id,register_digits,start_on,end_on";
+        town.services(&format!("{header}\nA1,S1,HOME,M1,4,2026-01-01,\n")).expect("the service is accepted");
+        town.reads(&["M1,2026-01-01,0", "M1,2026-01-31,10", "M1,2026-02-10,12"]);
+        town.bill("2026-01-31");
+        let ended = town.services(&format!("{header}\nA1,S1,HOME,M1,4,2026-01-01,2026-02-10\n")).expect("the end is accepted");
+        assert_eq!((ended.accepted, ended.refused), (1, 0));
+        town.bill("2026-02-28");
+        // 10 of 30 days: a third of 10.00 and 2 units at 2.00
+        assert_eq!(of_service(&town, "S1"), pairs(&[("2026-01-31", "30.00"), ("2026-02-10", "7.33")]));
+        let after = town.bill("2026-05-31");
+        assert_eq!((after.totals.due, after.totals.excluded), (1, 1));
+        town.assert_sound();
+    }
+
     fn a_missing_tariff_holds_the_service_with_its_reason(town: Town) {
         let town = town.with_services(&["A1,S1,SHOP,M1", "A2,S2,SHOP,M2"]);
         town.reads(&["M1,2019-12-01,0", "M1,2020-02-01,10", "M2,2020-01-01,0", "M2,2020-02-01,10"]);

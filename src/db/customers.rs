@@ -184,15 +184,24 @@ pub fn service_points_by_code(conn: &mut DbConnection, codes: &[&str]) -> QueryR
         .load(conn)
 }
 
-/// The agreements that are open at these service points.
+/// The agreements at these service points, oldest first: the last of a point is its latest.
 ///
 /// # Errors
 /// Those of the database.
-pub fn open_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) -> QueryResult<Vec<AgreementRow>> {
+pub fn latest_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) -> QueryResult<Vec<AgreementRow>> {
     service_agreement::table
-        .filter(service_agreement::service_point_id.eq_any(points).and(service_agreement::end_on.is_null()))
+        .filter(service_agreement::service_point_id.eq_any(points))
+        .order(service_agreement::id)
         .select(AgreementRow::as_select())
         .load(conn)
+}
+
+/// Ends an agreement.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<()> {
+    diesel::update(service_agreement::table.find(id)).set(service_agreement::end_on.eq(Some(on))).execute(conn).map(|_| ())
 }
 
 /// The names of a range of accounts' agreements.

@@ -197,7 +197,7 @@ pub struct RegisterService {
     /// The register.
     #[diesel(sql_type = BigInt)]
     pub register_id: RegisterId,
-    /// The open agreement where its meter is installed.
+    /// The latest agreement where its meter is installed.
     #[diesel(sql_type = BigInt)]
     pub agreement_id: AgreementId,
     /// Its rate class.
@@ -221,7 +221,7 @@ pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryRe
                 ORDER BY s.period_start_on DESC LIMIT 1) AS billed_through \
          FROM register r \
          JOIN installation i ON i.meter_id = r.meter_id AND i.removed_on IS NULL \
-         JOIN service_agreement a ON a.service_point_id = i.service_point_id AND a.end_on IS NULL \
+         JOIN service_agreement a ON a.id = (SELECT max(l.id) FROM service_agreement l WHERE l.service_point_id = i.service_point_id) \
          WHERE r.meter_id IN ({list})"
     ))
     .load(conn)

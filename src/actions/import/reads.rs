@@ -191,12 +191,17 @@ fn by_register(
 fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<Parsed>, known: &mut Known, outcome: &mut Outcome, report: &mut ImportReport) {
     new.sort_by_key(|parsed| parsed.read_on);
     let reads = known.reads.entry(row.id).or_default();
-    let service = known.services.get(&row.id);
+    let Some(service) = known.services.get(&row.id) else {
+        for parsed in new {
+            let reason = format!("meter_id: meter '{}' is not installed at any service: it was taken out", parsed.serial);
+            report.refuse(parsed.row, reason);
+        }
+        return;
+    };
     let register = register_of(row);
     for parsed in new {
-        let limits = context.config.limits.of(service.map_or("", |service| service.rate_class.as_str()));
-        let billed_through = service.and_then(|service| service.billed_through);
-        match read_check::check(&register, reads, billed_through, limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
+        let limits = context.config.limits.of(&service.rate_class);
+        match read_check::check(&register, reads, service.billed_through, limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
             Verdict::Unchanged => report.unchanged += 1,
             Verdict::Refused(reason) => report.refuse(parsed.row, reason),
             Verdict::Accepted { at, hold } => {
@@ -210,7 +215,7 @@ fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<Parsed>, kn
                     kind: parsed.kind.as_str().to_owned(),
                     status: status.to_owned(),
                 };
-                if let (Some(reason), Some(service)) = (hold, service) {
+                if let Some(reason) = hold {
                     let reason = format!("meter {}: the read of {}: {reason}", parsed.serial, parsed.read_on);
                     outcome.held.push((outcome.reads.len(), service.agreement_id, parsed.read_on, reason));
                 }

@@ -21,7 +21,20 @@ use crate::formats::table::{Columns, Row, Table, check_form};
 /// The columns of a file of services.
 pub const COLUMNS: Columns = Columns {
     required: &["customer_id", "service_id", "rate_class", "meter_id", "register_digits"],
-    optional: &["name", "address", "email", "attributes", "cycle", "schedule", "start_on", "register", "multiplier", "unit", "installed_on"],
+    optional: &[
+        "name",
+        "address",
+        "email",
+        "attributes",
+        "cycle",
+        "schedule",
+        "start_on",
+        "end_on",
+        "register",
+        "multiplier",
+        "unit",
+        "installed_on",
+    ],
 };
 
 /// The cycle of a service whose row names none.
@@ -48,6 +61,7 @@ struct Service {
     email: Option<String>,
     address: Option<String>,
     start_on: Option<NaiveDate>,
+    end_on: Option<NaiveDate>,
     installed_on: Option<NaiveDate>,
 }
 
@@ -98,6 +112,12 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
         text => parse_milli(text).ok().filter(|milli| *milli > 0).ok_or_else(|| format!("multiplier: '{text}' is not a number above 0"))?,
     };
     let unit = optional("unit").map(parse_unit).transpose()?;
+    let (start_on, end_on) = (date("start_on")?, date("end_on")?);
+    if let (Some(start), Some(end)) = (start_on, end_on)
+        && end < start
+    {
+        return Err(format!("end_on: {end} is before start_on, {start}"));
+    }
     Ok(Service {
         account: parse_code("customer_id", field("customer_id"))?,
         code: parse_code("service_id", field("service_id"))?,
@@ -113,7 +133,8 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
         name: optional("name"),
         email: optional("email").map(parse_email).transpose()?,
         address: optional("address"),
-        start_on: date("start_on")?,
+        start_on,
+        end_on,
         installed_on: date("installed_on")?,
     })
 }
@@ -172,6 +193,7 @@ struct Plan {
     meters: NewMeters,
     persons: Vec<PersonRow>,
     premises: Vec<PremiseRow>,
+    ends: Vec<(AgreementId, NaiveDate)>,
 }
 
 fn import_batch(context: &Context, batch: Vec<(Row, Service)>, dry_run: bool, report: &mut ImportReport) -> Result<(), ActionError> {
@@ -230,7 +252,7 @@ fn load(conn: &mut DbConnection, batch: &[(Row, Service)]) -> Result<Known, Acti
     let open: Vec<InstallationRow> = open.filter(|installation| installation.removed_on.is_none()).collect();
     Ok(Known {
         persons: customers::persons(conn, &person_ids)?.into_iter().map(|person| (person.id, person)).collect(),
-        agreements: customers::open_agreements_at(conn, &point_ids)?.into_iter().map(|row| (row.service_point_id, row)).collect(),
+        agreements: customers::latest_agreements_at(conn, &point_ids)?.into_iter().map(|row| (row.service_point_id, row)).collect(),
         registers: metering::registers_by_serial(conn, &serials)?.into_iter().map(|(row, _)| ((row.meter_id, row.code.clone()), row)).collect(),
         accounts: accounts.into_iter().map(|account| (account.number.clone(), account)).collect(),
         points: points.into_iter().map(|(point, premise)| (point.code.clone(), (point, premise))).collect(),
@@ -267,7 +289,7 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
         cycle: service.cycle.clone(),
         attributes: service.attributes.clone(),
         start_on: service.start_on,
-        end_on: None,
+        end_on: service.end_on,
     };
     install_meter(service, point.id, known, plan);
     known.agreements.insert(point.id, agreement.clone());
@@ -336,8 +358,11 @@ fn add_register(service: &Service, meter_id: MeterId, known: &mut Known, plan: &
 /// date, anything that would change its price is refused.
 fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseRow, known: &mut Known, plan: &mut Plan) -> Verdict {
     let Some(agreement) = known.agreements.get(&point.id) else {
-        return Verdict::Refused(format!("service_id: service '{}' has ended", service.code));
+        return Verdict::Refused(format!("service_id: service '{}' is not known with any agreement", service.code));
     };
+    if let Some(ended) = agreement.end_on.filter(|ended| service.end_on != Some(*ended)) {
+        return Verdict::Refused(format!("service_id: service '{}' ended on {ended}", service.code));
+    }
     let Some(account) = known.accounts.get(&service.account).filter(|account| account.id == agreement.account_id) else {
         return Verdict::Refused(format!("customer_id: service '{}' belongs to another customer", service.code));
     };
@@ -360,8 +385,9 @@ fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseR
     if !same_register {
         return Verdict::Refused(format!("register_digits: the register of meter '{}' has other digits, multiplier or unit", service.serial));
     }
+    let ended = end(service, point.id, known, plan);
     let renamed = rename(service, person_id, known, plan);
-    if update_contact(service, premise, known, plan) || renamed { Verdict::Accepted } else { Verdict::Unchanged }
+    if update_contact(service, premise, known, plan) || renamed || ended { Verdict::Accepted } else { Verdict::Unchanged }
 }
 
 fn same_terms(service: &Service, agreement: &AgreementRow) -> Result<(), String> {
@@ -384,6 +410,17 @@ fn same_terms(service: &Service, agreement: &AgreementRow) -> Result<(), String>
         }
         _ => Ok(()),
     }
+}
+
+/// A last day that the row brings ends the agreement; an ended one is not opened again by an import.
+fn end(service: &Service, point: ServicePointId, known: &mut Known, plan: &mut Plan) -> bool {
+    let (Some(on), Some(agreement)) = (service.end_on, known.agreements.get_mut(&point)) else { return false };
+    if agreement.end_on.is_some() || agreement.id.0 < 0 {
+        return false;
+    }
+    agreement.end_on = Some(on);
+    plan.ends.push((agreement.id, on));
+    true
 }
 
 fn rename(service: &Service, person_id: PersonId, known: &mut Known, plan: &mut Plan) -> bool {
@@ -459,6 +496,9 @@ fn write(conn: &mut DbConnection, mut plan: Plan) -> Result<(), ActionError> {
     }
     for premise in &plan.premises {
         customers::update_premise(conn, premise)?;
+    }
+    for (agreement, on) in &plan.ends {
+        customers::end_agreement(conn, *agreement, *on)?;
     }
     Ok(())
 }
