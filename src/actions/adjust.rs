@@ -2,11 +2,11 @@
 
 use chrono::NaiveDate;
 
-use super::payments::Posted;
+use super::payments::{Posted, check_not_future, check_reference};
 use super::{ActionError, Context};
 use crate::db::ledger::NewAdjustment;
 use crate::db::{DbConnection, customers, ledger, operations};
-use crate::domain::ledger::{Entry, EntryKind};
+use crate::domain::ledger::{Entry, EntryKind, check_amount};
 use crate::domain::money::Money;
 
 /// An adjustment to be given.
@@ -32,6 +32,9 @@ pub struct Adjustment {
 /// [`ActionError::NotFound`] for an unknown account or reason, [`ActionError::Refused`] when the amount is zero, goes the
 /// wrong way for its reason, or the reference stands for another adjustment.
 pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
+    check_amount(adjustment.amount).map_err(ActionError::Refused)?;
+    check_reference(&adjustment.reference)?;
+    check_not_future(context, adjustment.effective_on)?;
     let now = context.now();
     context.database.write(|conn| {
         let account =
@@ -39,9 +42,9 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
         let reason = find_reason(conn, &adjustment.reason_code)?;
         fits_reason(adjustment.amount, &reason)?;
         ledger::lock_accounts(conn, &[account.id])?;
-        if let Some((other, code, cents)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
+        if let Some((other, code, cents, seq)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
             if other == account.id && code == adjustment.reason_code && cents == adjustment.amount.cents() {
-                return Ok(Posted { account_seq: 0, balance_after_cents: 0, unchanged: true });
+                return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
             }
             return Err(ActionError::Refused(format!("reference: '{}' stands for another adjustment already", adjustment.reference)));
         }

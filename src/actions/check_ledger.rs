@@ -36,6 +36,13 @@ const TOLD: usize = 20;
 const PAGE: i64 = 1_000;
 
 impl LedgerReport {
+    fn add_balance(&mut self, cents: i64) {
+        match self.balance_cents.checked_add(cents) {
+            Some(sum) => self.balance_cents = sum,
+            None => self.fault("P3: the balances add up to more than can be kept".to_owned()),
+        }
+    }
+
     fn fault(&mut self, text: String) {
         self.faults += 1;
         if self.first_faults.len() < TOLD {
@@ -87,15 +94,25 @@ fn check_range(conn: &mut DbConnection, first: AccountId, last: AccountId, repor
     for payment in payments::in_range(conn, first, last)? {
         paid.entry(payment.account_id).or_default().push(payment);
     }
+    let mut adjusted: HashMap<AccountId, Vec<(i64, i64)>> = HashMap::new();
+    for (account, seq, cents) in ledger::adjustments_in_range(conn, first, last)? {
+        adjusted.entry(account).or_default().push((seq, cents));
+    }
     for account in transactions.chunk_by(|a, b| a.account_id == b.account_id) {
         let Some(id) = account.first().map(|row| row.account_id) else { continue };
         check_chain(account, &postings, report);
         check_payments(account, paid.remove(&id).unwrap_or_default(), report);
-        check_bills(account, bills.remove(&id).unwrap_or_default(), report);
-        report.balance_cents += account.last().map_or(0, |row| row.balance_after_cents);
+        check_adjustments(account, &adjusted.remove(&id).unwrap_or_default(), report);
+        let bills = bills.remove(&id).unwrap_or_default();
+        check_reversals(account, &bills, report);
+        check_bills(account, bills, report);
+        report.add_balance(account.last().map_or(0, |row| row.balance_after_cents));
     }
     for (id, _) in bills {
         report.fault(format!("P1: account {id} has a bill and no transactions"));
+    }
+    for (id, _) in adjusted {
+        report.fault(format!("P3: account {id} has an adjustment and no transactions"));
     }
     for (id, _) in paid {
         report.fault(format!("P3: account {id} has a payment and no transactions"));
@@ -119,9 +136,9 @@ fn check_chain(account: &[TransactionRow], postings: &HashMap<TransactionId, Vec
         }
         balance = row.balance_after_cents;
         let postings = postings.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-        let sum: i64 = postings.iter().map(|posting| posting.amount_cents).sum();
-        let receivable: i64 = postings.iter().filter(|posting| posting.gl_code == RECEIVABLE).map(|posting| posting.amount_cents).sum();
-        if sum != 0 || receivable != row.amount_cents || postings.len() < 2 {
+        let sum: i128 = postings.iter().map(|posting| i128::from(posting.amount_cents)).sum();
+        let receivable: i128 = postings.iter().filter(|posting| posting.gl_code == RECEIVABLE).map(|posting| i128::from(posting.amount_cents)).sum();
+        if sum != 0 || receivable != i128::from(row.amount_cents) || postings.len() < 2 {
             report.fault(format!("P3: account {} transaction {}: its postings do not balance", row.account_id, row.account_seq));
         }
     }
@@ -157,6 +174,39 @@ fn check_payments(account: &[TransactionRow], payments: Vec<PaymentRow>, report:
     }
 }
 
+/// Each adjustment is in the ledger once with its amount.
+fn check_adjustments(account: &[TransactionRow], adjustments: &[(i64, i64)], report: &mut LedgerReport) {
+    let id = account.first().map_or(AccountId(0), |row| row.account_id);
+    for (seq, cents) in adjustments {
+        let posted = usize::try_from(seq - 1).ok().and_then(|index| account.get(index));
+        if posted.is_none_or(|row| row.kind != "adjustment" || row.amount_cents != *cents) {
+            report.fault(format!("P3: account {id}: the adjustment at {seq} is not in the ledger with its amount"));
+        }
+    }
+    if account.iter().filter(|row| row.kind == "adjustment").count() != adjustments.len() {
+        report.fault(format!("P3: account {id}: the ledger's adjustments are not those of the adjustments' table"));
+    }
+}
+
+/// Each bill that was taken back has its own reversal in the ledger, and no other bill has one.
+fn check_reversals(account: &[TransactionRow], bills: &[BillRow], report: &mut LedgerReport) {
+    let mut cancelled = 0;
+    for bill in bills {
+        let Some(seq) = bill.cancelled_seq else { continue };
+        cancelled += 1;
+        let reversal = usize::try_from(seq - 1).ok().and_then(|index| account.get(index));
+        let source = format!("rollback:{}", bill.run_id);
+        let fits = reversal.is_some_and(|row| row.kind == "bill_reversal" && row.amount_cents == -bill.total_cents && row.source == source);
+        if !fits || seq <= bill.account_seq {
+            report.fault(format!("P2: bill {} is cancelled without a reversal of its own in the ledger", number(bill)));
+        }
+    }
+    if account.iter().filter(|row| row.kind == "bill_reversal").count() != cancelled {
+        let id = account.first().map_or(AccountId(0), |row| row.account_id);
+        report.fault(format!("P2: account {id}: the ledger's reversals are not those of its cancelled bills"));
+    }
+}
+
 /// P1: what a bill says it opened with, deducted and counted is what the ledger held when it was posted.
 fn check_bills(account: &[TransactionRow], bills: Vec<BillRow>, report: &mut LedgerReport) {
     let billed = account.iter().filter(|row| row.kind == "bill").count();
@@ -175,10 +225,10 @@ fn check_bills(account: &[TransactionRow], bills: Vec<BillRow>, report: &mut Led
         };
         let since = before.get(opened_at..).unwrap_or_default();
         let paid = |row: &&TransactionRow| row.kind == "payment" || row.kind == "payment_reversal";
-        let payments: i64 = since.iter().filter(paid).map(|row| row.amount_cents).sum();
-        let others: i64 = since.iter().filter(|row| !paid(row)).map(|row| row.amount_cents).sum();
+        let payments: i128 = since.iter().filter(paid).map(|row| i128::from(row.amount_cents)).sum();
+        let others: i128 = since.iter().filter(|row| !paid(row)).map(|row| i128::from(row.amount_cents)).sum();
         let opening = before.last().map_or(0, |row| row.balance_after_cents);
-        let says = (bill.previous_balance_cents, bill.payments_cents, bill.adjustments_cents, bill.opening_balance_cents);
+        let says = (bill.previous_balance_cents, i128::from(bill.payments_cents), i128::from(bill.adjustments_cents), bill.opening_balance_cents);
         if says != (previous, payments, others, opening) {
             report.fault(format!(
                 "P1: bill {} says previous balance, payments, adjustments, opening balance {says:?}; the ledger held {:?}",

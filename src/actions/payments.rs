@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 
 use super::{ActionError, Context};
 use crate::db::payments::{self as rows, PaymentRow};
 use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ids::AccountId;
-use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender};
+use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
 
 /// The provider of payments that come in files made by hand.
@@ -47,6 +47,13 @@ pub struct Posted {
     pub unchanged: bool,
 }
 
+impl Posted {
+    /// It was there: nothing changed, and the balance is what it is now.
+    pub(super) fn already(account_seq: i64, now: Position) -> Self {
+        Self { account_seq, balance_after_cents: now.balance.cents(), unchanged: true }
+    }
+}
+
 impl From<LedgerError> for ActionError {
     fn from(error: LedgerError) -> Self {
         Self::Refused(error.to_string())
@@ -62,19 +69,18 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
     if payment.amount <= Money::default() {
         return Err(ActionError::Refused(format!("amount: {} is not a payment: expected more than 0", payment.amount)));
     }
-    let today = context.today();
-    if payment.effective_on > today {
-        return Err(ActionError::Refused(format!("effective_on: {} is in the future: expected a day up to {today}", payment.effective_on)));
-    }
+    check_amount(payment.amount).map_err(ActionError::Refused)?;
+    check_reference(&payment.reference)?;
+    check_not_future(context, payment.effective_on)?;
     let now = context.now();
     context.database.write(|conn| {
         let account = customers::account_by_number(conn, account)?.ok_or_else(|| ActionError::not_found("account", account))?;
         let payment = NewPayment { account_id: account.id, ..payment.clone() };
         ledger::lock_accounts(conn, &[account.id])?;
-        if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
-            return same_payment(row, &payment);
-        }
         let before = ledger::position(conn, account.id)?;
+        if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
+            return if payment.is(row) { Ok(Posted::already(row.account_seq, before)) } else { Err(ActionError::Refused(payment.clash_with(row))) };
+        }
         let (entry, after) = entry_of(&payment, before)?;
         ledger::append(conn, &[(entry, after)], now)?;
         rows::insert(conn, &[row_of(&payment, after)])?;
@@ -84,16 +90,34 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
     })
 }
 
-fn same_payment(row: &PaymentRow, payment: &NewPayment) -> Result<Posted, ActionError> {
-    let same = row.account_id == payment.account_id && row.amount_cents == payment.amount.cents() && row.effective_on == payment.effective_on;
-    if same {
-        return Ok(Posted { account_seq: row.account_seq, balance_after_cents: 0, unchanged: true });
+/// A value date lies in the past or is today.
+pub(super) fn check_not_future(context: &Context, on: NaiveDate) -> Result<(), ActionError> {
+    let today = context.today();
+    if on > today { Err(ActionError::Refused(format!("effective_on: {on} is in the future: expected a day up to {today}"))) } else { Ok(()) }
+}
+
+/// A reference typed by hand is as clean as one from a file.
+pub(super) fn check_reference(reference: &str) -> Result<(), ActionError> {
+    super::import::parse_code("reference", reference).map(|_| ()).map_err(ActionError::Refused)
+}
+
+impl NewPayment {
+    /// Whether a stored payment is this one.
+    pub(super) fn is(&self, row: &PaymentRow) -> bool {
+        row.account_id == self.account_id
+            && row.amount_cents == self.amount.cents()
+            && row.effective_on == self.effective_on
+            && row.tender == self.tender.as_str()
     }
-    let amount = Money::from_cents(row.amount_cents);
-    Err(ActionError::Refused(format!(
-        "reference: '{}' stands for another payment already, {amount} of {}; a payment is never edited: return it and post a new one",
-        payment.reference, row.effective_on
-    )))
+
+    /// Why this payment cannot have a reference that a stored one has.
+    pub(super) fn clash_with(&self, row: &PaymentRow) -> String {
+        let amount = Money::from_cents(row.amount_cents);
+        format!(
+            "reference: '{}' stands for another payment already, {amount} of {} ({}); a payment is never edited: return it and post a new one",
+            self.reference, row.effective_on, row.tender
+        )
+    }
 }
 
 /// Posts many payments that are known to be new, as one transaction.
@@ -102,29 +126,40 @@ fn same_payment(row: &PaymentRow, payment: &NewPayment) -> Result<Posted, Action
 /// Those of the database.
 pub fn post_many(context: &Context, payments: &[NewPayment]) -> Result<(), ActionError> {
     let now = context.now();
+    let payments: Vec<&NewPayment> = payments.iter().collect();
     context.database.write(|conn| {
-        let mut by_account: BTreeMap<AccountId, Vec<&NewPayment>> = BTreeMap::new();
-        for payment in payments {
-            by_account.entry(payment.account_id).or_default().push(payment);
-        }
-        let accounts: Vec<AccountId> = by_account.keys().copied().collect();
+        let mut accounts: Vec<AccountId> = payments.iter().map(|payment| payment.account_id).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
         ledger::lock_accounts(conn, &accounts)?;
-        let mut entries = Vec::with_capacity(payments.len());
-        let mut new_rows = Vec::with_capacity(payments.len());
-        for (account, payments) in by_account {
-            let mut position = ledger::position(conn, account)?;
-            for payment in payments {
-                let (entry, after) = entry_of(payment, position)?;
-                position = after;
-                entries.push((entry, after));
-                new_rows.push(row_of(payment, after));
-            }
-        }
-        ledger::append(conn, &entries, now)?;
-        rows::insert(conn, &new_rows)?;
-        operations::audit(conn, now, &context.actor, "payment.import", "file", &format!("{} payments", payments.len()))?;
-        Ok(())
+        post_new(context, conn, &payments, now)
     })
+}
+
+/// Posts payments within a transaction that holds their accounts' locks.
+pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&NewPayment], now: NaiveDateTime) -> Result<(), ActionError> {
+    if payments.is_empty() {
+        return Ok(());
+    }
+    let mut by_account: BTreeMap<AccountId, Vec<&NewPayment>> = BTreeMap::new();
+    for payment in payments {
+        by_account.entry(payment.account_id).or_default().push(payment);
+    }
+    let mut entries = Vec::with_capacity(payments.len());
+    let mut new_rows = Vec::with_capacity(payments.len());
+    for (account, payments) in by_account {
+        let mut position = ledger::position(conn, account)?;
+        for payment in payments {
+            let (entry, after) = entry_of(payment, position)?;
+            position = after;
+            entries.push((entry, after));
+            new_rows.push(row_of(payment, after));
+        }
+    }
+    ledger::append(conn, &entries, now)?;
+    rows::insert(conn, &new_rows)?;
+    operations::audit(conn, now, &context.actor, "payment.import", "file", &format!("{} payments", payments.len()))?;
+    Ok(())
 }
 
 fn entry_of(payment: &NewPayment, before: Position) -> Result<(Entry, Position), LedgerError> {
@@ -153,6 +188,7 @@ fn row_of(payment: &NewPayment, after: Position) -> rows::NewPayment {
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown reference.
 pub fn return_payment(context: &Context, provider: &str, reference: &str, on: NaiveDate, reason: &str) -> Result<Posted, ActionError> {
+    check_not_future(context, on)?;
     let now = context.now();
     context.database.write(|conn| {
         let find = |conn: &mut DbConnection| -> Result<PaymentRow, ActionError> {
@@ -162,8 +198,9 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         let account = find(conn)?.account_id;
         ledger::lock_accounts(conn, &[account])?;
         let payment = find(conn)?;
+        let before = ledger::position(conn, account)?;
         if let Some(seq) = payment.returned_seq {
-            return Ok(Posted { account_seq: seq, balance_after_cents: 0, unchanged: true });
+            return Ok(Posted::already(seq, before));
         }
         if on < payment.effective_on {
             return Err(ActionError::Refused(format!("the return is dated {on}, before the payment itself, {}", payment.effective_on)));
@@ -172,7 +209,7 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         let amount = Money::from_cents(payment.amount_cents);
         let source = return_source(payment.account_seq);
         let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
-        let after = ledger::position(conn, account)?.after(amount)?;
+        let after = before.after(amount)?;
         ledger::append(conn, &[(entry, after)], now)?;
         rows::mark_returned(conn, payment.id, after.seq, on, reason)?;
         operations::audit(conn, now, &context.actor, "payment.return", &format!("{provider}:{reference}"), reason)?;

@@ -115,10 +115,11 @@ fn insert_if_new(
     supersede: bool,
 ) -> Result<bool, ActionError> {
     let versions = rates::versions_of(conn, &row.schedule)?;
-    if versions.iter().any(|version| version.sha256 == row.sha256) {
+    let in_force = versions.iter().filter(|version| version.effective_on == row.effective_on).max_by_key(|version| version.revision);
+    if in_force.is_some_and(|version| version.sha256 == row.sha256) {
         return Ok(false);
     }
-    let revision = versions.iter().filter(|version| version.effective_on == row.effective_on).map(|version| version.revision).max();
+    let revision = in_force.map(|version| version.revision);
     if revision.is_some() && !supersede {
         return Err(ActionError::Refused(format!(
             "schedule '{}' has another version from {}: a new rate has a date of its own; to correct that version, import with --supersede",

@@ -58,9 +58,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     Ok(report.bills == i64::from(accounts))
 }
 
-/// Without `--database` the measurement has a database of its own, which it removes.
+/// Without `--database` the measurement has a database of its own, which it removes; a database of the environment is
+/// never touched.
 fn scratch_database(global: &Global) -> Result<Option<PathBuf>, Failure> {
-    if global.database != "aquabills.db" {
+    if global.database_named {
         return Ok(None);
     }
     let path = std::env::temp_dir().join(format!("aquabills-bench-{}.db", std::process::id()));

@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     }
     write_town(&args.folder)?;
     let config = Config { utility_name: "Millbrook Water".to_owned(), ..global.config.clone() };
-    let town = Global { database: file.display().to_string(), config, actor: global.actor.clone() };
+    let town = Global { database: file.display().to_string(), database_named: true, config, actor: global.actor.clone() };
     let context = town.context()?;
     let billed = context.database.read(|conn| billing::latest_runs(conn, 1)).map_err(ActionError::from)?;
     if billed.is_empty() {

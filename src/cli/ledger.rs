@@ -97,7 +97,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
 /// A file, or standard output.
 pub(super) fn open(output: Option<&PathBuf>) -> Result<Box<dyn Write>, Failure> {
     match output {
-        None => Ok(Box::new(BufWriter::new(std::io::stdout()))),
+        None => Ok(Box::new(print::Output::new())),
         Some(path) => {
             let file = File::create(path).map_err(|error| Failure::No(format!("{}: {error}", path.display())))?;
             Ok(Box::new(BufWriter::new(file)))

@@ -38,8 +38,9 @@ pub use print::Failure;
 #[command(name = "aquabills", version, about, disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Database: `sqlite://FILE`, a file name, or `postgres://…`
-    #[arg(long, global = true, env = "DATABASE_URL", default_value = "aquabills.db", hide_env_values = true)]
-    database: String,
+    /// [default: the environment's `DATABASE_URL`, else aquabills.db]
+    #[arg(long, global = true)]
+    database: Option<String>,
     /// Settings file [default: aquabills.toml when it is there]
     #[arg(long, global = true, env = "AQUABILLS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -89,6 +90,8 @@ enum Command {
 /// What the options before the command say.
 pub(crate) struct Global {
     database: String,
+    /// Whether the database was named on the command line itself.
+    database_named: bool,
     config: Config,
     actor: String,
 }
@@ -120,7 +123,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let actor = cli.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
     let outcome = Config::load(cli.config.as_deref())
         .map_err(|error| Failure::Use(error.to_string()))
-        .and_then(|config| dispatch(&Global { database: cli.database, config, actor }, cli.command));
+        .and_then(|config| dispatch(&Global { database_named: cli.database.is_some(), database: address(cli.database), config, actor }, cli.command));
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -129,6 +132,12 @@ pub fn run(cli: Cli) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The database: as named, else from the environment, else a file in the working directory.
+fn address(named: Option<String>) -> String {
+    let from_environment = || std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
+    named.or_else(from_environment).unwrap_or_else(|| "aquabills.db".to_owned())
 }
 
 /// `true` is "yes, done"; `false` is "the answer is no".

@@ -70,6 +70,47 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
+/// Standard output for much text. A reader that has gone away is told nothing more, and that is no error.
+pub(super) struct Output {
+    inner: io::BufWriter<io::Stdout>,
+    gone: bool,
+}
+
+impl Output {
+    /// Standard output.
+    pub(super) fn new() -> Self {
+        Self { inner: io::BufWriter::new(io::stdout()), gone: false }
+    }
+
+    fn forgive<T>(&mut self, outcome: io::Result<T>, instead: T) -> io::Result<T> {
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(instead)
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.gone {
+            return Ok(bytes.len());
+        }
+        let outcome = self.inner.write(bytes);
+        self.forgive(outcome, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.gone {
+            return Ok(());
+        }
+        let outcome = self.inner.flush();
+        self.forgive(outcome, ())
+    }
+}
+
 /// A progress bar for people; silent when standard error is not a terminal.
 pub(super) fn progress(what: &str) -> ProgressBar {
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };

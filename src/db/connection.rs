@@ -100,9 +100,10 @@ impl Manager {
         match self.backend {
             Backend::Sqlite => {
                 let mut conn = SqliteConnection::establish(&self.address)?;
-                // The timeout first: the pragmas after it may already have to wait.
+                // The timeout first: the pragmas after it may already have to wait. Recursive triggers, because
+                // without them REPLACE deletes a row past the triggers that forbid it.
                 conn.batch_execute(
-                    "PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; \
+                    "PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA synchronous = FULL; \
                      PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; \
                      PRAGMA trusted_schema = OFF;",
                 )

@@ -278,16 +278,28 @@ pub fn reasons(conn: &mut DbConnection) -> QueryResult<Vec<ReasonRow>> {
     adjustment_reason::table.order(adjustment_reason::code).select(ReasonRow::as_select()).load(conn)
 }
 
-/// What an adjustment reference already stands for: account, reason, amount.
+/// What an adjustment reference already stands for: account, reason, amount, position.
 ///
 /// # Errors
 /// Those of the database.
-pub fn adjustment_by_reference(conn: &mut DbConnection, reference: &str) -> QueryResult<Option<(AccountId, String, i64)>> {
+pub fn adjustment_by_reference(conn: &mut DbConnection, reference: &str) -> QueryResult<Option<(AccountId, String, i64, i64)>> {
     adjustment::table
         .filter(adjustment::reference.eq(reference))
-        .select((adjustment::account_id, adjustment::reason_code, adjustment::amount_cents))
+        .select((adjustment::account_id, adjustment::reason_code, adjustment::amount_cents, adjustment::account_seq))
         .first(conn)
         .optional()
+}
+
+/// The adjustments of a range of accounts: account, position, amount.
+///
+/// # Errors
+/// Those of the database.
+pub fn adjustments_in_range(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<(AccountId, i64, i64)>> {
+    adjustment::table
+        .filter(adjustment::account_id.between(first, last))
+        .order((adjustment::account_id, adjustment::account_seq))
+        .select((adjustment::account_id, adjustment::account_seq, adjustment::amount_cents))
+        .load(conn)
 }
 
 /// Stores an adjustment beside the transaction that moved the balance.

@@ -206,6 +206,20 @@ pub struct RegisterService {
     /// The end of its last billed period.
     #[diesel(sql_type = Nullable<Date>)]
     pub billed_through: Option<NaiveDate>,
+    /// Since when the meter is in place.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub installed_on: Option<NaiveDate>,
+    /// Until when it was.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub removed_on: Option<NaiveDate>,
+}
+
+impl RegisterService {
+    /// Whether the meter was in place on a day.
+    #[must_use]
+    pub fn covers(&self, on: NaiveDate) -> bool {
+        self.installed_on.is_none_or(|installed| installed <= on) && self.removed_on.is_none_or(|removed| on <= removed)
+    }
 }
 
 /// For the meters with ids in a range: the service that each register measures.
@@ -216,11 +230,11 @@ pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryRe
     let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
     let list = if list.is_empty() { "NULL".to_owned() } else { list };
     diesel::sql_query(format!(
-        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, \
+        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, i.installed_on, i.removed_on, \
             (SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
                 ORDER BY s.period_start_on DESC LIMIT 1) AS billed_through \
          FROM register r \
-         JOIN installation i ON i.meter_id = r.meter_id AND i.removed_on IS NULL \
+         JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.meter_id = r.meter_id) \
          JOIN service_agreement a ON a.id = (SELECT max(l.id) FROM service_agreement l WHERE l.service_point_id = i.service_point_id) \
          WHERE r.meter_id IN ({list})"
     ))

@@ -221,8 +221,18 @@ pub trait LostRace {
     fn lost_race(&self) -> bool;
 }
 
-/// Unique keys that two writers of one account may collide on; a collision means that the other was first.
-const RACE_KEYS: [&str; 2] = ["financial_transaction_account_id_account_seq_key", "financial_transaction.account_seq"];
+/// Unique keys that two writers may collide on; a collision means that the other was first, and that looking again
+/// shows what it wrote.
+const RACE_KEYS: [&str; 8] = [
+    "financial_transaction_account_id_account_seq_key",
+    "financial_transaction.account_seq",
+    "payment_provider_ref_once",
+    "payment.provider_ref",
+    "meter_read_once",
+    "meter_read.read_on",
+    "adjustment_reference_key",
+    "adjustment.reference",
+];
 
 impl LostRace for DieselError {
     fn lost_race(&self) -> bool {

@@ -16,6 +16,18 @@ pub const RECEIVABLE: &str = "receivable";
 /// The general-ledger account that bills are earned in.
 pub const REVENUE: &str = "revenue:service";
 
+/// No single entry by hand or by file is larger, in cents: a trillion. Sums of entries stay far from what fits.
+pub const LARGEST_AMOUNT_CENTS: i64 = 100_000_000_000_000;
+
+/// Checks that an amount is one that a person or a file may enter.
+///
+/// # Errors
+/// What is wrong, for the field `amount`.
+pub fn check_amount(amount: Money) -> Result<(), String> {
+    let largest = Money::from_cents(LARGEST_AMOUNT_CENTS);
+    if amount > largest || amount < -largest { Err(format!("amount: {amount} is too large: expected at most {largest}")) } else { Ok(()) }
+}
+
 /// What kind of business moved the balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -90,7 +90,7 @@ impl<'a> JournalWriter<'a> {
             writeln!(self.out, "account {}", hledger_name(code, kind))?;
         }
         for customer in customers {
-            writeln!(self.out, "account assets:receivable:{}", hledger_part(&customer))?;
+            writeln!(self.out, "account assets:receivable:{}", customer_name(&customer))?;
         }
         writeln!(self.out)
     }
@@ -101,7 +101,7 @@ impl<'a> JournalWriter<'a> {
             writeln!(self.out, "{first_on} open {} {}", beancount_name(code, kind), self.currency)?;
         }
         for customer in customers {
-            writeln!(self.out, "{first_on} open Assets:Receivable:{} {}", beancount_part(&customer), self.currency)?;
+            writeln!(self.out, "{first_on} open Assets:Receivable:N{} {}", customer_name(&customer), self.currency)?;
         }
         writeln!(self.out)
     }
@@ -120,10 +120,10 @@ impl<'a> JournalWriter<'a> {
     }
 
     fn hledger(&mut self, entry: &JournalEntry) -> io::Result<()> {
-        writeln!(self.out, "{} ({}) {} {}", self.latest, entry.id, entry.kind, hledger_part(&entry.source))?;
+        writeln!(self.out, "{} ({}) {} {}", self.latest, entry.id, entry.kind, plain_text(&entry.source))?;
         for (code, amount) in &entry.postings {
             if code == RECEIVABLE {
-                let customer = hledger_part(&entry.account);
+                let customer = customer_name(&entry.account);
                 writeln!(self.out, "    assets:receivable:{customer}  {} {amount} = {} {}", self.currency, self.currency, entry.balance_after)?;
             } else {
                 writeln!(self.out, "    {}  {} {amount}", hledger_name(code, self.kind(code)), self.currency)?;
@@ -133,10 +133,10 @@ impl<'a> JournalWriter<'a> {
     }
 
     fn beancount(&mut self, entry: &JournalEntry) -> io::Result<()> {
-        writeln!(self.out, "{} * \"{} {}\"", self.latest, entry.kind, entry.source.replace(['"', '\\', '\n'], " "))?;
+        writeln!(self.out, "{} * \"{} {}\"", self.latest, entry.kind, plain_text(&entry.source))?;
         for (code, amount) in &entry.postings {
             let name = if code == RECEIVABLE {
-                format!("Assets:Receivable:{}", beancount_part(&entry.account))
+                format!("Assets:Receivable:N{}", customer_name(&entry.account))
             } else {
                 beancount_name(code, self.kind(code))
             };
@@ -174,7 +174,7 @@ impl<'a> JournalWriter<'a> {
         if self.format == JournalFormat::Beancount {
             for (account, (on, balance)) in &self.last {
                 let day_after = on.succ_opt().unwrap_or(*on);
-                writeln!(self.out, "{day_after} balance Assets:Receivable:{}  {balance} {}", beancount_part(account), self.currency)?;
+                writeln!(self.out, "{day_after} balance Assets:Receivable:N{}  {balance} ~ 0.00 {}", customer_name(account), self.currency)?;
             }
         }
         self.out.flush()
@@ -185,19 +185,21 @@ impl<'a> JournalWriter<'a> {
     }
 }
 
-/// A part of an account's name for hledger: letters, digits and a few marks; anything else is spelled out in hex, so
-/// that two customers never share a name.
-fn hledger_part(text: &str) -> String {
-    spell(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))
+/// A customer's number as a part of an account's name: letters and digits stay, a hyphen is doubled, and anything
+/// else is spelled as `-x` and its code point in hex and `-`. Read from the left this has one meaning only, so two
+/// customers never share a name and none is a part of another.
+fn customer_name(number: &str) -> String {
+    let spell = |c: char| match c {
+        c if c.is_ascii_alphanumeric() => c.to_string(),
+        '-' => "--".to_owned(),
+        other => format!("-x{:x}-", u32::from(other)),
+    };
+    number.chars().map(spell).collect()
 }
 
-/// A part of an account's name for beancount, which must start with a capital letter or a digit.
-fn beancount_part(text: &str) -> String {
-    format!("N{}", spell(text, |c| c.is_ascii_alphanumeric() || c == '-'))
-}
-
-fn spell(text: &str, plain: impl Fn(char) -> bool) -> String {
-    text.chars().map(|c| if plain(c) && c != '_' { c.to_string() } else { format!("_{:x}_", u32::from(c)).replace('_', "-x-") }).collect()
+/// A text that only people read: without the marks that the journals' own languages use.
+fn plain_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || matches!(c, '"' | '\\' | ';' | '|') { ' ' } else { c }).collect()
 }
 
 fn hledger_name(code: &str, kind: &str) -> String {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use thiserror::Error;
 
-/// A row may not be longer than this, in bytes: a file that is not a table ends here and not in memory.
+/// A row may not be longer than this, in bytes: a longer one is not a row of a table.
 const LONGEST_ROW: usize = 64 * 1024;
 
 /// Why a file cannot be read as the table that it should be.
@@ -45,6 +45,9 @@ pub enum TableError {
         message: String,
     },
 }
+
+/// The columns that a file of refused rows has more than its origin; it can be put right and imported as it is.
+const REFUSED_COLUMNS: [&str; 2] = ["refused_row", "refused_reason"];
 
 /// The columns of a kind of table.
 #[derive(Debug, Clone, Copy)]
@@ -150,7 +153,7 @@ fn damaged(path: &str, error: &csv::Error) -> TableError {
 
 fn check_header(path: &str, header: &csv::StringRecord, columns: Columns) -> Result<HashMap<String, usize>, TableError> {
     let mut index = HashMap::new();
-    let known = |name: &str| columns.required.contains(&name) || columns.optional.contains(&name);
+    let known = |name: &str| [columns.required, columns.optional, &REFUSED_COLUMNS].iter().any(|names| names.contains(&name));
     let mut problem = None;
     for (position, name) in header.iter().enumerate() {
         if !known(name) {
@@ -180,11 +183,13 @@ fn check_header(path: &str, header: &csv::StringRecord, columns: Columns) -> Res
 /// Those of writing the file.
 pub fn write_refused(path: &Path, header: &csv::StringRecord, refused: &[(Row, String)]) -> io::Result<()> {
     let mut writer = csv::Writer::from_path(path).map_err(io::Error::other)?;
-    let head = header.iter().chain(["refused_row", "refused_reason"]);
-    writer.write_record(head).map_err(io::Error::other)?;
+    let ours: Vec<usize> = header.iter().enumerate().filter(|(_, name)| !REFUSED_COLUMNS.contains(name)).map(|(index, _)| index).collect();
+    let pick = |record: &csv::StringRecord| ours.iter().map(|index| record.get(*index).unwrap_or_default().to_owned()).collect::<Vec<_>>();
+    writer.write_record(pick(header).iter().map(String::as_str).chain(REFUSED_COLUMNS)).map_err(io::Error::other)?;
     for (row, reason) in refused {
         let line = row.line.to_string();
-        writer.write_record(row.fields.iter().chain([line.as_str(), reason.as_str()])).map_err(io::Error::other)?;
+        let fields = pick(&row.fields);
+        writer.write_record(fields.iter().map(String::as_str).chain([line.as_str(), reason.as_str()])).map_err(io::Error::other)?;
     }
     writer.flush()
 }

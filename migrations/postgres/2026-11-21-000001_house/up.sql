@@ -127,8 +127,7 @@ CREATE TABLE tariff_version (
     source_name TEXT NOT NULL,
     source TEXT NOT NULL,
     imported_at TIMESTAMP NOT NULL,
-    UNIQUE (schedule, effective_on, revision),
-    UNIQUE (schedule, sha256)
+    UNIQUE (schedule, effective_on, revision)
 );
 
 -- ledger ------------------------------------------------------------------------------------------
@@ -304,6 +303,7 @@ CREATE TABLE bill (
     PRIMARY KEY (run_id, account_id),
     UNIQUE (account_id, account_seq),
     FOREIGN KEY (account_id, account_seq) REFERENCES financial_transaction (account_id, account_seq),
+    FOREIGN KEY (account_id, cancelled_seq) REFERENCES financial_transaction (account_id, account_seq),
     CHECK (previous_balance_cents + payments_cents + adjustments_cents = opening_balance_cents),
     CHECK (opening_balance_cents + total_cents = amount_due_cents),
     CHECK ((status = 'cancelled') = (cancelled_seq IS NOT NULL))
@@ -323,6 +323,10 @@ CREATE TRIGGER financial_transaction_no_change BEFORE UPDATE OR DELETE OR TRUNCA
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('ledger: financial transactions are append-only');
 CREATE TRIGGER posting_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON posting
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('ledger: postings are append-only');
+CREATE TRIGGER adjustment_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustment
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('ledger: adjustments are append-only');
+CREATE TRIGGER bill_segment_no_delete BEFORE DELETE OR TRUNCATE ON bill_segment
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('billing: a bill segment is never deleted, only withdrawn');
 CREATE TRIGGER payment_no_delete BEFORE DELETE OR TRUNCATE ON payment
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('payments are never deleted');
 CREATE TRIGGER bill_no_delete BEFORE DELETE OR TRUNCATE ON bill
@@ -332,18 +336,22 @@ CREATE TRIGGER payment_money_is_fixed BEFORE UPDATE ON payment FOR EACH ROW
     WHEN (NEW.account_id <> OLD.account_id OR NEW.amount_cents <> OLD.amount_cents OR NEW.effective_on <> OLD.effective_on
         OR NEW.account_seq <> OLD.account_seq
         OR (OLD.returned_seq IS NOT NULL AND NEW.returned_seq IS DISTINCT FROM OLD.returned_seq)
-        OR (OLD.provider_ref IS NOT NULL AND NEW.provider_ref IS NULL))
+        OR NEW.provider <> OLD.provider OR NEW.merchant <> OLD.merchant OR NEW.tender <> OLD.tender OR NEW.id <> OLD.id
+        OR (OLD.provider_ref IS NOT NULL AND NEW.provider_ref IS DISTINCT FROM OLD.provider_ref))
     EXECUTE FUNCTION refuse_change('payments: money, account and reference of a payment are never edited');
 CREATE TRIGGER bill_segment_fixed BEFORE UPDATE ON bill_segment FOR EACH ROW
     WHEN (NEW.total_cents <> OLD.total_cents OR NEW.usage_milli <> OLD.usage_milli OR NEW.lines <> OLD.lines
         OR NEW.inputs <> OLD.inputs OR NEW.agreement_id <> OLD.agreement_id
         OR NEW.period_start_on <> OLD.period_start_on OR NEW.period_end_on <> OLD.period_end_on
+        OR NEW.run_id <> OLD.run_id OR NEW.account_id <> OLD.account_id OR NEW.segment_no <> OLD.segment_no
         OR (OLD.live = 0 AND NEW.live = 1))
     EXECUTE FUNCTION refuse_change('billing: a bill segment is never edited, only withdrawn');
 CREATE TRIGGER bill_fixed BEFORE UPDATE ON bill FOR EACH ROW
     WHEN (NEW.total_cents <> OLD.total_cents OR NEW.amount_due_cents <> OLD.amount_due_cents
         OR NEW.account_seq <> OLD.account_seq OR NEW.previous_balance_cents <> OLD.previous_balance_cents
         OR NEW.payments_cents <> OLD.payments_cents OR NEW.adjustments_cents <> OLD.adjustments_cents
+        OR NEW.run_id <> OLD.run_id OR NEW.account_id <> OLD.account_id OR NEW.opening_balance_cents <> OLD.opening_balance_cents
+        OR (OLD.cancelled_seq IS NOT NULL AND NEW.cancelled_seq IS DISTINCT FROM OLD.cancelled_seq)
         OR NEW.last_payment_seq IS DISTINCT FROM OLD.last_payment_seq
         OR (OLD.status = 'cancelled' AND NEW.status <> 'cancelled'))
     EXECUTE FUNCTION refuse_change('billing: a bill is never edited, only cancelled');

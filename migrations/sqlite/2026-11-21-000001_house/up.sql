@@ -131,8 +131,7 @@ CREATE TABLE tariff_version (
     source_name TEXT NOT NULL,
     source TEXT NOT NULL,
     imported_at TEXT NOT NULL,
-    UNIQUE (schedule, effective_on, revision),
-    UNIQUE (schedule, sha256)
+    UNIQUE (schedule, effective_on, revision)
 ) STRICT;
 CREATE TRIGGER tariff_version_no_update BEFORE UPDATE ON tariff_version
 BEGIN SELECT RAISE(ABORT, 'tariff versions are never edited'); END;
@@ -237,6 +236,11 @@ CREATE TABLE adjustment (
     FOREIGN KEY (account_id, account_seq) REFERENCES financial_transaction (account_id, account_seq)
 ) STRICT;
 
+CREATE TRIGGER adjustment_no_update BEFORE UPDATE ON adjustment
+BEGIN SELECT RAISE(ABORT, 'ledger: adjustments are append-only'); END;
+CREATE TRIGGER adjustment_no_delete BEFORE DELETE ON adjustment
+BEGIN SELECT RAISE(ABORT, 'ledger: adjustments are append-only'); END;
+
 -- payments ----------------------------------------------------------------------------------------
 CREATE TABLE payment (
     id INTEGER PRIMARY KEY,
@@ -260,7 +264,8 @@ CREATE UNIQUE INDEX payment_account_seq ON payment (account_id, account_seq);
 CREATE TRIGGER payment_money_is_fixed BEFORE UPDATE ON payment
 WHEN NEW.account_id <> OLD.account_id OR NEW.amount_cents <> OLD.amount_cents OR NEW.effective_on <> OLD.effective_on
     OR NEW.account_seq <> OLD.account_seq OR (OLD.returned_seq IS NOT NULL AND NEW.returned_seq IS NOT OLD.returned_seq)
-    OR (OLD.provider_ref IS NOT NULL AND NEW.provider_ref IS NULL)
+    OR NEW.provider <> OLD.provider OR NEW.merchant <> OLD.merchant OR NEW.tender <> OLD.tender OR NEW.id <> OLD.id
+    OR (OLD.provider_ref IS NOT NULL AND NEW.provider_ref IS NOT OLD.provider_ref)
 BEGIN SELECT RAISE(ABORT, 'payments: money, account and reference of a payment are never edited'); END;
 CREATE TRIGGER payment_no_delete BEFORE DELETE ON payment
 BEGIN SELECT RAISE(ABORT, 'payments are never deleted'); END;
@@ -340,7 +345,10 @@ CREATE TRIGGER bill_segment_fixed BEFORE UPDATE ON bill_segment
 WHEN NEW.total_cents <> OLD.total_cents OR NEW.usage_milli <> OLD.usage_milli OR NEW.lines <> OLD.lines
     OR NEW.inputs <> OLD.inputs OR NEW.agreement_id <> OLD.agreement_id OR NEW.period_start_on <> OLD.period_start_on
     OR NEW.period_end_on <> OLD.period_end_on OR (OLD.live = 0 AND NEW.live = 1)
+    OR NEW.run_id <> OLD.run_id OR NEW.account_id <> OLD.account_id OR NEW.segment_no <> OLD.segment_no
 BEGIN SELECT RAISE(ABORT, 'billing: a bill segment is never edited, only withdrawn'); END;
+CREATE TRIGGER bill_segment_no_delete BEFORE DELETE ON bill_segment
+BEGIN SELECT RAISE(ABORT, 'billing: a bill segment is never deleted, only withdrawn'); END;
 
 CREATE TABLE bill (
     run_id INTEGER NOT NULL REFERENCES bill_run (id),
@@ -358,6 +366,7 @@ CREATE TABLE bill (
     PRIMARY KEY (run_id, account_id),
     UNIQUE (account_id, account_seq),
     FOREIGN KEY (account_id, account_seq) REFERENCES financial_transaction (account_id, account_seq),
+    FOREIGN KEY (account_id, cancelled_seq) REFERENCES financial_transaction (account_id, account_seq),
     CHECK (previous_balance_cents + payments_cents + adjustments_cents = opening_balance_cents),
     CHECK (opening_balance_cents + total_cents = amount_due_cents),
     CHECK ((status = 'cancelled') = (cancelled_seq IS NOT NULL))
@@ -374,6 +383,8 @@ CREATE TRIGGER bill_fixed BEFORE UPDATE ON bill
 WHEN NEW.total_cents <> OLD.total_cents OR NEW.amount_due_cents <> OLD.amount_due_cents
     OR NEW.account_seq <> OLD.account_seq OR NEW.previous_balance_cents <> OLD.previous_balance_cents
     OR NEW.payments_cents <> OLD.payments_cents OR NEW.adjustments_cents <> OLD.adjustments_cents
+    OR NEW.run_id <> OLD.run_id OR NEW.account_id <> OLD.account_id OR NEW.opening_balance_cents <> OLD.opening_balance_cents
+    OR (OLD.cancelled_seq IS NOT NULL AND NEW.cancelled_seq IS NOT OLD.cancelled_seq)
     OR NEW.last_payment_seq IS NOT OLD.last_payment_seq OR (OLD.status = 'cancelled' AND NEW.status <> 'cancelled')
 BEGIN SELECT RAISE(ABORT, 'billing: a bill is never edited, only cancelled'); END;
 CREATE TRIGGER bill_no_delete BEFORE DELETE ON bill

@@ -13,7 +13,7 @@ use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
 use crate::domain::ids::{InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
 use crate::domain::metering::ReadKind;
-use crate::domain::quantity::parse_milli;
+use crate::domain::quantity::{from_milli, parse_milli};
 use crate::formats::table::{Columns, Row, Table, check_form};
 
 /// The columns of a file of exchanges.
@@ -46,7 +46,7 @@ enum Outcome {
 pub fn import_exchanges(context: &Context, path: &Path, options: ImportOptions<'_>) -> Result<ImportReport, ActionError> {
     check_form(path, COLUMNS)?;
     let mut table = Table::open(path, COLUMNS)?;
-    let mut report = ImportReport::new(options.dry_run);
+    let mut report = ImportReport::begin(path, options.dry_run)?;
     let mut done = 0_u64;
     while let Some(row) = table.next_row()? {
         done += 1;
@@ -88,7 +88,10 @@ fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Exchange, String>
         new_serial: parse_code("new_meter_id", field("new_meter_id"))?,
         initial_milli: milli("initial_reading")?,
         digits,
-        multiplier_milli: if field("multiplier").is_empty() { 1000 } else { milli("multiplier")?.max(1) },
+        multiplier_milli: match field("multiplier") {
+            "" => 1000,
+            text => parse_milli(text).ok().filter(|milli| *milli > 0).ok_or_else(|| format!("multiplier: '{text}' is not a number above 0"))?,
+        },
     })
 }
 
@@ -108,7 +111,8 @@ fn apply(context: &Context, exchange: &Exchange, dry_run: bool) -> Result<Outcom
 /// Where an accepted exchange happens.
 struct Place {
     point: ServicePointId,
-    old: InstallationRow,
+    /// The installation that ends; none when only a rejected last reading is put right.
+    old: Option<InstallationRow>,
     old_register: RegisterRow,
     hold: Option<String>,
 }
@@ -129,12 +133,14 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
     let successor = metering::open_installations_at(conn, &[point.id])?.into_iter().next();
     let new_meter = metering::meters_by_serial(conn, &[&exchange.new_serial])?.into_iter().next();
     if let Some(removed) = old.removed_on {
-        let same = removed == exchange.on && new_meter.is_some_and(|meter| successor.is_some_and(|row| row.meter_id == meter.id));
-        return if same {
-            Ok((Outcome::Unchanged, None))
-        } else {
-            refused(format!("old_meter_id: meter '{}' was taken out on {removed}", exchange.old_serial))
+        let successor = successor.filter(|row| new_meter.is_some_and(|meter| row.meter_id == meter.id) && removed == exchange.on);
+        return match successor {
+            Some(successor) => again(conn, exchange, old_register, &successor),
+            None => refused(format!("old_meter_id: meter '{}' was taken out on {removed}", exchange.old_serial)),
         };
+    }
+    if let Some(installed) = old.installed_on.filter(|installed| *installed > exchange.on) {
+        return refused(format!("exchanged_on: meter '{}' was put in on {installed}, after the exchange", exchange.old_serial));
     }
     if new_meter.is_some() {
         return refused(format!("new_meter_id: meter '{}' is known already: a new meter has a number of its own", exchange.new_serial));
@@ -147,7 +153,41 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
         Err(reason) => return refused(reason),
     };
     let held = hold.is_some();
-    Ok((Outcome::Accepted { held }, Some(Place { point: point.id, old, old_register: old_register.clone(), hold })))
+    Ok((Outcome::Accepted { held }, Some(Place { point: point.id, old: Some(old), old_register: old_register.clone(), hold })))
+}
+
+/// An exchange that was imported before: unchanged when its figures are the same; a last reading that a clerk
+/// rejected is put right; anything else is refused with both figures.
+fn again(
+    conn: &mut DbConnection,
+    exchange: &Exchange,
+    old_register: &RegisterRow,
+    successor: &InstallationRow,
+) -> Result<(Outcome, Option<Place>), ActionError> {
+    let refused = |field: &str, stored: String, now: i64| {
+        let now = from_milli(now);
+        let reason = format!("{field}: this exchange is there already with {stored}, not {now}: correct the read itself, an exchange happens once");
+        Ok((Outcome::Refused(reason), None))
+    };
+    let new_register = metering::registers_by_serial(conn, &[&exchange.new_serial])?.into_iter().map(|(register, _)| register).next();
+    let Some(new_register) = new_register else { return refused("new_meter_id", "no register".to_owned(), exchange.initial_milli) };
+    if new_register.digits != exchange.digits || new_register.multiplier_milli != exchange.multiplier_milli {
+        let stored = format!("{} digits and multiplier {}", new_register.digits, from_milli(new_register.multiplier_milli));
+        return refused("register_digits", stored, i64::from(exchange.digits) * 1000);
+    }
+    let reads = metering::reads_of(conn, &[old_register.id, new_register.id])?;
+    let at = |register: RegisterId| reads.iter().find(|read| read.register_id == register && read.read_on == exchange.on);
+    if let Some(first) = at(new_register.id).filter(|first| first.reading_milli != exchange.initial_milli) {
+        return refused("initial_reading", from_milli(first.reading_milli).to_string(), exchange.initial_milli);
+    }
+    match at(old_register.id) {
+        Some(last) if last.reading_milli == exchange.final_milli => Ok((Outcome::Unchanged, None)),
+        Some(last) => refused("final_reading", from_milli(last.reading_milli).to_string(), exchange.final_milli),
+        None => {
+            let place = Place { point: successor.service_point_id, old: None, old_register: old_register.clone(), hold: None };
+            Ok((Outcome::Accepted { held: false }, Some(place)))
+        }
+    }
 }
 
 /// The old meter's last reading is judged like any read; nothing may have been read on it since.
@@ -167,17 +207,27 @@ fn check_removal(
     let verdict = read_check::check(&register_of(register), &reads, billed, limits, exchange.on, exchange.final_milli, ReadKind::Removal);
     Ok(match verdict {
         Verdict::Accepted { hold, .. } => Ok(hold),
-        Verdict::Refused(reason) => Err(format!("final_{reason}")),
+        Verdict::Refused(reason) => Err(in_our_words(&reason)),
         Verdict::Unchanged => Ok(None),
     })
 }
 
+/// A read's reason names the columns of a file of reads: here they have other names.
+fn in_our_words(reason: &str) -> String {
+    match reason.split_once(": ") {
+        Some(("read_on", rest)) => format!("exchanged_on: {rest}"),
+        Some(("reading", rest)) => format!("final_reading: {rest}"),
+        _ => reason.to_owned(),
+    }
+}
+
 fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place) -> Result<(), ActionError> {
+    let Some(old) = &place.old else { return put_right(context, conn, exchange, place) };
     let mut id = |table| customers::reserve(&mut *conn, table, 1).map(|mut ids| ids.next().unwrap_or_default());
     let (meter, register, installation) = (MeterId(id("meter")?), RegisterId(id("register")?), InstallationId(id("installation")?));
     let reads = customers::reserve(conn, "meter_read", 2)?.map(ReadId).collect::<Vec<_>>();
     let [removal, first] = reads.as_slice() else { return Err(ActionError::Refused("no ids could be reserved".to_owned())) };
-    metering::remove_meter(conn, place.old.id, exchange.on)?;
+    metering::remove_meter(conn, old.id, exchange.on)?;
     let new = NewMeters {
         meters: vec![MeterRow { id: meter, serial: exchange.new_serial.clone() }],
         registers: vec![RegisterRow {
@@ -197,17 +247,9 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
         }],
     };
     metering::insert_meters(conn, &new)?;
-    let read = |id: ReadId, register_id, reading_milli, kind: ReadKind, held: bool| ReadRow {
-        id,
-        register_id,
-        read_on: exchange.on,
-        reading_milli,
-        kind: kind.as_str().to_owned(),
-        status: if held { "held" } else { "accepted" }.to_owned(),
-    };
     let rows = [
-        read(*removal, place.old_register.id, exchange.final_milli, ReadKind::Removal, place.hold.is_some()),
-        read(*first, register, exchange.initial_milli, ReadKind::Installation, false),
+        read_row(*removal, place.old_register.id, exchange, ReadKind::Removal, place.hold.is_some()),
+        read_row(*first, register, exchange, ReadKind::Installation, false),
     ];
     metering::insert_reads(conn, &rows)?;
     let now = context.now();
@@ -227,5 +269,20 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
     }
     let detail = format!("{} -> {}", exchange.old_serial, exchange.new_serial);
     operations::audit(conn, now, &context.actor, "meter.exchange", &exchange.service, &detail)?;
+    Ok(())
+}
+
+fn read_row(id: ReadId, register_id: RegisterId, exchange: &Exchange, kind: ReadKind, held: bool) -> ReadRow {
+    let reading_milli = if kind == ReadKind::Removal { exchange.final_milli } else { exchange.initial_milli };
+    let status = if held { "held" } else { "accepted" };
+    ReadRow { id, register_id, read_on: exchange.on, reading_milli, kind: kind.as_str().to_owned(), status: status.to_owned() }
+}
+
+/// The last reading that a clerk rejected gets its successor.
+fn put_right(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place) -> Result<(), ActionError> {
+    let id = ReadId(customers::reserve(conn, "meter_read", 1)?.next().unwrap_or_default());
+    metering::insert_reads(conn, &[read_row(id, place.old_register.id, exchange, ReadKind::Removal, false)])?;
+    let detail = format!("last reading of {} put right", exchange.old_serial);
+    operations::audit(conn, context.now(), &context.actor, "meter.exchange", &exchange.service, &detail)?;
     Ok(())
 }

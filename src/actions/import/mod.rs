@@ -45,6 +45,49 @@ pub struct ImportReport {
     /// All refused rows.
     #[serde(skip)]
     refusals: Vec<(Row, String)>,
+    /// Where they will go.
+    #[serde(skip)]
+    refused_to: Option<RefusedFile>,
+}
+
+/// The file of refused rows while it is not known whether there will be any: opened before anything is imported, so
+/// that an import never acts and then cannot say what it refused.
+#[derive(Debug)]
+struct RefusedFile {
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl RefusedFile {
+    fn open(imported: &Path) -> Result<Self, ActionError> {
+        let named = |suffix: &str| {
+            let mut name = imported.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let file = Self { part: named(".refused.csv.part"), path: named(".refused.csv") };
+        let in_the_way = file.path.is_dir().then(|| std::io::Error::other("it is a directory"));
+        let outcome = in_the_way.map_or_else(|| std::fs::File::create(&file.part).map(|_| ()), Err);
+        outcome.map_err(|source| ActionError::File { path: file.path.display().to_string(), source })?;
+        Ok(file)
+    }
+
+    /// Nothing was refused: a file of an earlier import goes.
+    fn none(&self) -> Result<(), ActionError> {
+        if self.path.exists() { std::fs::remove_file(&self.path).map_err(|source| ActionError::file(&self.path, source)) } else { Ok(()) }
+    }
+
+    fn write(&self, header: &csv::StringRecord, refusals: &[(Row, String)]) -> Result<(), ActionError> {
+        let written = write_refused(&self.part, header, refusals).and_then(|()| std::fs::rename(&self.part, &self.path));
+        written.map_err(|source| ActionError::file(&self.path, source))
+    }
+}
+
+impl Drop for RefusedFile {
+    fn drop(&mut self) {
+        // Renamed, or of no use: either way nothing is missed when it is gone already.
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 /// After so many new rows the database's planner is told.
@@ -53,8 +96,8 @@ const WORTH_STATISTICS: u64 = 1_000;
 const TOLD: usize = 10;
 
 impl ImportReport {
-    fn new(dry_run: bool) -> Self {
-        Self { dry_run, ..Self::default() }
+    fn begin(path: &Path, dry_run: bool) -> Result<Self, ActionError> {
+        Ok(Self { dry_run, refused_to: Some(RefusedFile::open(path)?), ..Self::default() })
     }
 
     fn refuse(&mut self, row: Row, reason: String) {
@@ -68,26 +111,20 @@ impl ImportReport {
         if self.accepted >= WORTH_STATISTICS && !self.dry_run {
             context.database.refresh_statistics()?;
         }
-        let refused_path = refused_path(path);
+        let Some(file) = self.refused_to.take() else { return Ok(self) };
         self.refusals.sort_by_key(|(row, _)| row.line);
         if self.refusals.is_empty() {
-            if refused_path.exists() && !self.dry_run {
-                std::fs::remove_file(&refused_path).map_err(|source| ActionError::file(&refused_path, source))?;
+            if !self.dry_run {
+                file.none()?;
             }
             return Ok(self);
         }
-        write_refused(&refused_path, header, &self.refusals).map_err(|source| ActionError::file(&refused_path, source))?;
-        self.refused_file = Some(refused_path.display().to_string());
+        file.write(header, &self.refusals)?;
+        self.refused_file = Some(file.path.display().to_string());
         let name = path.display();
         self.first_refusals = self.refusals.iter().take(TOLD).map(|(row, reason)| format!("{name}: row {}: {reason}", row.line)).collect();
         Ok(self)
     }
-}
-
-fn refused_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".refused.csv");
-    PathBuf::from(name)
 }
 
 impl From<TableError> for ActionError {
@@ -106,7 +143,7 @@ fn parse_date(field: &str, text: &str) -> Result<chrono::NaiveDate, String> {
 }
 
 /// An identifier as files write it: not empty, at most 64 characters, none of them a control character.
-fn parse_code(field: &str, text: &str) -> Result<String, String> {
+pub(super) fn parse_code(field: &str, text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.chars().count() <= 64 && !text.chars().any(char::is_control);
     if fits { Ok(text.to_owned()) } else { Err(format!("{field}: '{text}' is not an identifier: expected 1 to 64 characters")) }
 }

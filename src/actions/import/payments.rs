@@ -6,12 +6,12 @@ use std::path::Path;
 use chrono::NaiveDate;
 
 use super::{ImportOptions, ImportReport, parse_date};
-use crate::actions::payments::{self, FILE_PROVIDER, MERCHANT};
+use crate::actions::payments::{FILE_PROVIDER, MERCHANT, NewPayment, post_new};
 use crate::actions::{ActionError, Context};
-use crate::db::customers;
-use crate::db::payments as payment_rows;
+use crate::db::payments::{self as payment_rows, PaymentRow};
+use crate::db::{DbConnection, customers, ledger};
 use crate::domain::ids::AccountId;
-use crate::domain::ledger::Tender;
+use crate::domain::ledger::{Tender, check_amount};
 use crate::domain::money::Money;
 use crate::formats::table::{Columns, Row, Table, check_form};
 
@@ -36,7 +36,7 @@ struct Parsed {
 pub fn import_payments(context: &Context, path: &Path, options: ImportOptions<'_>) -> Result<ImportReport, ActionError> {
     check_form(path, COLUMNS)?;
     let mut table = Table::open(path, COLUMNS)?;
-    let mut report = ImportReport::new(options.dry_run);
+    let mut report = ImportReport::begin(path, options.dry_run)?;
     let mut seen: HashSet<String> = HashSet::new();
     let mut done = 0_u64;
     loop {
@@ -76,6 +76,7 @@ fn parse_fields(table: &Table, row: &Row, today: NaiveDate) -> Result<Fields, St
     if amount <= Money::default() {
         return Err(format!("amount: {amount} is not a payment: expected more than 0"));
     }
+    check_amount(amount)?;
     let effective_on = parse_date("effective_on", table.field(row, "effective_on"))?;
     if effective_on > today {
         return Err(format!("effective_on: {effective_on} is in the future: expected a day up to today, {today}"));
@@ -89,53 +90,65 @@ fn parse_fields(table: &Table, row: &Row, today: NaiveDate) -> Result<Fields, St
     Ok((account, reference, amount, effective_on, tender))
 }
 
+/// What becomes of a row.
+enum Verdict {
+    New(NewPayment),
+    Unchanged,
+    Refused(String),
+}
+
+/// Judges and posts a batch in one transaction, so that another import of the same file cannot come in between.
 fn import_batch(context: &Context, batch: Vec<Parsed>, dry_run: bool, report: &mut ImportReport) -> Result<(), ActionError> {
-    let (accounts, existing) = context.database.read(|conn| {
-        let numbers: Vec<&str> = batch.iter().map(|parsed| parsed.account.as_str()).collect();
-        let references: Vec<&str> = batch.iter().map(|parsed| parsed.reference.as_str()).collect();
-        let accounts = customers::accounts_by_number(conn, &numbers)?;
-        let existing = payment_rows::by_references(conn, FILE_PROVIDER, MERCHANT, &references)?;
-        Ok::<_, ActionError>((accounts, existing))
-    })?;
-    let accounts: HashMap<&str, AccountId> = accounts.iter().map(|row| (row.number.as_str(), row.id)).collect();
-    let existing: HashMap<&str, &payment_rows::PaymentRow> = existing.iter().filter_map(|row| Some((row.provider_ref.as_deref()?, row))).collect();
-    let mut new = Vec::new();
-    for parsed in batch {
-        let Some(account_id) = accounts.get(parsed.account.as_str()).copied() else {
-            let reason = format!("account: there is no account '{}'", parsed.account);
-            report.refuse(parsed.row, reason);
-            continue;
-        };
-        match existing.get(parsed.reference.as_str()) {
-            None => new.push((account_id, parsed)),
-            Some(row) if row.account_id == account_id && row.amount_cents == parsed.amount.cents() && row.effective_on == parsed.effective_on => {
-                report.unchanged += 1;
-            }
-            Some(row) => {
-                let reason = format!(
-                    "reference: '{}' stands for another payment already, {} of {}; a payment is never edited: return it and post a new one",
-                    parsed.reference,
-                    Money::from_cents(row.amount_cents),
-                    row.effective_on
-                );
-                report.refuse(parsed.row, reason);
-            }
+    let now = context.now();
+    let verdicts = if dry_run {
+        context.database.read(|conn| judge(conn, &batch))?
+    } else {
+        context.database.write(|conn| {
+            let verdicts = judge(conn, &batch)?;
+            let new = verdicts.iter().filter_map(|verdict| if let Verdict::New(payment) = verdict { Some(payment) } else { None });
+            post_new(context, conn, &new.collect::<Vec<_>>(), now)?;
+            Ok::<_, ActionError>(verdicts)
+        })?
+    };
+    for (parsed, verdict) in batch.into_iter().zip(verdicts) {
+        match verdict {
+            Verdict::New(_) => report.accepted += 1,
+            Verdict::Unchanged => report.unchanged += 1,
+            Verdict::Refused(reason) => report.refuse(parsed.row, reason),
         }
     }
-    report.accepted += u64::try_from(new.len()).unwrap_or(0);
-    if dry_run || new.is_empty() {
-        return Ok(());
+    Ok(())
+}
+
+fn judge(conn: &mut DbConnection, batch: &[Parsed]) -> Result<Vec<Verdict>, ActionError> {
+    let numbers: Vec<&str> = batch.iter().map(|parsed| parsed.account.as_str()).collect();
+    let references: Vec<&str> = batch.iter().map(|parsed| parsed.reference.as_str()).collect();
+    let accounts = customers::accounts_by_number(conn, &numbers)?;
+    let mut ids: Vec<AccountId> = accounts.iter().map(|row| row.id).collect();
+    ids.sort_unstable();
+    ledger::lock_accounts(conn, &ids)?;
+    let existing = payment_rows::by_references(conn, FILE_PROVIDER, MERCHANT, &references)?;
+    let accounts: HashMap<&str, AccountId> = accounts.iter().map(|row| (row.number.as_str(), row.id)).collect();
+    let existing: HashMap<&str, &PaymentRow> = existing.iter().filter_map(|row| Some((row.provider_ref.as_deref()?, row))).collect();
+    let verdicts = batch.iter().map(|parsed| match accounts.get(parsed.account.as_str()) {
+        None => Verdict::Refused(format!("account: there is no account '{}'", parsed.account)),
+        Some(account_id) => judge_row(parsed, *account_id, existing.get(parsed.reference.as_str()).copied()),
+    });
+    Ok(verdicts.collect())
+}
+
+fn judge_row(parsed: &Parsed, account_id: AccountId, existing: Option<&PaymentRow>) -> Verdict {
+    let payment = NewPayment {
+        account_id,
+        amount: parsed.amount,
+        effective_on: parsed.effective_on,
+        tender: parsed.tender,
+        provider: FILE_PROVIDER.to_owned(),
+        reference: parsed.reference.clone(),
+    };
+    match existing {
+        None => Verdict::New(payment),
+        Some(row) if payment.is(row) => Verdict::Unchanged,
+        Some(row) => Verdict::Refused(payment.clash_with(row)),
     }
-    let posts: Vec<payments::NewPayment> = new
-        .into_iter()
-        .map(|(account_id, parsed)| payments::NewPayment {
-            account_id,
-            amount: parsed.amount,
-            effective_on: parsed.effective_on,
-            tender: parsed.tender,
-            provider: FILE_PROVIDER.to_owned(),
-            reference: parsed.reference,
-        })
-        .collect();
-    payments::post_many(context, &posts)
 }

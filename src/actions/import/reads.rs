@@ -39,11 +39,19 @@ struct Known {
     reads: HashMap<RegisterId, Vec<ReadRow>>,
 }
 
-/// What a batch will write.
+/// What a batch will write, and what becomes of each of its rows.
 #[derive(Default)]
 struct Outcome {
     reads: Vec<ReadRow>,
     held: Vec<(usize, AgreementId, NaiveDate, String)>,
+    /// By row: accepted, unchanged, or refused with the reason.
+    verdicts: BTreeMap<usize, RowVerdict>,
+}
+
+enum RowVerdict {
+    Accepted,
+    Unchanged,
+    Refused(String),
 }
 
 /// Imports a file of reads.
@@ -53,7 +61,7 @@ struct Outcome {
 pub fn import_reads(context: &Context, path: &Path, options: ImportOptions<'_>) -> Result<ImportReport, ActionError> {
     check_form(path, COLUMNS)?;
     let mut table = Table::open(path, COLUMNS)?;
-    let mut report = ImportReport::new(options.dry_run);
+    let mut report = ImportReport::begin(path, options.dry_run)?;
     let mut seen = HashSet::new();
     let mut done = 0_u64;
     loop {
@@ -62,14 +70,18 @@ pub fn import_reads(context: &Context, path: &Path, options: ImportOptions<'_>) 
             let Some(row) = table.next_row()? else { break };
             done += 1;
             match parse(&table, &row, context.today()) {
-                Ok(parsed) => batch.push(Parsed { row, ..parsed }),
+                Ok(parsed) if !seen.insert((parsed.serial.clone(), parsed.code.clone(), parsed.read_on)) => {
+                    let (serial, on) = (&parsed.serial, parsed.read_on);
+                    report.refuse(row, format!("it is a duplicate: an earlier row of this file has a read of meter '{serial}' on {on}"));
+                }
+                Ok(parsed) => batch.push(parsed),
                 Err(reason) => report.refuse(row, reason),
             }
         }
         if batch.is_empty() {
             break;
         }
-        import_batch(context, batch, options.dry_run, &mut seen, &mut report)?;
+        import_batch(context, batch, options.dry_run, &mut report)?;
         (options.progress)(done);
     }
     report.finish(context, path, &table.header().clone())
@@ -98,51 +110,63 @@ fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Parsed, String> {
     })
 }
 
-fn import_batch(
-    context: &Context,
-    batch: Vec<Parsed>,
-    dry_run: bool,
-    seen: &mut HashSet<(RegisterId, NaiveDate)>,
-    report: &mut ImportReport,
-) -> Result<(), ActionError> {
-    let serials: HashSet<&str> = batch.iter().map(|parsed| parsed.serial.as_str()).collect();
-    let serials: Vec<&str> = serials.into_iter().collect();
-    let mut known = context.database.read(|conn| load(conn, &serials))?;
-    drop(serials);
-    let mut outcome = Outcome::default();
-    for (register, rows) in by_register(batch, &known, seen, report) {
-        check_register(context, &register, rows, &mut known, &mut outcome, report);
-    }
+/// Judges and stores a batch in one transaction, so that another import cannot come in between.
+fn import_batch(context: &Context, batch: Vec<Parsed>, dry_run: bool, report: &mut ImportReport) -> Result<(), ActionError> {
+    let outcome = if dry_run {
+        context.database.read(|conn| judge(context, conn, &batch))?
+    } else {
+        context.database.write(|conn| {
+            let outcome = judge(context, conn, &batch)?;
+            store(context, conn, &outcome)?;
+            Ok::<_, ActionError>(outcome)
+        })?
+    };
     report.held += u64::try_from(outcome.held.len()).unwrap_or(0);
-    if dry_run || outcome.reads.is_empty() {
+    for (parsed, (_, verdict)) in batch.into_iter().zip(outcome.verdicts) {
+        match verdict {
+            RowVerdict::Accepted => report.accepted += 1,
+            RowVerdict::Unchanged => report.unchanged += 1,
+            RowVerdict::Refused(reason) => report.refuse(parsed.row, reason),
+        }
+    }
+    Ok(())
+}
+
+fn judge(context: &Context, conn: &mut DbConnection, batch: &[Parsed]) -> Result<Outcome, ActionError> {
+    let serials: HashSet<&str> = batch.iter().map(|parsed| parsed.serial.as_str()).collect();
+    let mut known = load(conn, &serials.into_iter().collect::<Vec<_>>())?;
+    let mut outcome = Outcome::default();
+    for (register, rows) in by_register(batch, &known, &mut outcome) {
+        check_register(context, &register, rows, &mut known, &mut outcome);
+    }
+    Ok(outcome)
+}
+
+fn store(context: &Context, conn: &mut DbConnection, outcome: &Outcome) -> Result<(), ActionError> {
+    if outcome.reads.is_empty() {
         return Ok(());
     }
     let now = context.now();
-    context.database.write(|conn| {
-        let ids: Vec<i64> = customers::reserve(conn, "meter_read", outcome.reads.len())?.collect();
-        let rows: Vec<ReadRow> = outcome.reads.iter().zip(&ids).map(|(read, id)| ReadRow { id: ReadId(*id), ..read.clone() }).collect();
-        metering::insert_reads(conn, &rows)?;
-        let todos: Vec<NewToDo> = outcome
-            .held
-            .iter()
-            .filter_map(|(index, agreement, on, reason)| {
-                let id = ids.get(*index)?;
-                Some(NewToDo {
-                    kind: "read_limit".to_owned(),
-                    status: "open".to_owned(),
-                    agreement_id: Some(*agreement),
-                    meter_read_id: Some(ReadId(*id)),
-                    period_start_on: None,
-                    period_end_on: Some(*on),
-                    amount_cents: None,
-                    reason: reason.clone(),
-                    raised_at: now,
-                })
-            })
-            .collect();
-        operations::raise_new(conn, &todos)?;
-        Ok::<_, ActionError>(())
-    })
+    let ids: Vec<i64> = customers::reserve(conn, "meter_read", outcome.reads.len())?.collect();
+    let rows: Vec<ReadRow> = outcome.reads.iter().zip(&ids).map(|(read, id)| ReadRow { id: ReadId(*id), ..read.clone() }).collect();
+    metering::insert_reads(conn, &rows)?;
+    let todo = |(index, agreement, on, reason): &(usize, AgreementId, NaiveDate, String)| {
+        let id = ids.get(*index)?;
+        Some(NewToDo {
+            kind: "read_limit".to_owned(),
+            status: "open".to_owned(),
+            agreement_id: Some(*agreement),
+            meter_read_id: Some(ReadId(*id)),
+            period_start_on: None,
+            period_end_on: Some(*on),
+            amount_cents: None,
+            reason: reason.clone(),
+            raised_at: now,
+        })
+    };
+    let todos: Vec<NewToDo> = outcome.held.iter().filter_map(todo).collect();
+    operations::raise_new(conn, &todos)?;
+    Ok(())
 }
 
 fn load(conn: &mut DbConnection, serials: &[&str]) -> Result<Known, diesel::result::Error> {
@@ -163,66 +187,68 @@ fn load(conn: &mut DbConnection, serials: &[&str]) -> Result<Known, diesel::resu
     })
 }
 
-/// Sorts a batch by register; rows of unknown meters and rows that stand twice in the file are refused here.
-fn by_register(
-    batch: Vec<Parsed>,
-    known: &Known,
-    seen: &mut HashSet<(RegisterId, NaiveDate)>,
-    report: &mut ImportReport,
-) -> Vec<(RegisterRow, Vec<Parsed>)> {
-    let mut groups: BTreeMap<RegisterId, (RegisterRow, Vec<Parsed>)> = BTreeMap::new();
-    for parsed in batch {
-        let Some(register) = known.registers.get(&(parsed.serial.clone(), parsed.code.clone())) else {
-            let reason = format!("meter_id: there is no meter '{}' with a register '{}'", parsed.serial, parsed.code);
-            report.refuse(parsed.row, reason);
-            continue;
-        };
-        if !seen.insert((register.id, parsed.read_on)) {
-            let reason = format!("it is a duplicate: an earlier row of this file has a read of meter '{}' on {}", parsed.serial, parsed.read_on);
-            report.refuse(parsed.row, reason);
-            continue;
+/// Sorts a batch by register; rows of unknown meters are refused here.
+fn by_register<'a>(batch: &'a [Parsed], known: &Known, outcome: &mut Outcome) -> Vec<(RegisterRow, Vec<(usize, &'a Parsed)>)> {
+    let mut groups: BTreeMap<RegisterId, (RegisterRow, Vec<(usize, &Parsed)>)> = BTreeMap::new();
+    for (index, parsed) in batch.iter().enumerate() {
+        match known.registers.get(&(parsed.serial.clone(), parsed.code.clone())) {
+            Some(register) => groups.entry(register.id).or_insert_with(|| (register.clone(), Vec::new())).1.push((index, parsed)),
+            None => {
+                let reason = format!("meter_id: there is no meter '{}' with a register '{}'", parsed.serial, parsed.code);
+                outcome.verdicts.insert(index, RowVerdict::Refused(reason));
+            }
         }
-        groups.entry(register.id).or_insert_with(|| (register.clone(), Vec::new())).1.push(parsed);
     }
     groups.into_values().collect()
 }
 
 /// Checks the new reads of one register in date order, each against the reads around it.
-fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<Parsed>, known: &mut Known, outcome: &mut Outcome, report: &mut ImportReport) {
-    new.sort_by_key(|parsed| parsed.read_on);
+fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &Parsed)>, known: &mut Known, outcome: &mut Outcome) {
+    new.sort_by_key(|(_, parsed)| parsed.read_on);
     let reads = known.reads.entry(row.id).or_default();
-    let Some(service) = known.services.get(&row.id) else {
-        for parsed in new {
-            let reason = format!("meter_id: meter '{}' is not installed at any service: it was taken out", parsed.serial);
-            report.refuse(parsed.row, reason);
-        }
-        return;
-    };
+    let service = known.services.get(&row.id);
     let register = register_of(row);
-    for parsed in new {
+    for (index, parsed) in new {
+        let Some(service) = service.filter(|service| service.covers(parsed.read_on)) else {
+            outcome.verdicts.insert(index, RowVerdict::Refused(not_there(parsed, service)));
+            continue;
+        };
         let limits = context.config.limits.of(&service.rate_class);
-        match read_check::check(&register, reads, service.billed_through, limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
-            Verdict::Unchanged => report.unchanged += 1,
-            Verdict::Refused(reason) => report.refuse(parsed.row, reason),
+        let verdict = match read_check::check(&register, reads, service.billed_through, limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
+            Verdict::Unchanged => RowVerdict::Unchanged,
+            Verdict::Refused(reason) => RowVerdict::Refused(reason),
             Verdict::Accepted { at, hold } => {
-                report.accepted += 1;
-                let status = if hold.is_some() { "held" } else { "accepted" };
-                let read = ReadRow {
-                    id: ReadId(0),
-                    register_id: row.id,
-                    read_on: parsed.read_on,
-                    reading_milli: parsed.reading_milli,
-                    kind: parsed.kind.as_str().to_owned(),
-                    status: status.to_owned(),
-                };
+                let read = read_row(row.id, parsed, hold.is_some());
                 if let Some(reason) = hold {
                     let reason = format!("meter {}: the read of {}: {reason}", parsed.serial, parsed.read_on);
                     outcome.held.push((outcome.reads.len(), service.agreement_id, parsed.read_on, reason));
                 }
                 reads.insert(at, read.clone());
                 outcome.reads.push(read);
+                RowVerdict::Accepted
             }
-        }
+        };
+        outcome.verdicts.insert(index, verdict);
+    }
+}
+
+fn not_there(parsed: &Parsed, service: Option<&RegisterService>) -> String {
+    let serial = &parsed.serial;
+    match service.map(|service| (service.installed_on, service.removed_on)) {
+        Some((_, Some(removed))) if parsed.read_on > removed => format!("read_on: meter '{serial}' was taken out on {removed}"),
+        Some((Some(installed), _)) => format!("read_on: meter '{serial}' was put in on {installed}, after this read"),
+        _ => format!("meter_id: meter '{serial}' is not installed at any service"),
+    }
+}
+
+fn read_row(register_id: RegisterId, parsed: &Parsed, held: bool) -> ReadRow {
+    ReadRow {
+        id: ReadId(0),
+        register_id,
+        read_on: parsed.read_on,
+        reading_milli: parsed.reading_milli,
+        kind: parsed.kind.as_str().to_owned(),
+        status: if held { "held" } else { "accepted" }.to_owned(),
     }
 }
 

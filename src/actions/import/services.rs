@@ -73,8 +73,9 @@ pub fn import_services(context: &Context, path: &Path, options: ImportOptions<'_
     check_form(path, COLUMNS)?;
     let book = load_book(context)?;
     let mut table = Table::open(path, COLUMNS)?;
-    let mut report = ImportReport::new(options.dry_run);
+    let mut report = ImportReport::begin(path, options.dry_run)?;
     let mut seen = HashSet::new();
+    let mut contacts = HashMap::new();
     let mut done = 0_u64;
     loop {
         let mut batch = Vec::new();
@@ -82,7 +83,10 @@ pub fn import_services(context: &Context, path: &Path, options: ImportOptions<'_
             let Some(row) = table.next_row()? else { break };
             done += 1;
             match parse(&table, &row, &book) {
-                Ok(service) if seen.insert((service.code.clone(), service.serial.clone(), service.register.clone())) => batch.push((row, service)),
+                Ok(mut service) if seen.insert((service.code.clone(), service.serial.clone(), service.register.clone())) => {
+                    first_contact_counts(&mut service, &mut contacts);
+                    batch.push((row, service));
+                }
                 Ok(service) => report.refuse(row, format!("service_id: it is a duplicate: an earlier row of this file has '{}'", service.code)),
                 Err(reason) => report.refuse(row, reason),
             }
@@ -94,6 +98,23 @@ pub fn import_services(context: &Context, path: &Path, options: ImportOptions<'_
         (options.progress)(done);
     }
     report.finish(context, path, &table.header().clone())
+}
+
+/// A customer's name and e-mail are those of the first row that has them: rows of one file never contradict each other.
+fn first_contact_counts(service: &mut Service, contacts: &mut HashMap<String, (Option<String>, Option<String>)>) {
+    let (name, email) = contacts.entry(service.account.clone()).or_default();
+    service.name = if name.is_none() {
+        name.clone_from(&service.name);
+        service.name.take()
+    } else {
+        None
+    };
+    service.email = if email.is_none() {
+        email.clone_from(&service.email);
+        service.email.take()
+    } else {
+        None
+    };
 }
 
 fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String> {
@@ -123,10 +144,10 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
         code: parse_code("service_id", field("service_id"))?,
         schedule: find_schedule(book, optional("schedule"), &rate_class)?,
         rate_class,
-        cycle: optional("cycle").unwrap_or_else(|| DEFAULT_CYCLE.to_owned()),
+        cycle: parse_cycle(optional("cycle"))?,
         attributes: parse_attributes(field("attributes"))?,
         serial: parse_code("meter_id", field("meter_id"))?,
-        register: optional("register").unwrap_or_else(|| DEFAULT_REGISTER.to_owned()),
+        register: optional("register").map_or(Ok(DEFAULT_REGISTER.to_owned()), |text| parse_code("register", &text))?,
         digits,
         multiplier_milli,
         unit,
@@ -160,6 +181,12 @@ fn parse_attributes(text: &str) -> Result<String, String> {
     }
     let attributes = serde_json::from_str::<Attributes>(text).map_err(|error| format!("attributes: {error}"))?;
     serde_json::to_string(&attributes).map_err(|error| format!("attributes: {error}"))
+}
+
+/// `all` is what a run over every cycle is called, so no cycle has that name.
+fn parse_cycle(named: Option<String>) -> Result<String, String> {
+    let cycle = parse_code("cycle", named.as_deref().unwrap_or(DEFAULT_CYCLE))?;
+    if cycle == "all" { Err("cycle: 'all' means every cycle: expected another name".to_owned()) } else { Ok(cycle) }
 }
 
 fn parse_unit(text: String) -> Result<String, String> {
@@ -301,7 +328,8 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
 }
 
 fn account_of(service: &Service, known: &mut Known, plan: &mut Plan) -> AccountId {
-    if let Some(account) = known.accounts.get(&service.account) {
+    if let Some(account) = known.accounts.get(&service.account).cloned() {
+        rename(service, account.person_id, known, plan);
         return account.id;
     }
     let person = PersonRow {
@@ -312,6 +340,7 @@ fn account_of(service: &Service, known: &mut Known, plan: &mut Plan) -> AccountI
     let account = AccountRow { id: AccountId(provisional(plan.services.accounts.len())), number: service.account.clone(), person_id: person.id };
     let id = account.id;
     known.accounts.insert(service.account.clone(), account.clone());
+    known.persons.insert(person.id, person.clone());
     plan.services.persons.push(person);
     plan.services.accounts.push(account);
     id
@@ -424,7 +453,6 @@ fn end(service: &Service, point: ServicePointId, known: &mut Known, plan: &mut P
 }
 
 fn rename(service: &Service, person_id: PersonId, known: &mut Known, plan: &mut Plan) -> bool {
-    // A person who is new in this batch has no row to update yet.
     let Some(person) = known.persons.get_mut(&person_id) else { return false };
     let name = service.name.clone().unwrap_or_else(|| person.name.clone());
     let email = service.email.clone().or_else(|| person.email.clone());
@@ -433,7 +461,11 @@ fn rename(service: &Service, person_id: PersonId, known: &mut Known, plan: &mut 
     }
     person.name = name;
     person.email = email;
-    plan.persons.push(person.clone());
+    // A person who is new in this batch has no row to update: the planned row itself gets the name.
+    match plan.services.persons.iter_mut().find(|planned| planned.id == person_id) {
+        Some(planned) => *planned = person.clone(),
+        None => plan.persons.push(person.clone()),
+    }
     true
 }
 
