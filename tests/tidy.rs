@@ -278,7 +278,7 @@ fn names_float(word: &str) -> bool {
 }
 
 /// `1.5` or `1e3`; not `pair.0.1`, nor `0..10`.
-fn is_float_literal(tokens: &[Token], at: usize) -> bool {
+fn is_float_literal(tokens: &[Token<'_>], at: usize) -> bool {
     let digits = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let (offset, word) = tokens[at];
     if word.split_once('e').is_some_and(|(mantissa, exponent)| digits(mantissa) && digits(exponent) && !mantissa.starts_with('_')) {
@@ -302,7 +302,7 @@ fn long_functions(source: &Source) -> Vec<String> {
 }
 
 /// Where the function that begins at the first token ends; nothing for one without a body.
-fn function_end(tokens: &[Token]) -> Option<usize> {
+fn function_end(tokens: &[Token<'_>]) -> Option<usize> {
     let (mut brackets, mut braces) = (0_usize, 0_usize);
     for (offset, token) in tokens {
         match *token {
@@ -401,13 +401,13 @@ fn imports(source: &Source) -> Vec<(usize, String)> {
 }
 
 /// Whether a path begins at this token: `::` follows and none comes before.
-fn is_path(tokens: &[Token], at: usize) -> bool {
-    let is_colons = |two: Option<&[Token]>| matches!(two, Some([(_, ":"), (_, ":")]));
+fn is_path(tokens: &[Token<'_>], at: usize) -> bool {
+    let is_colons = |two: Option<&[Token<'_>]>| matches!(two, Some([(_, ":"), (_, ":")]));
     is_colons(tokens.get(at + 1..at + 3)) && !(at >= 2 && is_colons(tokens.get(at - 2..at)))
 }
 
 /// The names that a path goes on with: one, or the first of each branch of a group. Macros and globs are none.
-fn heads(rest: &[Token]) -> impl Iterator<Item = String> {
+fn heads(rest: &[Token<'_>]) -> impl Iterator<Item = String> {
     let mut names = Vec::new();
     match rest {
         [(_, "{"), ..] => {

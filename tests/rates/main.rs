@@ -1,5 +1,5 @@
 //! The rates engine: laws, published bills, refusals, warnings.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail loudly")]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::match_same_arms, reason = "a test that cannot go on must fail loudly")]
 
 mod laws;
 mod lint;

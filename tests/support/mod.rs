@@ -27,6 +27,7 @@ use tempfile::TempDir;
 macro_rules! on_both {
     ($(fn $name:ident($town:ident: Town) $body:block)+) => {$(
         mod $name {
+            #[allow(unused_imports, reason = "a story may need nothing from around it")]
             use super::*;
             fn story($town: $crate::support::Town) $body
             #[test]

@@ -187,17 +187,19 @@ fn load(conn: &mut DbConnection, serials: &[&str]) -> Result<Known, diesel::resu
     })
 }
 
+/// A register with the new reads of it, each with its place in the batch.
+type RegisterGroup<'a> = (RegisterRow, Vec<(usize, &'a Parsed)>);
+
 /// Sorts a batch by register; rows of unknown meters are refused here.
-fn by_register<'a>(batch: &'a [Parsed], known: &Known, outcome: &mut Outcome) -> Vec<(RegisterRow, Vec<(usize, &'a Parsed)>)> {
-    let mut groups: BTreeMap<RegisterId, (RegisterRow, Vec<(usize, &Parsed)>)> = BTreeMap::new();
+fn by_register<'a>(batch: &'a [Parsed], known: &Known, outcome: &mut Outcome) -> Vec<RegisterGroup<'a>> {
+    let mut groups: BTreeMap<RegisterId, RegisterGroup<'a>> = BTreeMap::new();
     for (index, parsed) in batch.iter().enumerate() {
-        match known.registers.get(&(parsed.serial.clone(), parsed.code.clone())) {
-            Some(register) => groups.entry(register.id).or_insert_with(|| (register.clone(), Vec::new())).1.push((index, parsed)),
-            None => {
-                let reason = format!("meter_id: there is no meter '{}' with a register '{}'", parsed.serial, parsed.code);
-                outcome.verdicts.insert(index, RowVerdict::Refused(reason));
-            }
-        }
+        let Some(register) = known.registers.get(&(parsed.serial.clone(), parsed.code.clone())) else {
+            let reason = format!("meter_id: there is no meter '{}' with a register '{}'", parsed.serial, parsed.code);
+            outcome.verdicts.insert(index, RowVerdict::Refused(reason));
+            continue;
+        };
+        groups.entry(register.id).or_insert_with(|| (register.clone(), Vec::new())).1.push((index, parsed));
     }
     groups.into_values().collect()
 }
