@@ -2,7 +2,13 @@
 //!
 //! The data is not part of the project: it is read from `../shared/data` when that folder is beside the checkout, and
 //! the test says so when it is not. A tenth of the customers is billed; with `AQUABILLS_WHOLE=1` all of them are.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says what it saw, and fails loudly when it cannot go on"
+)]
 
 mod support;
 
