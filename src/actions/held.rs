@@ -17,6 +17,10 @@ pub struct HeldItem {
     pub id: ToDoId,
     /// `read_limit` or `bill_limit`.
     pub kind: String,
+    /// The account's number.
+    pub account: Option<String>,
+    /// The service's id in files.
+    pub service_id: Option<String>,
     /// The amount at stake, in cents, for a bill.
     pub amount_cents: Option<i64>,
     /// Why it waits.
@@ -39,11 +43,17 @@ pub enum Decision {
 /// # Errors
 /// Those of the database.
 pub fn list_held(context: &Context, after: ToDoId, limit: i64) -> Result<Vec<HeldItem>, ActionError> {
-    let rows = context.database.read(|conn| operations::open_todos(conn, after, limit))?;
-    Ok(rows
-        .into_iter()
-        .map(|row| HeldItem { id: row.id, kind: row.kind, amount_cents: row.amount_cents, reason: row.reason, raised_at: row.raised_at })
-        .collect())
+    let rows = context.database.read(|conn| operations::named_todos(conn, after, limit))?;
+    let item = |row: operations::NamedToDo| HeldItem {
+        id: row.id,
+        kind: row.kind,
+        account: row.account,
+        service_id: row.service_id,
+        amount_cents: row.amount_cents,
+        reason: row.reason,
+        raised_at: row.raised_at,
+    };
+    Ok(rows.into_iter().map(item).collect())
 }
 
 /// Decides about everything of a kind (or of all kinds) that waits. Returns how many items were resolved.

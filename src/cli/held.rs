@@ -65,7 +65,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             }
             for item in &items {
                 let amount = item.amount_cents.map(|cents| Money::from_cents(cents).to_string()).unwrap_or_default();
-                print::line(&format!("{:>7}  {:<10} {amount:>14}  {}", item.id, item.kind, item.reason))?;
+                let service = item.service_id.as_deref().unwrap_or("");
+                print::line(&format!("{:>7}  {:<10} {service:<20} {amount:>14}  {}", item.id, item.kind, item.reason))?;
             }
             print::message(&format!("{} items", items.len()));
             return Ok(true);

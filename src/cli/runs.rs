@@ -102,13 +102,12 @@ fn show(context: &Context, id: RunId, json: bool) -> Result<bool, Failure> {
     let report = report(context, &run)?;
     let held = context.database.read(|conn| billing::exceptions(conn, id, "held", AgreementId(0), SHOWN)).map_err(ActionError::from)?;
     if json {
-        let held: Vec<_> = held.iter().map(|row| serde_json::json!({ "agreement_id": row.agreement_id, "reason": row.reason })).collect();
         print::json(&serde_json::json!({ "run": report, "held": held }))?;
         return Ok(true);
     }
     super::bill::show(&report)?;
     for row in held {
-        print::line(&format!("  held: agreement {}: {}", row.agreement_id, row.reason))?;
+        print::line(&format!("  held: account {}, service {}: {}", row.account, row.service_id, row.reason))?;
     }
     Ok(true)
 }

@@ -473,18 +473,40 @@ pub fn insert_priced(conn: &mut DbConnection, segments: &[SegmentRow], exception
     insert_all!(conn, bill_run_exception::table, exceptions).map(|_| ())
 }
 
+/// An exception with what names its agreement to people.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName, serde::Serialize)]
+pub struct NamedException {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// The service's id in files.
+    #[diesel(sql_type = Text)]
+    pub service_id: String,
+    /// Why.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+}
+
 /// A page of a run's exceptions with one outcome.
 ///
 /// # Errors
 /// Those of the database.
-pub fn exceptions(conn: &mut DbConnection, run: RunId, outcome: &str, after: AgreementId, limit: i64) -> QueryResult<Vec<ExceptionRow>> {
-    bill_run_exception::table
-        .filter(bill_run_exception::run_id.eq(run).and(bill_run_exception::outcome.eq(outcome)))
-        .filter(bill_run_exception::agreement_id.gt(after))
-        .order(bill_run_exception::agreement_id)
-        .limit(limit)
-        .select(ExceptionRow::as_select())
-        .load(conn)
+pub fn exceptions(conn: &mut DbConnection, run: RunId, outcome: &str, after: AgreementId, limit: i64) -> QueryResult<Vec<NamedException>> {
+    diesel::sql_query(
+        "SELECT e.agreement_id, c.number AS account, p.code AS service_id, e.reason FROM bill_run_exception e \
+         JOIN service_agreement a ON a.id = e.agreement_id \
+         JOIN account c ON c.id = a.account_id \
+         JOIN service_point p ON p.id = a.service_point_id \
+         WHERE e.run_id = $1 AND e.outcome = $2 AND e.agreement_id > $3 ORDER BY e.agreement_id LIMIT $4",
+    )
+    .bind::<BigInt, _>(run)
+    .bind::<Text, _>(outcome)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
 }
 
 /// One row of an account's story since its last bill, with the sum that the run will bill it.
@@ -558,18 +580,6 @@ pub fn bills_of_run(conn: &mut DbConnection, run: RunId, first: AccountId, last:
         .filter(bill::run_id.eq(run).and(bill::account_id.between(first, last)))
         .order(bill::account_id)
         .select(BillRow::as_select())
-        .load(conn)
-}
-
-/// The segments of a run in a range of accounts.
-///
-/// # Errors
-/// Those of the database.
-pub fn segments_of_run(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<SegmentRow>> {
-    bill_segment::table
-        .filter(bill_segment::run_id.eq(run).and(bill_segment::account_id.between(first, last)))
-        .order((bill_segment::account_id, bill_segment::segment_no))
-        .select(SegmentRow::as_select())
         .load(conn)
 }
 

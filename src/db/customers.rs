@@ -78,17 +78,6 @@ pub struct AgreementRow {
     pub end_on: Option<NaiveDate>,
 }
 
-/// An agreement with what names it to people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedAgreement {
-    /// The agreement.
-    pub agreement: AgreementRow,
-    /// The service's id in files.
-    pub service_code: String,
-    /// The account's number.
-    pub account_number: String,
-}
-
 /// Everything that a batch of new services brings with it.
 #[derive(Debug, Default)]
 pub struct NewServices {
@@ -202,18 +191,4 @@ pub fn latest_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) 
 /// Those of the database.
 pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<()> {
     diesel::update(service_agreement::table.find(id)).set(service_agreement::end_on.eq(Some(on))).execute(conn).map(|_| ())
-}
-
-/// The names of a range of accounts' agreements.
-///
-/// # Errors
-/// Those of the database.
-pub fn named_agreements(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<NamedAgreement>> {
-    let rows: Vec<(AgreementRow, String, String)> = service_agreement::table
-        .inner_join(service_point::table.on(service_point::id.eq(service_agreement::service_point_id)))
-        .inner_join(account::table.on(account::id.eq(service_agreement::account_id)))
-        .filter(service_agreement::account_id.between(first, last))
-        .select((AgreementRow::as_select(), service_point::code, account::number))
-        .load(conn)?;
-    Ok(rows.into_iter().map(|(agreement, service_code, account_number)| NamedAgreement { agreement, service_code, account_number }).collect())
 }

@@ -6,7 +6,7 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use super::bulk::insert_all;
-use super::schema::{installation, meter, meter_read, register, service_agreement};
+use super::schema::{installation, meter, meter_read, register};
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
 
 /// A meter as stored.
@@ -311,15 +311,4 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
     .bind::<BigInt, _>(last)
     .bind::<Text, _>(cycle)
     .load(conn)
-}
-
-/// The service points of agreements, to find an exchange's place.
-///
-/// # Errors
-/// Those of the database.
-pub fn agreement_points(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<(AgreementId, ServicePointId)>> {
-    service_agreement::table
-        .filter(service_agreement::id.eq_any(agreements))
-        .select((service_agreement::id, service_agreement::service_point_id))
-        .load(conn)
 }

@@ -2,12 +2,13 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamp};
 
 use super::DbConnection;
 use super::bulk::insert_all;
 use super::connection::each_backend;
 use super::schema::{audit_event, lease, todo};
-use crate::domain::ids::{AgreementId, ReadId, ToDoId};
+use crate::domain::ids::{AccountId, AgreementId, ReadId, ToDoId};
 
 /// A work item as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -78,6 +79,49 @@ pub fn raise_new(conn: &mut DbConnection, rows: &[NewToDo]) -> QueryResult<()> {
     insert_all!(conn, todo::table, rows).map(|_| ())
 }
 
+/// A work item with what names its service to people.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct NamedToDo {
+    /// Identity.
+    #[diesel(sql_type = BigInt)]
+    pub id: ToDoId,
+    /// `read_limit` or `bill_limit`.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// The account's number.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub account: Option<String>,
+    /// The service's id in files.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub service_id: Option<String>,
+    /// The amount at stake, in cents.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub amount_cents: Option<i64>,
+    /// Why it was raised.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    /// When, UTC.
+    #[diesel(sql_type = Timestamp)]
+    pub raised_at: NaiveDateTime,
+}
+
+/// A page of open work items, oldest first, with names.
+///
+/// # Errors
+/// Those of the database.
+pub fn named_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryResult<Vec<NamedToDo>> {
+    diesel::sql_query(
+        "SELECT t.id, t.kind, c.number AS account, p.code AS service_id, t.amount_cents, t.reason, t.raised_at FROM todo t \
+         LEFT JOIN service_agreement a ON a.id = t.agreement_id \
+         LEFT JOIN account c ON c.id = a.account_id \
+         LEFT JOIN service_point p ON p.id = a.service_point_id \
+         WHERE t.status = 'open' AND t.id > $1 ORDER BY t.id LIMIT $2",
+    )
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}
+
 /// A page of open work items, dearest first, then oldest.
 ///
 /// # Errors
@@ -107,18 +151,32 @@ pub fn resolve(conn: &mut DbConnection, ids: &[ToDoId], status: &str, by: &str, 
 /// A bill that a clerk released: the agreement, the period, and the amount that was seen.
 pub type Released = (AgreementId, NaiveDate, NaiveDate, i64);
 
-type MaybeReleased = (Option<AgreementId>, Option<NaiveDate>, Option<NaiveDate>, Option<i64>);
+#[derive(QueryableByName)]
+struct ReleasedRow {
+    #[diesel(sql_type = BigInt)]
+    agreement_id: AgreementId,
+    #[diesel(sql_type = Date)]
+    period_start_on: NaiveDate,
+    #[diesel(sql_type = Date)]
+    period_end_on: NaiveDate,
+    #[diesel(sql_type = BigInt)]
+    amount_cents: i64,
+}
 
-/// The bills of these agreements that were released although they are above a limit.
+/// The bills of a range of accounts that were released although they are above a limit.
 ///
 /// # Errors
 /// Those of the database.
-pub fn released_bills(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<Released>> {
-    let rows: Vec<MaybeReleased> = todo::table
-        .filter(todo::kind.eq("bill_limit").and(todo::status.eq("released")).and(todo::agreement_id.eq_any(agreements)))
-        .select((todo::agreement_id, todo::period_start_on, todo::period_end_on, todo::amount_cents))
-        .load(conn)?;
-    Ok(rows.into_iter().filter_map(|(agreement, start, end, cents)| Some((agreement?, start?, end?, cents?))).collect())
+pub fn released_bills(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<Released>> {
+    let rows: Vec<ReleasedRow> = diesel::sql_query(
+        "SELECT t.agreement_id, t.period_start_on, t.period_end_on, t.amount_cents FROM service_agreement a \
+         JOIN todo t ON t.agreement_id = a.id AND t.kind = 'bill_limit' AND t.status = 'released' \
+         WHERE a.account_id BETWEEN $1 AND $2",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.agreement_id, row.period_start_on, row.period_end_on, row.amount_cents)).collect())
 }
 
 /// A lease as stored.
@@ -188,7 +246,7 @@ pub fn audit(conn: &mut DbConnection, at: NaiveDateTime, actor: &str, action: &s
 
 #[derive(QueryableByName)]
 struct Count {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    #[diesel(sql_type = BigInt)]
     total: i64,
 }
 

@@ -88,14 +88,6 @@ pub fn by_references(conn: &mut DbConnection, provider: &str, merchant: &str, re
         .load(conn)
 }
 
-/// The payments of one account, newest first.
-///
-/// # Errors
-/// Those of the database.
-pub fn of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<PaymentRow>> {
-    payment::table.filter(payment::account_id.eq(account)).order(payment::account_seq.desc()).limit(limit).select(PaymentRow::as_select()).load(conn)
-}
-
 /// The payments of a range of accounts, by account and position.
 ///
 /// # Errors

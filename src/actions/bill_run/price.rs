@@ -68,10 +68,9 @@ pub(super) fn compute_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow,
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
     let data = context.database.snapshot(|conn| {
         let due = billing::due_agreements(conn, &run.cycle, run.through, first, last)?;
-        let ids: Vec<AgreementId> = due.iter().map(|agreement| agreement.id).collect();
         Ok::<_, ActionError>(ChunkData {
             reads: metering::billable_reads(conn, &run.cycle, first, last, run.through)?,
-            released: operations::released_bills(conn, &ids)?.into_iter().collect(),
+            released: operations::released_bills(conn, first, last)?.into_iter().collect(),
             unapplied: payments::unapplied_in_range(conn, first, last)?,
             due,
         })

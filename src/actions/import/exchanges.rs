@@ -254,10 +254,11 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
     metering::insert_reads(conn, &rows)?;
     let now = context.now();
     if let Some(reason) = &place.hold {
+        let services = metering::register_services(conn, &[meter])?;
         let todo = NewToDo {
             kind: "read_limit".to_owned(),
             status: "open".to_owned(),
-            agreement_id: None,
+            agreement_id: services.first().map(|service| service.agreement_id),
             meter_read_id: Some(*removal),
             period_start_on: None,
             period_end_on: Some(exchange.on),
