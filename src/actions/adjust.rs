@@ -34,6 +34,9 @@ pub struct Adjustment {
 pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
     check_amount(adjustment.amount).map_err(ActionError::Refused)?;
     check_reference(&adjustment.reference)?;
+    if adjustment.note.trim().is_empty() {
+        return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
+    }
     check_not_future(context, adjustment.effective_on)?;
     let now = context.now();
     context.database.write(|conn| {

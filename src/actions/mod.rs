@@ -14,6 +14,7 @@ pub mod held;
 pub mod import;
 pub mod lease;
 pub mod payments;
+pub mod show_bill;
 pub mod tariffs;
 pub mod verify_bills;
 

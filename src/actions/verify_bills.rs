@@ -17,6 +17,8 @@ use crate::domain::money::Money;
 pub struct VerifyReport {
     /// Bills looked at.
     pub bills: u64,
+    /// Of these, bills that were taken back since.
+    pub cancelled: u64,
     /// Segments made again.
     pub segments: u64,
     /// What the segments add up to, in cents.
@@ -55,6 +57,7 @@ pub fn verify_bills(context: &Context, progress: &(dyn Fn(usize, usize) + Sync))
 
 fn merge(sum: &mut VerifyReport, part: VerifyReport) {
     sum.bills += part.bills;
+    sum.cancelled += part.cancelled;
     sum.segments += part.segments;
     sum.total_cents += part.total_cents;
     sum.differences += part.differences;
@@ -80,6 +83,7 @@ fn verify_chunk(context: &Context, chunk: &ChunkRow, book: &TariffBook) -> Resul
     let mut report = VerifyReport::default();
     for bill in segments.chunk_by(|a, b| a.account_id == b.account_id) {
         report.bills += 1;
+        report.cancelled += u64::from(bill.first().is_some_and(|segment| segment.status == "cancelled"));
         let mut total = 0;
         for segment in bill {
             report.segments += 1;

@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let (position, rows) = context.database.snapshot(|conn| {
         let account = customers::account_by_number(conn, &args.number)?.ok_or_else(|| ActionError::not_found("account", &args.number))?;
         let position = ledger::position(conn, account.id)?;

@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let adjustment = Adjustment {
         account: args.account.clone(),
         reason_code: args.reason.clone(),

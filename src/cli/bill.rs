@@ -32,7 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let bar = print::progress("pricing");
     let options = RunOptions {
         cycle: args.cycle.clone(),

@@ -11,6 +11,7 @@ use crate::actions::verify_bills::verify_bills;
 use crate::actions::{ActionError, Context};
 use crate::config::Config;
 use crate::db::billing;
+use crate::domain::gates::GateLimits;
 use crate::domain::money::Money;
 use crate::web::Application;
 
@@ -37,7 +38,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         remove_database(&file)?;
     }
     write_town(&args.folder)?;
-    let config = Config { utility_name: "Millbrook Water".to_owned(), ..global.config.clone() };
+    // The town is small: its gates compare from ten services on.
+    let gates = GateLimits { fewest_compared: 10, ..global.config.gates.clone() };
+    let config = Config { utility_name: "Millbrook Water".to_owned(), gates, ..global.config.clone() };
     let town = Global { database: file.display().to_string(), database_named: true, config, actor: global.actor.clone() };
     let context = town.context()?;
     let billed = context.database.read(|conn| billing::latest_runs(conn, 1)).map_err(ActionError::from)?;
@@ -47,7 +50,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         print::line(&format!("the town in {} is kept as it was (--fresh makes it anew)", args.folder.display()))?;
     }
     let sound = prove(&context)?;
-    print::line(&format!("look around with: aquabills --database {} account MB-1001", file.display()))?;
+    print::line(&format!("look around with: aquabills --database {} show 00006-0000001", file.display()))?;
     if args.no_serve || !sound {
         return Ok(sound);
     }

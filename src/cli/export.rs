@@ -38,7 +38,7 @@ enum Command {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let rows = match &args.command {
         Command::Bills { output, with_cancelled } => {
             let mut out = super::ledger::open(output.as_ref())?;

@@ -55,7 +55,7 @@ struct DecideArgs {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let (decision, args) = match &args.command {
         Command::List { after, limit, json } => {
             let items = list_held(&context, ToDoId(*after), (*limit).clamp(1, 100_000))?;
@@ -68,7 +68,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 let service = item.service_id.as_deref().unwrap_or("");
                 print::line(&format!("{:>7}  {:<10} {service:<20} {amount:>14}  {}", item.id, item.kind, item.reason))?;
             }
-            print::message(&format!("{} items", items.len()));
+            print::message(&print::count(u64::try_from(items.len()).unwrap_or(0), "item"));
             return Ok(true);
         }
         Command::Release(args) => (Decision::Release, args),

@@ -60,7 +60,7 @@ impl From<Format> for JournalFormat {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     match &args.command {
         Command::Check { json } => {
             let bar = print::counter("checking");

@@ -18,6 +18,7 @@ mod quote;
 mod rates;
 mod runs;
 mod serve;
+mod show;
 mod verify;
 
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Command {
     Adjust(adjust::Args),
     /// Shows an account with its balance and transactions
     Account(account::Args),
+    /// Shows one bill in full
+    Show(show::Args),
     /// Makes every bill again and compares
     Verify(verify::Args),
     /// Checks or exports the ledger
@@ -100,6 +103,14 @@ impl Global {
     /// Opens the database, migrating it when needed.
     fn context(&self) -> Result<Context, Failure> {
         self.context_at(&self.database)
+    }
+
+    /// Opens a database that must be there: a command that only looks does not make one of a mistyped name.
+    fn existing(&self) -> Result<Context, Failure> {
+        if !crate::db::exists(&self.database) {
+            return Err(Failure::No(format!("there is no database '{}': `aquabills migrate` or an import makes one", self.database)));
+        }
+        self.context()
     }
 
     fn context_at(&self, database: &str) -> Result<Context, Failure> {
@@ -158,6 +169,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
         Command::Account(args) => account::run(global, &args),
+        Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
         Command::Ledger(args) => ledger::run(global, &args),
         Command::Export(args) => export::run(global, &args),

@@ -53,7 +53,7 @@ enum Command {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let (what, posted) = match &args.command {
         Command::Take { account, amount, reference, tender, on } => {
             let payment = NewPayment {

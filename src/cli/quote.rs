@@ -110,7 +110,7 @@ fn show(args: &Args, charge: &Charge, unit: &str, usage: Decimal) -> Result<(), 
     for line in &charge.lines {
         let tier = line.tier.map(|tier| format!(" tier {}", tier.number)).unwrap_or_default();
         let working = match (line.quantity, line.price) {
-            (Some(quantity), Some(price)) => format!("{} × {}", quantity.normalize(), price.normalize()),
+            (Some(quantity), Some(price)) => format!("{} × {}", quantity.normalize(), print::price(price)),
             _ => String::new(),
         };
         print::line(&format!("  {:<34}{working:>22}{:>14}", format!("{}{tier}", line.label), line.amount_cents.to_string()))?;

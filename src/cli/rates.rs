@@ -79,10 +79,10 @@ fn check(files: &[PathBuf], json: bool) -> Result<bool, Failure> {
         print::json(&report)?;
     } else {
         for warning in &report.warnings {
-            print::line(&format!("warning: {warning}"))?;
+            print::line(warning)?;
         }
         for error in &report.errors {
-            print::line(&format!("error: {error}"))?;
+            print::line(error)?;
         }
         print::line(&format!("{} files, {} errors, {} warnings", report.files, report.errors.len(), report.warnings.len()))?;
     }

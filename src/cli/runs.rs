@@ -54,7 +54,7 @@ enum Command {
 const SHOWN: i64 = 50;
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     match &args.command {
         Command::List { limit, json } => list(&context, (*limit).clamp(1, 1000), *json),
         Command::Show { id, json } => show(&context, RunId(*id), *json),

@@ -14,7 +14,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let context = global.context()?;
+    let context = global.existing()?;
     let bar = print::progress("verifying");
     let outcome = verify_bills(&context, &|done, all| {
         bar.set_length(u64::try_from(all).unwrap_or(0));
@@ -29,8 +29,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(difference)?;
         }
         print::line(&format!(
-            "{} bills, {} segments, {} in all: {} differences",
+            "{} bills ({} of them taken back since), {} segments, {} in all: {} differences",
             report.bills,
+            report.cancelled,
             report.segments,
             Money::from_cents(report.total_cents),
             report.differences

@@ -81,6 +81,10 @@ impl Manager {
         Ok(Self { backend: Backend::Sqlite, address: file.to_owned() })
     }
 
+    pub(super) fn exists(&self) -> bool {
+        self.backend == Backend::Postgres || std::path::Path::new(&self.address).exists()
+    }
+
     pub(super) fn backend(&self) -> Backend {
         self.backend
     }

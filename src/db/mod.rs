@@ -52,6 +52,12 @@ pub enum OpenError {
     NotMigrated,
 }
 
+/// Whether a SQLite file is there; of a server only connecting can tell.
+#[must_use]
+pub fn exists(address: &str) -> bool {
+    Manager::new(address).is_ok_and(|manager| manager.exists())
+}
+
 /// A handle on the database: a pool of connections. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Database {

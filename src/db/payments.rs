@@ -88,6 +88,18 @@ pub fn by_references(conn: &mut DbConnection, provider: &str, merchant: &str, re
         .load(conn)
 }
 
+/// The payment that was posted at a position of an account's ledger.
+///
+/// # Errors
+/// Those of the database.
+pub fn at(conn: &mut DbConnection, account: AccountId, account_seq: i64) -> QueryResult<Option<PaymentRow>> {
+    payment::table
+        .filter(payment::account_id.eq(account).and(payment::account_seq.eq(account_seq)))
+        .select(PaymentRow::as_select())
+        .first(conn)
+        .optional()
+}
+
 /// The payments of a range of accounts, by account and position.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use super::money::Money;
 use super::quantity::from_milli;
 
 /// The limits of one rate class, or of all classes that set none of their own.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// A read is held when its daily usage is more than this many times the service's own recent average.
@@ -27,21 +27,41 @@ impl Default for Limits {
     }
 }
 
+/// What a rate class sets otherwise; what it leaves out is as for all classes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassLimits {
+    /// As [`Limits::high_factor`].
+    pub high_factor: Option<u32>,
+    /// As [`Limits::high_floor_units`].
+    pub high_floor_units: Option<u32>,
+    /// As [`Limits::history_periods`].
+    pub history_periods: Option<u32>,
+    /// As [`Limits::segment_total_cents`].
+    pub segment_total_cents: Option<i64>,
+}
+
 /// Limits for every class, with exceptions by class.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitBook {
-    /// What holds for a class without limits of its own.
+    /// What holds for every class that does not say otherwise.
     pub default: Limits,
-    /// Limits by rate class.
-    pub classes: BTreeMap<String, Limits>,
+    /// Exceptions by rate class.
+    pub classes: BTreeMap<String, ClassLimits>,
 }
 
 impl LimitBook {
     /// The limits of a rate class.
     #[must_use]
-    pub fn of(&self, rate_class: &str) -> &Limits {
-        self.classes.get(rate_class).unwrap_or(&self.default)
+    pub fn of(&self, rate_class: &str) -> Limits {
+        let own = self.classes.get(rate_class).copied().unwrap_or_default();
+        Limits {
+            high_factor: own.high_factor.unwrap_or(self.default.high_factor),
+            high_floor_units: own.high_floor_units.unwrap_or(self.default.high_floor_units),
+            history_periods: own.history_periods.unwrap_or(self.default.history_periods),
+            segment_total_cents: own.segment_total_cents.unwrap_or(self.default.segment_total_cents),
+        }
     }
 }
 
@@ -88,4 +108,17 @@ pub fn implausible_read(limits: &Limits, register: &Register, counted_milli: i64
 pub fn implausible_segment(limits: &Limits, total: Money) -> Option<String> {
     let limit = Money::from_cents(limits.segment_total_cents);
     (total > limit).then(|| format!("its charge of {total} is above the limit of {limit} for one period"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_takes_what_it_leaves_out_from_all_classes() {
+        let mut book = LimitBook { default: Limits { high_factor: 9, ..Limits::default() }, ..LimitBook::default() };
+        book.classes.insert("SHOP".to_owned(), ClassLimits { segment_total_cents: Some(1), ..ClassLimits::default() });
+        assert_eq!(book.of("SHOP"), Limits { high_factor: 9, segment_total_cents: 1, ..Limits::default() });
+        assert_eq!(book.of("HOME"), book.default);
+    }
 }

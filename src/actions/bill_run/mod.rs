@@ -91,6 +91,7 @@ pub fn run_bills(context: &Context, options: &RunOptions<'_>) -> Result<RunRepor
         return dry_run(context, options, &book);
     }
     let lease = Lease::take(context, LEASE)?;
+    settle_interrupted(context, &lease, options)?;
     let mut run = find_or_start(context, options)?;
     if run.status == "pricing" {
         price_all(context, &lease, &run, &book, options)?;
@@ -123,6 +124,31 @@ pub fn report(context: &Context, run: &RunRow) -> Result<RunReport, ActionError>
 
 fn parse_gates(text: &str) -> Result<Vec<GateResult>, ActionError> {
     serde_json::from_str(text).map_err(|error| ActionError::Form(format!("the stored gates cannot be read: {error}")))
+}
+
+/// What a kill left behind of other runs that stand in this one's way: one that was approved is issued to its end, one
+/// that was not priced to its end is discarded. A run that waits for a person keeps waiting. So a nightly command goes
+/// on by itself after a power cut.
+fn settle_interrupted(context: &Context, lease: &Lease, options: &RunOptions<'_>) -> Result<(), ActionError> {
+    for run in context.database.read(billing::unfinished_runs)? {
+        let other = run.cycle != options.cycle || run.through_on != options.through;
+        let in_the_way = run.cycle == options.cycle || run.cycle == "all" || options.cycle == "all";
+        if !other || !in_the_way {
+            continue;
+        }
+        match run.status.as_str() {
+            "issuing" => {
+                log::warn!("run {} through {} was interrupted: it is issued to its end first", run.id, run.through_on);
+                issue_all(context, lease, &run, options)?;
+            }
+            "pricing" => {
+                log::warn!("run {} through {} was interrupted before it was priced: it is discarded", run.id, run.through_on);
+                undo::discard_held(context, run.id)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The unfinished run of this cycle and day, or a new one with its chunks.

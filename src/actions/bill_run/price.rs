@@ -170,7 +170,7 @@ impl Pricer<'_> {
     /// A charge above the limit is held once, for a clerk to see; one that was released with this amount passes.
     fn beyond_limit(&mut self, agreement: &DueAgreement, inputs: &SegmentInputs, charge: &SegmentCharge) -> Option<String> {
         let total = charge.charge.total;
-        let reason = implausible_segment(self.context.config.limits.of(&agreement.rate_class), total)?;
+        let reason = implausible_segment(&self.context.config.limits.of(&agreement.rate_class), total)?;
         if self.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, total.cents())) {
             return None;
         }

@@ -15,6 +15,11 @@ use crate::domain::money::Money;
 /// [`ActionError::Refused`] when bills of it were issued already.
 pub fn discard_run(context: &Context, id: RunId) -> Result<(), ActionError> {
     let _lease = Lease::take(context, LEASE)?;
+    discard_held(context, id)
+}
+
+/// Discards a run while the lease is held.
+pub(super) fn discard_held(context: &Context, id: RunId) -> Result<(), ActionError> {
     let now = context.now();
     context.database.write(|conn| {
         let run = billing::run(conn, id)?.ok_or_else(|| ActionError::not_found("run", id.to_string()))?;

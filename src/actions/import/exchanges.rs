@@ -204,7 +204,7 @@ fn check_removal(
     let service = metering::register_services(conn, &[register.meter_id])?.into_iter().find(|service| service.register_id == register.id);
     let limits = context.config.limits.of(service.as_ref().map_or("", |service| service.rate_class.as_str()));
     let billed = service.and_then(|service| service.billed_through);
-    let verdict = read_check::check(&register_of(register), &reads, billed, limits, exchange.on, exchange.final_milli, ReadKind::Removal);
+    let verdict = read_check::check(&register_of(register), &reads, billed, &limits, exchange.on, exchange.final_milli, ReadKind::Removal);
     Ok(match verdict {
         Verdict::Accepted { hold, .. } => Ok(hold),
         Verdict::Refused(reason) => Err(in_our_words(&reason)),

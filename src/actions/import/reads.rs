@@ -216,7 +216,7 @@ fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &Pa
             continue;
         };
         let limits = context.config.limits.of(&service.rate_class);
-        let verdict = match read_check::check(&register, reads, service.billed_through, limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
+        let verdict = match read_check::check(&register, reads, service.billed_through, &limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
             Verdict::Unchanged => RowVerdict::Unchanged,
             Verdict::Refused(reason) => RowVerdict::Refused(reason),
             Verdict::Accepted { at, hold } => {

@@ -139,7 +139,7 @@ fn apply<'a>(block: &'a Entry, settings: &mut Settings, whole_file: bool, errors
     let mut classes = None;
     for entry in entries {
         let result = match entry.key.as_str() {
-            "schedule" => text(entry).map(|value| settings.schedule = value),
+            "schedule" if whole_file => text(entry).map(|value| settings.schedule = value),
             "tier_rule" => choice(entry, &TIER_RULES).map(|value| settings.tier_rule = value),
             "rounding" => choice(entry, &ROUNDINGS).map(|value| settings.rounding = value),
             "proration" => proration(entry, &mut settings.proration, errors),

@@ -1,0 +1,77 @@
+//! `aquabills show`: one bill in full.
+
+use super::print;
+use super::{Failure, Global};
+use crate::actions::show_bill::{BillView, SegmentView, show_bill};
+use crate::domain::money::Money;
+use crate::domain::quantity::from_milli;
+use crate::domain::rates::ChargeLine;
+
+/// Shows one bill in full.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bill's number, such as 00001-0000001
+    number: String,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
+    let context = global.existing()?;
+    let bill = show_bill(&context, &args.number)?;
+    if args.json {
+        print::json(&bill)?;
+    } else {
+        show(&bill)?;
+    }
+    Ok(true)
+}
+
+fn amount(what: &str, cents: i64) -> Result<(), Failure> {
+    print::line(&format!("  {what:<58}{:>12}", Money::from_cents(cents).to_string()))
+}
+
+fn show(bill: &BillView) -> Result<(), Failure> {
+    let cancelled = if bill.status == "cancelled" { "  (taken back)" } else { "" };
+    print::line(&format!("Bill {}{cancelled}", bill.bill_number))?;
+    print::line(&format!("{}, account {}; dated {}, due {}", bill.name, bill.account, bill.bill_on, bill.due_on))?;
+    amount("Previous balance", bill.previous_balance_cents)?;
+    amount("Payments received", bill.payments_cents)?;
+    amount("Adjustments", bill.adjustments_cents)?;
+    for segment in &bill.segments {
+        show_segment(segment)?;
+    }
+    amount("Charges of this bill", bill.charges_cents)?;
+    amount("Amount due", bill.amount_due_cents)?;
+    let deducted = match &bill.last_payment {
+        Some(payment) => {
+            let amount = Money::from_cents(payment.amount_cents);
+            format!("deducted: payment of {amount} on {}, reference {}", payment.effective_on, payment.reference)
+        }
+        None => "deducted: no payment was received yet".to_owned(),
+    };
+    print::line(&format!("  {deducted}; everything posted up to ledger position {} is included", bill.cut_off_seq))
+}
+
+fn show_segment(segment: &SegmentView) -> Result<(), Failure> {
+    let inputs = &segment.inputs;
+    print::line(&format!("  Service {}, {} to {}, usage {}", segment.service_id, inputs.start_on, inputs.end_on, segment.usage))?;
+    for span in &inputs.spans {
+        let (from, to) = (from_milli(span.from_milli), from_milli(span.to_milli));
+        print::line(&format!("    read {from} on {}, {to} on {} ({})", span.from_on, span.to_on, span.kind))?;
+    }
+    for line in &segment.lines {
+        show_line(line)?;
+    }
+    Ok(())
+}
+
+fn show_line(line: &ChargeLine) -> Result<(), Failure> {
+    let tier = line.tier.map(|tier| format!(" tier {}", tier.number)).unwrap_or_default();
+    let working = match (line.quantity, line.price) {
+        (Some(quantity), Some(price)) => format!("{} × {}", quantity.normalize().round_dp(3), print::price(price)),
+        _ => String::new(),
+    };
+    print::line(&format!("    {:<32}{working:>24}{:>12}", format!("{}{tier}", line.label), line.amount_cents.to_string()))
+}
