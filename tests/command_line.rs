@@ -344,7 +344,7 @@ on_both! {
         let id = bill(&town, &[]).done().json()["run_id"].to_string();
         let shown = ask(&town, &["runs", "show", &id, "--json"]).done().json();
         assert_eq!((shown["run"]["status"].as_str(), shown["held"].as_array().map(Vec::len)), (Some("review"), Some(1)));
-        assert!(ask(&town, &["runs", "show", &id]).done().out.contains("held: agreement"));
+        assert!(ask(&town, &["runs", "show", &id]).done().out.contains("held: account "));
         ask(&town, &["runs", "rollback", &id, "--reason", "x"]).no(&["review", "only an issued run is rolled back"]);
         ask(&town, &["bill", "--cycle", "all", "--through", "2024-03-01"]).no(&[&format!("run {id}"), "unfinished", "discard"]);
         ask(&town, &["runs", "discard", &id]).done();

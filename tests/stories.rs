@@ -8,7 +8,9 @@ use aquabills::actions::adjust::{Adjustment, adjust};
 use aquabills::actions::bill_run::{RunOptions, discard_run, roll_back_run, run_bills};
 use aquabills::actions::held::{Decision, decide_all, decide_some, list_held};
 use aquabills::actions::payments::{COUNTER_PROVIDER, return_payment};
+use aquabills::actions::show_bill::show_bill;
 use aquabills::domain::ids::{RunId, ToDoId};
+use diesel::RunQueryDsl;
 use support::{TARIFF, Town, day, on_both};
 
 /// Period end and total of each segment of a service.
@@ -281,6 +283,45 @@ on_both! {
         town.bill("2026-02-01");
         // 3 + 2 x 10 = 23 units
         assert_eq!(of_service(&town, "S1"), pairs(&[("2026-02-01", "97.75")]));
+        town.assert_sound();
+    }
+
+    fn a_bill_shows_what_it_deducts_and_where_it_was_cut_off(town: Town) {
+        let town = town.with_services(&["A1,S1,HOME,M1"]);
+        town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,115"]);
+        town.payments(&["A1,12.00,2026-01-20,P-1", "A1,3.00,2026-01-25,P-2"]);
+        town.bill("2026-02-01");
+        let bill = show_bill(&town.context, "00001-0000001").expect("the bill is there");
+        let paid = bill.last_payment.expect("a payment");
+        assert_eq!((paid.amount_cents, paid.effective_on, paid.reference.as_str()), (300, day("2026-01-25"), "P-2"));
+        assert_eq!((bill.previous_balance_cents, bill.payments_cents, bill.charges_cents, bill.amount_due_cents), (0, -1500, 4750, 3250));
+        assert_eq!(bill.cut_off_seq, 2);
+        let lines: Vec<_> = bill.segments[0].lines.iter().map(|line| (line.tier.map(|tier| tier.number), line.amount_cents.cents())).collect();
+        assert_eq!(lines, [(None, 1000), (Some(1), 2000), (Some(2), 1750)]);
+        for number in ["00001-0000002", "00009-0000001", "1", "x-y", ""] {
+            assert!(matches!(show_bill(&town.context, number), Err(ActionError::NotFound { .. })), "{number}");
+        }
+    }
+
+    fn a_nightly_command_goes_on_after_a_power_cut(town: Town) {
+        let town = town.with_services(&["A1,S1,SHOP,M1"]);
+        town.reads(&["M1,2026-01-01,0", "M1,2026-02-01,10", "M1,2026-03-01,20"]);
+        let stopped_at = |status: &str| {
+            let sql = format!("UPDATE bill_run SET status = '{status}' WHERE status = 'review'");
+            town.context.database.write(|conn| Ok::<_, ActionError>(diesel::sql_query(&sql).execute(conn)?)).expect("the run is stopped");
+        };
+        // Cut off while it was priced: nothing was promised, the run is thrown away.
+        town.try_bill("2026-02-01", false, None).expect("it is priced");
+        stopped_at("pricing");
+        town.try_bill("2026-02-02", false, None).expect("another is priced");
+        // Cut off while it was issued: it was approved, so it is issued to its end.
+        stopped_at("issuing");
+        let run = town.bill("2026-03-01");
+        assert_eq!((run.totals.segments, town.balance("A1").as_str()), (1, "85.00"));
+        // One that waits for a person goes on waiting.
+        town.reads(&["M1,2026-04-01,30"]);
+        town.try_bill("2026-04-01", false, None).expect("it is priced");
+        assert!(town.try_bill("2026-04-02", true, None).is_err());
         town.assert_sound();
     }
 
