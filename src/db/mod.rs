@@ -181,6 +181,20 @@ impl Database {
     }
 }
 
+/// For a transaction that works on one chunk of accounts: looks everything up by index.
+///
+/// PostgreSQL's planner takes a chunk for a good part of a middle-sized table and reads the whole table for it, so that
+/// the cost of a bill would grow with the town.
+///
+/// # Errors
+/// Those of the database.
+pub fn look_up_by_index(conn: &mut DbConnection) -> QueryResult<()> {
+    if let DbConnection::Postgres(conn) = conn {
+        conn.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")?;
+    }
+    Ok(())
+}
+
 /// Full jitter: a random pause up to a bound that doubles with each attempt.
 fn pause(attempt: u32) {
     let bound = (1_u64 << attempt.min(16)).min(LONGEST_PAUSE_MS);

@@ -9,7 +9,7 @@ use super::Fault;
 use crate::actions::payments::returned_payment_seq;
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow};
-use crate::db::{DbConnection, ledger, payments};
+use crate::db::{DbConnection, ledger, look_up_by_index, payments};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, Position, REVENUE, SinceLastBill};
 use crate::domain::money::Money;
@@ -23,6 +23,7 @@ pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fau
         None => None,
     };
     context.database.write(|conn| {
+        look_up_by_index(conn)?;
         if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "priced", "issued")? {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
 use crate::db::metering::{self, BillableRead};
 use crate::db::operations::{self, NewToDo};
-use crate::db::payments;
+use crate::db::{look_up_by_index, payments};
 use crate::domain::billing::{AgreementTerms, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute};
 use crate::domain::gates::{RunTotals, rises_beyond};
 use crate::domain::ids::{AgreementId, RunId};
@@ -45,6 +45,7 @@ pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, boo
     let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on };
     let priced = compute_chunk(context, &terms, chunk, book)?;
     context.database.write(|conn| {
+        look_up_by_index(conn)?;
         if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "open", "priced")? {
             return Ok(());
         }
@@ -67,6 +68,7 @@ struct ChunkData {
 pub(super) fn compute_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<PricedChunk, ActionError> {
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
     let data = context.database.snapshot(|conn| {
+        look_up_by_index(conn)?;
         let due = billing::due_agreements(conn, &run.cycle, run.through, first, last)?;
         Ok::<_, ActionError>(ChunkData {
             reads: metering::billable_reads(conn, &run.cycle, first, last, run.through)?,
