@@ -6,7 +6,7 @@ mod support;
 use aquabills::actions::ActionError;
 use aquabills::actions::adjust::{Adjustment, adjust};
 use aquabills::actions::bill_run::{RunOptions, discard_run, roll_back_run, run_bills};
-use aquabills::actions::held::{Decision, decide_all, decide_some, list_held};
+use aquabills::actions::held::{Decision, decide_all, decide_some, list_held, reject_read};
 use aquabills::actions::payments::{COUNTER_PROVIDER, return_payment};
 use aquabills::actions::show_bill::show_bill;
 use aquabills::domain::ids::{RunId, ToDoId};
@@ -322,6 +322,128 @@ on_both! {
         town.reads(&["M1,2026-04-01,30"]);
         town.try_bill("2026-04-01", false, None).expect("it is priced");
         assert!(town.try_bill("2026-04-02", true, None).is_err());
+        town.assert_sound();
+    }
+
+    fn a_runner_that_was_overtaken_commits_nothing_more(town: Town) {
+        let mut town = town.with_services(&["A1,S1,SHOP,M1", "A2,S2,SHOP,M2", "A3,S3,SHOP,M3"]);
+        town.configure(|config| {
+            config.runs.chunk_accounts = 1;
+            config.runs.workers = 1;
+        });
+        let reads = ["M1,2026-01-01,0", "M2,2026-01-01,0", "M3,2026-01-01,0", "M1,2026-02-01,10", "M2,2026-02-01,10", "M3,2026-02-01,10"];
+        town.reads(&reads);
+        let database = town.context.database.clone();
+        // Another runner discards the run while this one has priced one chunk of three.
+        let overtake = |step: &str, done: usize, _: usize| {
+            if step == "pricing" && done == 1 {
+                let sql = ["UPDATE bill_segment SET live = 0", "UPDATE bill_run SET status = 'discarded'"];
+                let discarded = database.write(|conn| {
+                    for statement in sql {
+                        diesel::sql_query(statement).execute(conn)?;
+                    }
+                    Ok::<_, ActionError>(())
+                });
+                discarded.expect("the run is discarded");
+            }
+        };
+        let options = RunOptions {
+            cycle: "all".to_owned(),
+            through: day("2026-02-01"),
+            dry_run: false,
+            approve: true,
+            override_gates: None,
+            progress: &overtake,
+            fault: None,
+        };
+        let overtaken = run_bills(&town.context, &options).expect_err("it notices");
+        assert!(matches!(overtaken, ActionError::LeaseLost(_)), "{overtaken}");
+        let run = town.bill("2026-02-01");
+        assert_eq!((run.totals.billed, run.totals.excluded), (3, 0));
+        town.assert_sound();
+    }
+
+    fn the_ledger_check_sees_a_withdrawn_segment_of_a_standing_bill(town: Town) {
+        let town = town.with_services(&["A1,S1,SHOP,M1"]);
+        town.reads(&["M1,2026-01-01,0", "M1,2026-02-01,10"]);
+        town.bill("2026-02-01");
+        let withdraw = town.context.database.write(|conn| Ok::<_, ActionError>(diesel::sql_query("UPDATE bill_segment SET live = 0").execute(conn)?));
+        assert_eq!(withdraw.expect("it is withdrawn"), 1);
+        assert_eq!(town.check().faults, 1);
+    }
+
+    fn a_meter_used_again_brings_none_of_its_past(town: Town) {
+        let town = town.with_services(&["A1,S1,SHOP,M1"]);
+        town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,150"]);
+        town.bill("2026-02-01");
+        town.exchanges(&["S1,2026-02-15,M1,160,M1B,0,4"]);
+        let header = "customer_id,service_id,rate_class,meter_id,register_digits,installed_on";
+        for (row, field) in [("A2,S2,SHOP,M1,4,", "installed_on"), ("A2,S2,SHOP,M1,4,2026-02-01", "installed_on"), ("A2,S2,SHOP,M1,6,2026-03-01", "register_digits")] {
+            let report = town.services(&format!("{header}\n{row}\n")).expect("the file is read");
+            assert_eq!(report.refused, 1, "{row}");
+            assert!(report.first_refusals[0].contains(field), "{:?}", report.first_refusals);
+        }
+        assert_eq!(town.services(&format!("{header}\nA2,S2,SHOP,M1,4,2026-03-01\n")).expect("the file is read").accepted, 1);
+        town.reads(&["M1,2026-03-01,160", "M1,2026-04-01,170"]);
+        town.bill("2026-04-01");
+        assert_eq!(of_service(&town, "S2"), pairs(&[("2026-04-01", "42.50")]));
+        town.assert_sound();
+    }
+
+    fn half_a_cent_stays_half_a_cent_when_it_is_prorated(town: Town) {
+        // 10.01 + 3 x 2.00 for a sixth of the period: (10.01 + 18 x 2.00 in tiers of 10) / 6 has exact ties
+        let tariff = TARIFF
+            .replace("tier_rule: boundary", "tier_rule: boundary\n  proration: {short_periods: by_days, standard_days: 30}")
+            .replace("10.00", "10.01")
+            .replace("[2.00, 3.50]", "[2.00, 3.40]");
+        town.tariff(&tariff).expect("the tariff is accepted");
+        let header = "customer_id,service_id,rate_class,meter_id,register_digits,start_on";
+        let services: Vec<String> = (2..5).map(|n| format!("A{n},S{n},HOME,M{n},4,2026-01-01")).collect();
+        town.services(&format!("{header}\n{}\n", services.join("\n"))).expect("the services are accepted");
+        let reads: Vec<String> = (2..5).flat_map(|n| [format!("M{n},2026-01-01,0"), format!("M{n},2026-01-06,{n}")]).collect();
+        town.reads(&reads.iter().map(String::as_str).collect::<Vec<_>>());
+        let run = town.bill("2026-01-06");
+        assert_eq!(run.totals.recomputed_wrong, 0);
+        // 6.135, 9.535 and 12.935
+        let totals: Vec<String> = town.totals().into_iter().map(|(_, _, total)| total).collect();
+        assert_eq!(totals, ["6.14", "9.54", "12.94"]);
+        town.assert_sound();
+    }
+
+    fn a_read_that_makes_the_next_one_absurd_waits(town: Town) {
+        let town = town.with_services(&["A1,S1,SHOP,M1"]);
+        town.reads(&["M1,2026-01-01,9000", "M1,2026-03-01,9050"]);
+        // 92 instead of 9020: a rollover before it, and most of a round after it
+        let report = town.reads(&["M1,2026-02-01,92"]);
+        assert_eq!((report.accepted, report.held), (1, 1));
+    }
+
+    fn the_edges_of_an_agreement_want_a_read(town: Town) {
+        let town = town.with_services(&["A9,S9,SHOP,M9"]);
+        let header = "customer_id,service_id,rate_class,meter_id,register_digits,start_on,end_on";
+        town.services(&format!("{header}\nA1,S1,SHOP,M1,4,2026-01-10,\nA2,S2,SHOP,M2,4,2026-01-01,2026-02-10\n")).expect("accepted");
+        town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,140", "M2,2026-01-01,0", "M2,2026-02-01,10", "M2,2026-02-12,20"]);
+        let run = town.bill("2026-02-28");
+        assert_eq!((run.totals.billed, run.totals.held), (0, 2));
+        town.reads(&["M1,2026-01-10,105", "M2,2026-02-10,18"]);
+        let run = town.bill("2026-02-28");
+        assert_eq!((run.totals.billed, run.totals.held), (2, 0));
+        assert_eq!((town.balance("A1"), town.balance("A2")), ("148.75".to_owned(), "76.50".to_owned()));
+        town.assert_sound();
+    }
+
+    fn a_wrong_read_that_is_not_billed_can_be_replaced(town: Town) {
+        let town = town.with_services(&["A1,S1,SHOP,M1"]);
+        town.reads(&["M1,2026-01-01,0", "M1,2026-02-01,90"]);
+        town.bill("2026-02-01");
+        let reject = || reject_read(&town.context, "M1", "1", day("2026-02-01"), "misread");
+        assert!(reject().expect_err("it is billed").to_string().contains("take that bill back first"));
+        roll_back_run(&town.context, RunId(1), "misread", |_, _| {}).expect("it is rolled back");
+        reject().expect("now it can be set aside");
+        assert_eq!(town.reads(&["M1,2026-02-01,90"]).unchanged, 1, "what was set aside does not come back by itself");
+        assert_eq!(town.reads(&["M1,2026-02-01,9"]).accepted, 1);
+        town.bill("2026-02-01");
+        assert_eq!(town.balance("A1"), "38.25");
         town.assert_sound();
     }
 

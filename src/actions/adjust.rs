@@ -38,13 +38,13 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
         return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
     }
     check_not_future(context, adjustment.effective_on)?;
-    let now = context.now();
     context.database.write(|conn| {
         let account =
             customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
         let reason = find_reason(conn, &adjustment.reason_code)?;
         fits_reason(adjustment.amount, &reason)?;
         ledger::lock_accounts(conn, &[account.id])?;
+        let now = context.now();
         if let Some((other, code, cents, seq)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
             if other == account.id && code == adjustment.reason_code && cents == adjustment.amount.cents() {
                 return Ok(Posted::already(seq, ledger::position(conn, account.id)?));

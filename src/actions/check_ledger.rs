@@ -72,6 +72,9 @@ pub fn check_ledger(context: &Context, progress: &dyn Fn(u64)) -> Result<LedgerR
             report
                 .fault(format!("P3: the general ledger's receivable is {control} cents, the accounts' balances add up to {}", report.balance_cents));
         }
+        for (what, rows) in billing::inconsistencies(conn)? {
+            report.fault(format!("P6: {rows} {what}"));
+        }
         let orphans = ledger::orphan_postings(conn)?;
         if orphans > 0 {
             report.fault(format!("P3: {orphans} postings belong to no transaction"));

@@ -1,5 +1,6 @@
 //! What waits for a person: listed, released or rejected.
 
+use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::{ActionError, Context};
@@ -61,6 +62,8 @@ pub fn list_held(context: &Context, after: ToDoId, limit: i64) -> Result<Vec<Hel
 /// # Errors
 /// Those of the database.
 pub fn decide_all(context: &Context, kind: Option<&str>, decision: Decision, note: &str) -> Result<usize, ActionError> {
+    // Only reads are rejected: a held bill goes away with what makes it wrong.
+    let kind = if decision == Decision::Reject { Some("read_limit") } else { kind };
     let mut resolved = 0;
     let mut after = ToDoId(0);
     loop {
@@ -116,4 +119,35 @@ fn settle(
     metering::settle_reads(conn, reads, read_status)?;
     operations::audit(conn, now, &context.actor, action, &format!("{resolved} items"), note)?;
     Ok(resolved)
+}
+
+/// Sets a read aside that was accepted and is wrong, so that another can take its place. A read that a bill was made
+/// from is not touched: that bill is taken back first.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when there is no such read, [`ActionError::Refused`] when it is billed.
+pub fn reject_read(context: &Context, serial: &str, register: &str, on: NaiveDate, note: &str) -> Result<(), ActionError> {
+    if note.trim().is_empty() {
+        return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
+    }
+    let named = format!("{serial} of {on}");
+    context.database.write(|conn| {
+        let registers = metering::registers_by_serial(conn, &[serial])?;
+        let row = registers.into_iter().map(|(row, _)| row).find(|row| row.code == register);
+        let row = row.ok_or_else(|| ActionError::not_found("meter", serial))?;
+        let read = metering::reads_of(conn, &[row.id])?.into_iter().find(|read| read.read_on == on);
+        let read = read.ok_or_else(|| ActionError::not_found("read", &named))?;
+        let services = metering::register_services(conn, &[row.meter_id])?;
+        if let Some(billed) = services.iter().filter_map(|service| service.billed_through).find(|billed| *billed >= on) {
+            return Err(ActionError::Refused(format!("the read of {named} is billed (through {billed}): take that bill back first")));
+        }
+        if !["actual", "estimated", "customer", "final"].contains(&read.kind.as_str()) {
+            return Err(ActionError::Refused(format!("the read of {named} belongs to a meter exchange: it is decided about only while it is held")));
+        }
+        metering::set_read_aside(conn, read.id)?;
+        let todos = operations::open_todos_of_read(conn, read.id)?;
+        operations::resolve(conn, &todos, "rejected", &context.actor, note, context.now())?;
+        operations::audit(conn, context.now(), &context.actor, "read.reject", &named, note)?;
+        Ok(())
+    })
 }

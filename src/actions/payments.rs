@@ -72,11 +72,12 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
     check_amount(payment.amount).map_err(ActionError::Refused)?;
     check_reference(&payment.reference)?;
     check_not_future(context, payment.effective_on)?;
-    let now = context.now();
     context.database.write(|conn| {
         let account = customers::account_by_number(conn, account)?.ok_or_else(|| ActionError::not_found("account", account))?;
         let payment = NewPayment { account_id: account.id, ..payment.clone() };
         ledger::lock_accounts(conn, &[account.id])?;
+        // Ledger time is taken under the lock, so that it never contradicts the ledger's order.
+        let now = context.now();
         let before = ledger::position(conn, account.id)?;
         if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
             return if payment.is(row) { Ok(Posted::already(row.account_seq, before)) } else { Err(ActionError::Refused(payment.clash_with(row))) };
@@ -125,14 +126,13 @@ impl NewPayment {
 /// # Errors
 /// Those of the database.
 pub fn post_many(context: &Context, payments: &[NewPayment]) -> Result<(), ActionError> {
-    let now = context.now();
     let payments: Vec<&NewPayment> = payments.iter().collect();
     context.database.write(|conn| {
         let mut accounts: Vec<AccountId> = payments.iter().map(|payment| payment.account_id).collect();
         accounts.sort_unstable();
         accounts.dedup();
         ledger::lock_accounts(conn, &accounts)?;
-        post_new(context, conn, &payments, now)
+        post_new(context, conn, &payments, context.now())
     })
 }
 
@@ -189,7 +189,6 @@ fn row_of(payment: &NewPayment, after: Position) -> rows::NewPayment {
 /// [`ActionError::NotFound`] for an unknown reference.
 pub fn return_payment(context: &Context, provider: &str, reference: &str, on: NaiveDate, reason: &str) -> Result<Posted, ActionError> {
     check_not_future(context, on)?;
-    let now = context.now();
     context.database.write(|conn| {
         let find = |conn: &mut DbConnection| -> Result<PaymentRow, ActionError> {
             let found = rows::by_references(conn, provider, MERCHANT, &[reference])?.into_iter().next();
@@ -197,6 +196,7 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         };
         let account = find(conn)?.account_id;
         ledger::lock_accounts(conn, &[account])?;
+        let now = context.now();
         let payment = find(conn)?;
         let before = ledger::position(conn, account)?;
         if let Some(seq) = payment.returned_seq {

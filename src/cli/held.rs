@@ -1,10 +1,11 @@
 //! `aquabills held`: what waits for a person.
 
+use chrono::NaiveDate;
 use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::held::{Decision, decide_all, decide_some, list_held};
+use crate::actions::held::{Decision, decide_all, decide_some, list_held, reject_read};
 use crate::domain::ids::ToDoId;
 use crate::domain::money::Money;
 
@@ -33,6 +34,19 @@ enum Command {
     Release(DecideArgs),
     /// Says that held reads are wrong: they are set aside
     Reject(DecideArgs),
+    /// Sets an accepted read aside that is wrong and not billed, so that another can take its place
+    RejectRead {
+        /// The meter's number
+        meter: String,
+        /// The day of the read
+        on: NaiveDate,
+        /// Which of the meter's registers
+        #[arg(long, default_value = "1")]
+        register: String,
+        /// Why
+        #[arg(long)]
+        note: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +83,11 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 print::line(&format!("{:>7}  {:<10} {service:<20} {amount:>14}  {}", item.id, item.kind, item.reason))?;
             }
             print::message(&print::count(u64::try_from(items.len()).unwrap_or(0), "item"));
+            return Ok(true);
+        }
+        Command::RejectRead { meter, on, register, note } => {
+            reject_read(&context, meter, register, *on, note)?;
+            print::line(&format!("the read of meter {meter} of {on} is set aside"))?;
             return Ok(true);
         }
         Command::Release(args) => (Decision::Release, args),

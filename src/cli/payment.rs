@@ -78,7 +78,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
 /// What was posted, in words.
 pub(super) fn describe(what: &str, posted: &Posted) -> String {
     if posted.unchanged {
-        return format!("the {what} is there already; nothing changed");
+        let balance = Money::from_cents(posted.balance_after_cents);
+        return format!("the {what} is there already as transaction {}; nothing changed; balance {balance}", posted.account_seq);
     }
     format!("{what} posted as transaction {}; balance now {}", posted.account_seq, Money::from_cents(posted.balance_after_cents))
 }

@@ -228,6 +228,21 @@ pub fn run(conn: &mut DbConnection, id: RunId) -> QueryResult<Option<RunRow>> {
     bill_run::table.find(id).select(RunRow::as_select()).first(conn).optional()
 }
 
+/// A run's status, held until the transaction ends: shared with other chunks of the run, or exclusively by whoever moves
+/// the run on. So a runner that was overtaken cannot commit into a run that has gone on without it.
+///
+/// # Errors
+/// Those of the database.
+pub fn lock_run(conn: &mut DbConnection, id: RunId, exclusively: bool) -> QueryResult<Option<String>> {
+    let query = bill_run::table.find(id).select(bill_run::status);
+    match conn {
+        // SQLite has one writer at a time: what it reads cannot change before it commits.
+        DbConnection::Sqlite(conn) => query.first(conn).optional(),
+        DbConnection::Postgres(conn) if exclusively => query.for_update().first(conn).optional(),
+        DbConnection::Postgres(conn) => query.for_share().first(conn).optional(),
+    }
+}
+
 /// The latest runs, newest first.
 ///
 /// # Errors
@@ -267,12 +282,15 @@ pub fn set_gates(conn: &mut DbConnection, id: RunId, gates: &str) -> QueryResult
     diesel::update(bill_run::table.find(id)).set(bill_run::gates.eq(gates)).execute(conn).map(|_| ())
 }
 
-/// Stores who approved a run.
+/// Stores who approved a run, and the dates of its bills: they are dated when they are issued, not when they were priced.
 ///
 /// # Errors
 /// Those of the database.
-pub fn set_approved(conn: &mut DbConnection, id: RunId, by: &str) -> QueryResult<()> {
-    diesel::update(bill_run::table.find(id)).set(bill_run::approved_by.eq(Some(by))).execute(conn).map(|_| ())
+pub fn set_approved(conn: &mut DbConnection, id: RunId, by: &str, bill_on: NaiveDate, due_on: NaiveDate) -> QueryResult<()> {
+    diesel::update(bill_run::table.find(id))
+        .set((bill_run::approved_by.eq(Some(by)), bill_run::bill_on.eq(bill_on), bill_run::due_on.eq(due_on)))
+        .execute(conn)
+        .map(|_| ())
 }
 
 /// Stores when a run ended.
@@ -448,11 +466,16 @@ fn chunk_totals(chunk: &ChunkRow) -> RunTotals {
     }
 }
 
-/// The last issued run of the cycle that went through an earlier day.
+/// The last issued run of the cycle that went through an earlier day; none when this day was billed already, because then
+/// the new run only bills what was left over.
 ///
 /// # Errors
 /// Those of the database.
 pub fn comparable_run(conn: &mut DbConnection, cycle: &str, through: NaiveDate) -> QueryResult<Option<Comparable>> {
+    let same_day = bill_run::table.filter(bill_run::cycle.eq(cycle).and(bill_run::status.eq("issued")).and(bill_run::through_on.eq(through)));
+    if same_day.count().get_result::<i64>(conn)? > 0 {
+        return Ok(None);
+    }
     let last: Option<RunId> = bill_run::table
         .filter(bill_run::cycle.eq(cycle).and(bill_run::status.eq("issued")).and(bill_run::through_on.lt(through)))
         .order((bill_run::through_on.desc(), bill_run::id))
@@ -714,4 +737,72 @@ pub fn runs_with_bills(conn: &mut DbConnection) -> QueryResult<Vec<RunId>> {
         .order(bill_run::id)
         .select(bill_run::id)
         .load(conn)
+}
+
+/// What must be true of segments, bills and runs together, and how often it is not: in words, with the number of rows.
+///
+/// # Errors
+/// Those of the database.
+pub fn inconsistencies(conn: &mut DbConnection) -> QueryResult<Vec<(&'static str, i64)>> {
+    let questions = [
+        (
+            "segments that stand in a run that was discarded or rolled back",
+            "SELECT CAST(count(*) AS BIGINT) AS total FROM bill_segment s JOIN bill_run r ON r.id = s.run_id \
+             WHERE s.live = 1 AND r.status IN ('discarded', 'rolled_back')",
+        ),
+        (
+            "segments of an issued run without a bill",
+            "SELECT CAST(count(*) AS BIGINT) AS total FROM bill_segment s JOIN bill_run r ON r.id = s.run_id AND r.status = 'issued' \
+             LEFT JOIN bill b ON b.run_id = s.run_id AND b.account_id = s.account_id WHERE s.live = 1 AND b.run_id IS NULL",
+        ),
+        (
+            "withdrawn segments of bills that stand, or standing ones of bills that were taken back",
+            "SELECT CAST(count(*) AS BIGINT) AS total FROM bill_segment s JOIN bill b ON b.run_id = s.run_id AND b.account_id = s.account_id \
+             WHERE s.live <> CASE b.status WHEN 'issued' THEN 1 ELSE 0 END",
+        ),
+        (
+            "issued runs with another number of bills than were priced",
+            "SELECT CAST(count(*) AS BIGINT) AS total FROM bill_run r WHERE r.status = 'issued' \
+             AND (SELECT count(*) FROM bill b WHERE b.run_id = r.id) \
+                <> (SELECT coalesce(sum(c.bills), 0) FROM bill_run_chunk c WHERE c.run_id = r.id)",
+        ),
+    ];
+    let mut found = Vec::new();
+    for (what, sql) in questions {
+        let total = diesel::sql_query(sql).get_result::<Count>(conn)?.total;
+        if total > 0 {
+            found.push((what, total));
+        }
+    }
+    Ok(found)
+}
+
+/// How many bills a run has.
+///
+/// # Errors
+/// Those of the database.
+pub fn bill_count(conn: &mut DbConnection, run: RunId) -> QueryResult<i64> {
+    bill::table.filter(bill::run_id.eq(run)).count().get_result(conn)
+}
+
+#[derive(QueryableByName)]
+struct BilledThrough {
+    #[diesel(sql_type = BigInt)]
+    agreement_id: AgreementId,
+    #[diesel(sql_type = Date)]
+    billed_through: NaiveDate,
+}
+
+/// The end of the last billed period of each of these agreements that was ever billed.
+///
+/// # Errors
+/// Those of the database.
+pub fn billed_through(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<(AgreementId, NaiveDate)>> {
+    let list = agreements.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let sql = format!(
+        "SELECT agreement_id, max(period_end_on) AS billed_through FROM bill_segment WHERE live = 1 AND agreement_id IN ({list}) GROUP BY agreement_id"
+    );
+    let rows: Vec<BilledThrough> = diesel::sql_query(sql).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.agreement_id, row.billed_through)).collect())
 }

@@ -153,11 +153,19 @@ pub fn remove_meter(conn: &mut DbConnection, id: InstallationId, on: NaiveDate) 
 /// Those of the database.
 pub fn reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<Vec<ReadRow>> {
     match conn {
-        DbConnection::Sqlite(conn) => meter_read::table
-            .filter(meter_read::register_id.eq_any(registers).and(meter_read::status.ne("rejected")))
-            .order((meter_read::register_id, meter_read::read_on))
-            .select(ReadRow::as_select())
-            .load(conn),
+        // In pages: SQLite takes some 32,000 values in one statement.
+        DbConnection::Sqlite(conn) => {
+            let mut reads = Vec::new();
+            for page in registers.chunks(20_000) {
+                let rows: Vec<ReadRow> = meter_read::table
+                    .filter(meter_read::register_id.eq_any(page).and(meter_read::status.ne("rejected")))
+                    .order((meter_read::register_id, meter_read::read_on))
+                    .select(ReadRow::as_select())
+                    .load(conn)?;
+                reads.extend(rows);
+            }
+            Ok(reads)
+        }
         // A join, because PostgreSQL walks a long list anew for each row that it compares.
         DbConnection::Postgres(conn) => diesel::sql_query(
             "SELECT m.* FROM unnest($1) r (id) JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' \
@@ -311,4 +319,31 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
     .bind::<BigInt, _>(last)
     .bind::<Text, _>(cycle)
     .load(conn)
+}
+
+/// The rejected reads of these registers: what a clerk set aside stays aside when its file comes again.
+///
+/// # Errors
+/// Those of the database.
+pub fn rejected_reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<Vec<(RegisterId, NaiveDate, i64)>> {
+    let mut reads = Vec::new();
+    for page in registers.chunks(20_000) {
+        let rows: Vec<(RegisterId, NaiveDate, i64)> = meter_read::table
+            .filter(meter_read::status.eq("rejected").and(meter_read::register_id.eq_any(page)))
+            .select((meter_read::register_id, meter_read::read_on, meter_read::reading_milli))
+            .load(conn)?;
+        reads.extend(rows);
+    }
+    Ok(reads)
+}
+
+/// Sets an accepted or held read aside; false when it was aside already.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_read_aside(conn: &mut DbConnection, id: ReadId) -> QueryResult<bool> {
+    diesel::update(meter_read::table.filter(meter_read::id.eq(id).and(meter_read::status.ne("rejected"))))
+        .set(meter_read::status.eq("rejected"))
+        .execute(conn)
+        .map(|count| count == 1)
 }

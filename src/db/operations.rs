@@ -130,6 +130,14 @@ pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryRe
     todo::table.filter(todo::status.eq("open").and(todo::id.gt(after))).order(todo::id).limit(limit).select(ToDoRow::as_select()).load(conn)
 }
 
+/// The open work items about a read.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_todos_of_read(conn: &mut DbConnection, read: ReadId) -> QueryResult<Vec<ToDoId>> {
+    todo::table.filter(todo::meter_read_id.eq(Some(read)).and(todo::status.eq("open"))).select(todo::id).load(conn)
+}
+
 /// The work items with these ids.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use super::rates::{
 };
 
 /// Changes whenever the same inputs could give another amount; a bill says which engine made it.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";
 
 /// The attribute that budget formulas use for the length of the period, provided when neither the account nor
 /// the tariff states it.
@@ -157,6 +157,9 @@ pub enum BillingHold {
         /// The service date.
         on: NaiveDate,
     },
+    /// The tariff changes its unit within the period and a register does not say what it counts in.
+    #[error("the tariff changes its unit within the period, and a register has no unit of its own")]
+    UnitChange,
     /// A bill names a version that is not there.
     #[error("tariff version {0} is not in the database")]
     UnknownVersion(String),
@@ -189,6 +192,11 @@ pub fn plan(terms: &AgreementTerms, period: Period, book: &TariffBook) -> Result
         RateChange::PeriodStart => versions.into_iter().take(1).map(|(version, _)| (version, days)).collect(),
         RateChange::PeriodEnd => versions.into_iter().next_back().map(|(version, _)| (version, days)).into_iter().collect(),
     };
+    let units_change =
+        versions.windows(2).any(|pair| pair.iter().any(|(version, _)| version.tariff.metadata().bill_unit != settings_unit(&versions)));
+    if units_change && period.spans.iter().any(|span| span.register.unit.is_none()) {
+        return Err(BillingHold::UnitChange);
+    }
     for (version, _) in &versions {
         if !version.classes.contains_key(&terms.rate_class) {
             return Err(BillingHold::UnknownClass { rate_class: terms.rate_class.clone(), effective_on: version.effective_on });
@@ -204,6 +212,10 @@ pub fn plan(terms: &AgreementTerms, period: Period, book: &TariffBook) -> Result
         spans: period.spans,
         slices: versions.into_iter().map(|(version, days)| RateSlice { sha256: version.sha256.clone(), days }).collect(),
     })
+}
+
+fn settings_unit(versions: &[(Arc<Version>, u32)]) -> super::rates::Unit {
+    versions.first().map(|(version, _)| version.tariff.metadata().bill_unit.clone()).unwrap_or_default()
 }
 
 fn unknown_class(versions: &[(Arc<Version>, u32)], rate_class: &str) -> BillingHold {

@@ -138,16 +138,15 @@ fn completeness(totals: &RunTotals, agreements_due: i64) -> GateResult {
     )
 }
 
-/// A run that bills less than half of the last one's segments (a catch-up of what was held, say), or too few to
-/// speak of an average, is not comparable.
-fn comparable(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> Option<Comparable> {
-    let alike = |last: &Comparable| totals.segments * 2 >= last.segments && last.segments * 2 >= totals.segments;
-    last.filter(|last| last.segments >= limits.fewest_compared && last.total_cents > 0 && alike(last))
+/// The last run, when it had enough bills to speak of an average. A run that bills far fewer than the last one is
+/// compared all the same: a file of reads that breaks off is just what the gates are for.
+fn comparable(limits: &GateLimits, last: Option<Comparable>) -> Option<Comparable> {
+    last.filter(|last| last.segments >= limits.fewest_compared && last.total_cents > 0)
 }
 
 fn total_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> GateResult {
     let name = "change of total";
-    let Some(last) = comparable(limits, totals, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
+    let Some(last) = comparable(limits, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
     let change = percent_change(i128::from(last.total_cents), i128::from(totals.total_cents));
     let detail = format!(
         "{} now, {} in the last comparable run: {change:+}%, limit {}%",
@@ -160,7 +159,10 @@ fn total_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable
 
 fn average_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> GateResult {
     let name = "change of average bill";
-    let Some(last) = comparable(limits, totals, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
+    if totals.segments == 0 {
+        return result(name, true, "nothing is billed".to_owned());
+    }
+    let Some(last) = comparable(limits, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
     // total/segments against last.total/last.segments, cross-multiplied to stay exact
     let now = i128::from(totals.total_cents) * i128::from(last.segments);
     let before = i128::from(last.total_cents) * i128::from(totals.segments);
@@ -239,6 +241,13 @@ mod tests {
         assert_eq!(failed(&judge(&limits, &risen, 100, last)), ["share of rising bills"]);
         let wrong = RunTotals { recomputed_wrong: 1, ..totals() };
         assert_eq!(failed(&judge(&limits, &wrong, 100, last)), ["independent recomputation"]);
+    }
+
+    #[test]
+    fn a_town_of_which_a_fifth_was_read_is_held() {
+        let last = Some(Comparable { segments: 90, total_cents: 900_000 });
+        let truncated = RunTotals { billed: 18, excluded: 76, bills: 18, segments: 18, total_cents: 180_000, ..totals() };
+        assert_eq!(failed(&judge(&GateLimits::default(), &truncated, 100, last)), ["change of total"]);
     }
 
     #[test]

@@ -167,6 +167,12 @@ pub enum MeteringHold {
         /// The day it should have been read.
         on: NaiveDate,
     },
+    /// The agreement begins on a day without a read: what was used until the first one would be billed to nobody.
+    #[error("there is no read of {0}, the agreement's first day: expected one that opens it")]
+    NoOpeningRead(NaiveDate),
+    /// The agreement ended and its last days are not billed.
+    #[error("it ended on {0} and there is no read of that day: expected the final read")]
+    NoFinalRead(NaiveDate),
     /// No meter at the service point.
     #[error("no meter is installed")]
     NoMeter,
@@ -226,8 +232,10 @@ fn opening_boundary(registers: &[RegisterReads], billed_through: Option<NaiveDat
     if billed_through.is_some() {
         return billed_through;
     }
-    let first = registers.iter().filter_map(|register| register.reads.first()).min_by_key(|read| read.read_on)?;
-    (first.kind == ReadKind::Installation && first.read_on <= through).then_some(first.read_on)
+    let first_reads = || registers.iter().filter_map(|register| register.reads.first());
+    let first_on = first_reads().map(|read| read.read_on).min().filter(|first_on| *first_on <= through)?;
+    let installed = first_reads().any(|read| read.read_on == first_on && read.kind == ReadKind::Installation);
+    installed.then_some(first_on)
 }
 
 /// One period: every register that was in place during it must account for its part.

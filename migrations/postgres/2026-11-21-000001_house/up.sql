@@ -78,6 +78,7 @@ CREATE TABLE meter_read (
     status TEXT NOT NULL CHECK (status IN ('accepted', 'held', 'rejected'))
 );
 CREATE UNIQUE INDEX meter_read_once ON meter_read (register_id, read_on) WHERE status <> 'rejected';
+CREATE INDEX meter_read_rejected ON meter_read (register_id) WHERE status = 'rejected';
 
 -- operations --------------------------------------------------------------------------------------
 CREATE TABLE todo (
@@ -365,6 +366,14 @@ CREATE TRIGGER service_agreement_no_delete BEFORE DELETE OR TRUNCATE ON service_
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('customers: an agreement is never deleted, it ends');
 CREATE TRIGGER bill_run_no_delete BEFORE DELETE OR TRUNCATE ON bill_run
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('billing: a run is never deleted');
+CREATE TRIGGER account_id_is_fixed BEFORE UPDATE OF id ON account
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('customers: an account keeps its id');
+CREATE TRIGGER service_agreement_id_is_fixed BEFORE UPDATE OF id, account_id ON service_agreement
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('customers: an agreement keeps its id and account');
+CREATE TRIGGER bill_run_id_is_fixed BEFORE UPDATE OF id ON bill_run
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('billing: a run keeps its id');
+CREATE TRIGGER gl_account_code_is_fixed BEFORE UPDATE OF code ON gl_account
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('ledger: a general-ledger account keeps its code');
 CREATE TRIGGER gl_account_no_delete BEFORE DELETE OR TRUNCATE ON gl_account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('ledger: a general-ledger account is never deleted');
 

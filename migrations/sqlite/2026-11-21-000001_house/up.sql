@@ -78,6 +78,7 @@ CREATE TABLE meter_read (
     status TEXT NOT NULL CHECK (status IN ('accepted', 'held', 'rejected'))
 ) STRICT;
 CREATE UNIQUE INDEX meter_read_once ON meter_read (register_id, read_on) WHERE status <> 'rejected';
+CREATE INDEX meter_read_rejected ON meter_read (register_id) WHERE status = 'rejected';
 
 -- operations --------------------------------------------------------------------------------------
 CREATE TABLE todo (

@@ -17,17 +17,19 @@ use crate::domain::money::Money;
 /// Issues a chunk, in one transaction with the chunk's state.
 pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fault: Option<Fault>) -> Result<(), ActionError> {
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
-    let now = context.now();
     let stale = match fault {
         Some(Fault::SettlementBeforeTransaction) => Some(context.database.read(|conn| billing::issue_basis(conn, run.id, first, last))?),
         None => None,
     };
     context.database.write(|conn| {
         look_up_by_index(conn)?;
+        super::still(conn, run.id, "issuing")?;
         if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "priced", "issued")? {
             return Ok(());
         }
         ledger::lock_account_range(conn, first, last)?;
+        // Ledger time is taken under the locks, so that it never contradicts the ledger's order.
+        let now = context.now();
         let basis = match &stale {
             Some(stale) => stale.clone(),
             None => billing::issue_basis(conn, run.id, first, last)?,

@@ -175,7 +175,7 @@ fn find_or_start(context: &Context, options: &RunOptions<'_>) -> Result<RunRow, 
             engine_version: ENGINE_VERSION.to_owned(),
             started_at: now,
             bill_on: today,
-            due_on: today.checked_add_days(Days::new(u64::from(context.config.due_days))).unwrap_or(today),
+            due_on: due_date(context, today),
             gates: String::new(),
         };
         let id = billing::insert_run(conn, &row)?;
@@ -201,6 +201,12 @@ fn cut_chunks(conn: &mut crate::db::DbConnection, context: &Context, options: &R
         chunks.push(ChunkRow::open(run, number, *first, *last));
         after = *last;
     }
+}
+
+/// Holds the run in a status until the transaction ends: a chunk is never committed into a run that was discarded, issued
+/// or rolled back by another runner meanwhile.
+fn still(conn: &mut crate::db::DbConnection, run: RunId, status: &str) -> Result<(), ActionError> {
+    if billing::lock_run(conn, run, false)?.as_deref() == Some(status) { Ok(()) } else { Err(ActionError::LeaseLost(LEASE.to_owned())) }
 }
 
 fn chunks_in(context: &Context, run: RunId, state: &str) -> Result<Vec<ChunkRow>, ActionError> {
@@ -235,6 +241,10 @@ fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, 
     })
 }
 
+fn due_date(context: &Context, bill_on: NaiveDate) -> NaiveDate {
+    bill_on.checked_add_days(Days::new(u64::from(context.config.due_days))).unwrap_or(bill_on)
+}
+
 fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
     if run.status == "gates_failed" && options.override_gates.is_none() {
         let failed: Vec<String> =
@@ -252,7 +262,8 @@ fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<
         if !billing::set_status(conn, run.id, &run.status, "issuing")? {
             return Err(ActionError::LeaseLost(LEASE.to_owned()));
         }
-        billing::set_approved(conn, run.id, &context.actor)?;
+        let today = context.today();
+        billing::set_approved(conn, run.id, &context.actor, today, due_date(context, today))?;
         let detail = options.override_gates.as_deref().unwrap_or("gates passed");
         operations::audit(conn, now, &context.actor, "run.approve", &run.id.to_string(), detail)?;
         Ok(())
@@ -269,6 +280,13 @@ fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOption
         |done, all| (options.progress)("issuing", done, all),
         |chunk| issue::issue_chunk(context, run, chunk, options.fault),
     )?;
+    let (bills, priced) = context.database.snapshot(|conn| {
+        let bills = billing::bill_count(conn, run.id)?;
+        Ok::<_, ActionError>((bills, billing::run_totals(conn, run.id)?.bills))
+    })?;
+    if bills != priced {
+        return Err(ActionError::Violated(format!("run {}: {priced} bills were priced and {bills} issued", run.id)));
+    }
     finish(context, run.id, "issuing", "issued", "run.issued")
 }
 

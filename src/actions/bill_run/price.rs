@@ -46,6 +46,7 @@ pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, boo
     let priced = compute_chunk(context, &terms, chunk, book)?;
     context.database.write(|conn| {
         look_up_by_index(conn)?;
+        super::still(conn, run.id, "pricing")?;
         if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "open", "priced")? {
             return Ok(());
         }
@@ -126,6 +127,9 @@ impl Pricer<'_> {
         {
             return Ok(Outcome::Excluded(format!("it ended on {end} and is billed to its end")));
         }
+        if let Some(hold) = self.unread_edge(agreement, registers) {
+            return Ok(Outcome::Held(hold.to_string()));
+        }
         let (periods, mut held) = match unbilled_periods(registers, agreement.last_end_on, self.run.through) {
             Ok(periods) => (periods, None),
             // Priced all the same, so that a clerk sees the bills beyond a limit together with the read behind them.
@@ -152,6 +156,17 @@ impl Pricer<'_> {
             }
         }
         Ok(held.map_or(Outcome::Billed(segments), Outcome::Held))
+    }
+
+    /// The first and the last day of an agreement want a read: else what was used there would be billed to nobody.
+    fn unread_edge(&self, agreement: &DueAgreement, registers: &[RegisterReads]) -> Option<MeteringHold> {
+        let read_on = |day: NaiveDate| registers.iter().flat_map(|register| &register.reads).any(|read| read.read_on == day);
+        let any_read = registers.iter().any(|register| !register.reads.is_empty());
+        if let Some(start) = agreement.start_on.filter(|start| agreement.last_end_on.is_none() && any_read && !read_on(*start)) {
+            return Some(MeteringHold::NoOpeningRead(start));
+        }
+        let ended = agreement.end_on.filter(|end| *end <= self.run.through && agreement.last_end_on.is_none_or(|billed| billed < *end));
+        ended.filter(|end| !read_on(*end)).map(MeteringHold::NoFinalRead)
     }
 
     fn terms(&mut self, agreement: &DueAgreement) -> Result<AgreementTerms, ActionError> {

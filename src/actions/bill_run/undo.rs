@@ -22,12 +22,15 @@ pub fn discard_run(context: &Context, id: RunId) -> Result<(), ActionError> {
 pub(super) fn discard_held(context: &Context, id: RunId) -> Result<(), ActionError> {
     let now = context.now();
     context.database.write(|conn| {
+        billing::lock_run(conn, id, true)?;
         let run = billing::run(conn, id)?.ok_or_else(|| ActionError::not_found("run", id.to_string()))?;
         if !["pricing", "review", "gates_failed"].contains(&run.status.as_str()) {
             return Err(ActionError::Refused(format!("run {id} is {}: only a run of which nothing was issued is discarded", run.status)));
         }
         billing::withdraw_segments(conn, id, AccountId(0), AccountId(i64::MAX))?;
-        billing::set_status(conn, id, &run.status, "discarded")?;
+        if !billing::set_status(conn, id, &run.status, "discarded")? {
+            return Err(ActionError::LeaseLost(LEASE.to_owned()));
+        }
         billing::set_finished(conn, id, now)?;
         operations::audit(conn, now, &context.actor, "run.discard", &id.to_string(), "")?;
         Ok(())
@@ -43,6 +46,7 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
     let lease = Lease::take(context, LEASE)?;
     let now = context.now();
     context.database.write(|conn| {
+        billing::lock_run(conn, id, true)?;
         let run = billing::run(conn, id)?.ok_or_else(|| ActionError::not_found("run", id.to_string()))?;
         if run.status == "rolling_back" {
             return Ok(());
@@ -61,7 +65,9 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
                 other.id, other.status
             )));
         }
-        billing::set_status(conn, id, "issued", "rolling_back")?;
+        if !billing::set_status(conn, id, "issued", "rolling_back")? {
+            return Err(ActionError::LeaseLost(LEASE.to_owned()));
+        }
         operations::audit(conn, now, &context.actor, "run.roll_back", &id.to_string(), reason)?;
         Ok(())
     })?;
@@ -73,13 +79,14 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
 
 fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<(), ActionError> {
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
-    let now = context.now();
     let today = context.today();
     context.database.write(|conn| {
+        super::still(conn, run.id, "rolling_back")?;
         if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "issued", "rolled_back")? {
             return Ok(());
         }
         ledger::lock_account_range(conn, first, last)?;
+        let now = context.now();
         let mut entries = Vec::new();
         for bill in billing::bills_of_run(conn, run.id, first, last)? {
             if bill.status != "issued" {

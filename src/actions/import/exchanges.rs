@@ -135,7 +135,7 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
     if let Some(removed) = old.removed_on {
         let successor = successor.filter(|row| new_meter.is_some_and(|meter| row.meter_id == meter.id) && removed == exchange.on);
         return match successor {
-            Some(successor) => again(conn, exchange, old_register, &successor),
+            Some(successor) => again(context, conn, exchange, old_register, &successor),
             None => refused(format!("old_meter_id: meter '{}' was taken out on {removed}", exchange.old_serial)),
         };
     }
@@ -159,6 +159,7 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
 /// An exchange that was imported before: unchanged when its figures are the same; a last reading that a clerk
 /// rejected is put right; anything else is refused with both figures.
 fn again(
+    context: &Context,
     conn: &mut DbConnection,
     exchange: &Exchange,
     old_register: &RegisterRow,
@@ -183,10 +184,14 @@ fn again(
     match at(old_register.id) {
         Some(last) if last.reading_milli == exchange.final_milli => Ok((Outcome::Unchanged, None)),
         Some(last) => refused("final_reading", from_milli(last.reading_milli).to_string(), exchange.final_milli),
-        None => {
-            let place = Place { point: successor.service_point_id, old: None, old_register: old_register.clone(), hold: None };
-            Ok((Outcome::Accepted { held: false }, Some(place)))
-        }
+        None => match check_removal(context, conn, exchange, old_register)? {
+            Ok(hold) => {
+                let held = hold.is_some();
+                let place = Place { point: successor.service_point_id, old: None, old_register: old_register.clone(), hold };
+                Ok((Outcome::Accepted { held }, Some(place)))
+            }
+            Err(reason) => Ok((Outcome::Refused(reason), None)),
+        },
     }
 }
 
@@ -253,23 +258,28 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
     ];
     metering::insert_reads(conn, &rows)?;
     let now = context.now();
-    if let Some(reason) = &place.hold {
-        let services = metering::register_services(conn, &[meter])?;
-        let todo = NewToDo {
-            kind: "read_limit".to_owned(),
-            status: "open".to_owned(),
-            agreement_id: services.first().map(|service| service.agreement_id),
-            meter_read_id: Some(*removal),
-            period_start_on: None,
-            period_end_on: Some(exchange.on),
-            amount_cents: None,
-            reason: format!("meter {}: the last read of {}: {reason}", exchange.old_serial, exchange.on),
-            raised_at: now,
-        };
-        operations::raise_new(conn, &[todo])?;
-    }
+    raise_hold(context, conn, exchange, place, *removal)?;
     let detail = format!("{} -> {}", exchange.old_serial, exchange.new_serial);
     operations::audit(conn, now, &context.actor, "meter.exchange", &exchange.service, &detail)?;
+    Ok(())
+}
+
+/// A doubtful last reading waits for a clerk.
+fn raise_hold(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place, removal: ReadId) -> Result<(), ActionError> {
+    let Some(reason) = &place.hold else { return Ok(()) };
+    let services = metering::register_services(conn, &[place.old_register.meter_id])?;
+    let todo = NewToDo {
+        kind: "read_limit".to_owned(),
+        status: "open".to_owned(),
+        agreement_id: services.first().map(|service| service.agreement_id),
+        meter_read_id: Some(removal),
+        period_start_on: None,
+        period_end_on: Some(exchange.on),
+        amount_cents: None,
+        reason: format!("meter {}: the last read of {}: {reason}", exchange.old_serial, exchange.on),
+        raised_at: context.now(),
+    };
+    operations::raise_new(conn, &[todo])?;
     Ok(())
 }
 
@@ -282,7 +292,8 @@ fn read_row(id: ReadId, register_id: RegisterId, exchange: &Exchange, kind: Read
 /// The last reading that a clerk rejected gets its successor.
 fn put_right(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place) -> Result<(), ActionError> {
     let id = ReadId(customers::reserve(conn, "meter_read", 1)?.next().unwrap_or_default());
-    metering::insert_reads(conn, &[read_row(id, place.old_register.id, exchange, ReadKind::Removal, false)])?;
+    metering::insert_reads(conn, &[read_row(id, place.old_register.id, exchange, ReadKind::Removal, place.hold.is_some())])?;
+    raise_hold(context, conn, exchange, place, id)?;
     let detail = format!("last reading of {} put right", exchange.old_serial);
     operations::audit(conn, context.now(), &context.actor, "meter.exchange", &exchange.service, &detail)?;
     Ok(())

@@ -99,14 +99,13 @@ enum Verdict {
 
 /// Judges and posts a batch in one transaction, so that another import of the same file cannot come in between.
 fn import_batch(context: &Context, batch: Vec<Parsed>, dry_run: bool, report: &mut ImportReport) -> Result<(), ActionError> {
-    let now = context.now();
     let verdicts = if dry_run {
         context.database.read(|conn| judge(conn, &batch))?
     } else {
         context.database.write(|conn| {
             let verdicts = judge(conn, &batch)?;
             let new = verdicts.iter().filter_map(|verdict| if let Verdict::New(payment) = verdict { Some(payment) } else { None });
-            post_new(context, conn, &new.collect::<Vec<_>>(), now)?;
+            post_new(context, conn, &new.collect::<Vec<_>>(), context.now())?;
             Ok::<_, ActionError>(verdicts)
         })?
     };

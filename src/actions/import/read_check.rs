@@ -48,7 +48,8 @@ pub(super) fn check(
     }
     let (before, after) = (at.checked_sub(1).and_then(|index| reads.get(index)), reads.get(at));
     let hold = before.and_then(|before| against_before(register, reads.get(..at).unwrap_or_default(), before, limits, read_on, reading_milli));
-    let hold = hold.or_else(|| after.and_then(|after| against_after(register, after, reading_milli)));
+    let earlier = reads.get(..at).unwrap_or_default();
+    let hold = hold.or_else(|| after.and_then(|after| against_after(register, earlier, after, limits, read_on, reading_milli)));
     Verdict::Accepted { at, hold }
 }
 
@@ -57,7 +58,7 @@ fn same_day(same: &ReadRow, reading_milli: i64, kind: ReadKind) -> Verdict {
         return Verdict::Unchanged;
     }
     Verdict::Refused(format!(
-        "reading: there is a read of {} on that day already, {} ({}): a second one is not taken; reject the first to replace it",
+        "reading: there is a read of {} on that day already, {} ({}): a second one is not taken; set the first aside with `aquabills held reject-read` to replace it",
         same.read_on,
         from_milli(same.reading_milli),
         same.kind
@@ -77,11 +78,19 @@ fn against_before(
     implausible_read(limits, register, counted, days, rolled_over, recent_use(register, earlier))
 }
 
-/// A read that makes its successor run backwards is doubtful itself.
-fn against_after(register: &Register, after: &ReadRow, reading_milli: i64) -> Option<String> {
+/// A read that makes its successor implausible is doubtful itself: it shows only in what its successor counts.
+fn against_after(
+    register: &Register,
+    earlier: &[ReadRow],
+    after: &ReadRow,
+    limits: &Limits,
+    read_on: NaiveDate,
+    reading_milli: i64,
+) -> Option<String> {
     let (counted, rolled_over) = register.counted_milli(reading_milli, after.reading_milli);
-    let reversed = rolled_over && counted > register.capacity_milli() / 2;
-    reversed.then(|| format!("it is higher than the read after it, {} on {}", from_milli(after.reading_milli), after.read_on))
+    let days = (after.read_on - read_on).num_days();
+    let reason = implausible_read(limits, register, counted, days, rolled_over, recent_use(register, earlier))?;
+    Some(format!("with it the read after it, {} on {}, is implausible: {reason}", from_milli(after.reading_milli), after.read_on))
 }
 
 /// What the service used over its last periods, up to six of them.

@@ -37,6 +37,7 @@ struct Known {
     registers: HashMap<(String, String), RegisterRow>,
     services: HashMap<RegisterId, RegisterService>,
     reads: HashMap<RegisterId, Vec<ReadRow>>,
+    rejected: HashSet<(RegisterId, NaiveDate, i64)>,
 }
 
 /// What a batch will write, and what becomes of each of its rows.
@@ -181,6 +182,7 @@ fn load(conn: &mut DbConnection, serials: &[&str]) -> Result<Known, diesel::resu
         reads.entry(read.register_id).or_default().push(read);
     }
     Ok(Known {
+        rejected: metering::rejected_reads_of(conn, &ids)?.into_iter().collect(),
         registers: registers.into_iter().map(|(register, serial)| ((serial, register.code.clone()), register)).collect(),
         services: services.into_iter().map(|service| (service.register_id, service)).collect(),
         reads,
@@ -215,6 +217,10 @@ fn check_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &Pa
             outcome.verdicts.insert(index, RowVerdict::Refused(not_there(parsed, service)));
             continue;
         };
+        if known.rejected.contains(&(row.id, parsed.read_on, parsed.reading_milli)) {
+            outcome.verdicts.insert(index, RowVerdict::Unchanged);
+            continue;
+        }
         let limits = context.config.limits.of(&service.rate_class);
         let verdict = match read_check::check(&register, reads, service.billed_through, &limits, parsed.read_on, parsed.reading_milli, parsed.kind) {
             Verdict::Unchanged => RowVerdict::Unchanged,

@@ -11,7 +11,7 @@ use crate::actions::tariffs::load_book;
 use crate::actions::{ActionError, Context};
 use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, PremiseRow, ServicePointRow};
 use crate::db::metering::{self, InstallationRow, MeterRow, NewMeters, RegisterRow};
-use crate::db::{DbConnection, operations};
+use crate::db::{DbConnection, billing, operations};
 use crate::domain::billing::TariffBook;
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, PersonId, PremiseId, RegisterId, ServicePointId};
 use crate::domain::quantity::parse_milli;
@@ -133,6 +133,11 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
         text => parse_milli(text).ok().filter(|milli| *milli > 0).ok_or_else(|| format!("multiplier: '{text}' is not a number above 0"))?,
     };
     let unit = optional("unit").map(parse_unit).transpose()?;
+    for name in ["name", "address"] {
+        if field(name).chars().any(char::is_control) || field(name).len() > 500 {
+            return Err(format!("{name}: it is not plain text of up to 500 bytes"));
+        }
+    }
     let (start_on, end_on) = (date("start_on")?, date("end_on")?);
     if let (Some(start), Some(end)) = (start_on, end_on)
         && end < start
@@ -211,6 +216,9 @@ struct Known {
     registers: HashMap<(MeterId, String), RegisterRow>,
     installed_at: HashMap<MeterId, ServicePointId>,
     installed_meter: HashMap<ServicePointId, MeterId>,
+    /// The last day of meters that were taken out and are nowhere now.
+    taken_out: HashMap<MeterId, NaiveDate>,
+    billed_through: HashMap<AgreementId, NaiveDate>,
 }
 
 /// What a batch will write.
@@ -275,11 +283,21 @@ fn load(conn: &mut DbConnection, batch: &[(Row, Service)]) -> Result<Known, Acti
     let serials = unique(|service| &service.serial);
     let meters = metering::meters_by_serial(conn, &serials)?;
     let meter_ids: Vec<MeterId> = meters.iter().map(|meter| meter.id).collect();
-    let open = metering::installations_of(conn, &meter_ids)?.into_iter().chain(metering::open_installations_at(conn, &point_ids)?);
+    let history = metering::installations_of(conn, &meter_ids)?;
+    let mut taken_out: HashMap<MeterId, NaiveDate> = HashMap::new();
+    for (meter, removed) in history.iter().filter_map(|row| Some((row.meter_id, row.removed_on?))) {
+        taken_out.entry(meter).and_modify(|last| *last = removed.max(*last)).or_insert(removed);
+    }
+    let open = history.into_iter().chain(metering::open_installations_at(conn, &point_ids)?);
     let open: Vec<InstallationRow> = open.filter(|installation| installation.removed_on.is_none()).collect();
+    let agreements: HashMap<ServicePointId, AgreementRow> =
+        customers::latest_agreements_at(conn, &point_ids)?.into_iter().map(|row| (row.service_point_id, row)).collect();
+    let agreement_ids: Vec<AgreementId> = agreements.values().map(|row| row.id).collect();
     Ok(Known {
+        taken_out,
+        billed_through: billing::billed_through(conn, &agreement_ids)?.into_iter().collect(),
+        agreements,
         persons: customers::persons(conn, &person_ids)?.into_iter().map(|person| (person.id, person)).collect(),
-        agreements: customers::latest_agreements_at(conn, &point_ids)?.into_iter().map(|row| (row.service_point_id, row)).collect(),
         registers: metering::registers_by_serial(conn, &serials)?.into_iter().map(|(row, _)| ((row.meter_id, row.code.clone()), row)).collect(),
         accounts: accounts.into_iter().map(|account| (account.number.clone(), account)).collect(),
         points: points.into_iter().map(|(point, premise)| (point.code.clone(), (point, premise))).collect(),
@@ -303,6 +321,9 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     {
         return Verdict::Refused(format!("meter_id: meter '{}' is installed at another service", service.serial));
     }
+    if let Err(reason) = used_again(service, known) {
+        return Verdict::Refused(reason);
+    }
     let account_id = account_of(service, known, plan);
     let premise = PremiseRow { id: PremiseId(provisional(plan.services.premises.len())), address: service.address.clone().unwrap_or_default() };
     let point =
@@ -325,6 +346,31 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     plan.services.service_points.push(point);
     plan.services.agreements.push(agreement);
     Verdict::Accepted
+}
+
+/// A meter that was in use elsewhere comes with the day it was put in here, not before it was taken out there, and with
+/// the register that it has: else the former customer's reads would be billed to the new one.
+fn used_again(service: &Service, known: &Known) -> Result<(), String> {
+    let Some(meter) = known.meters.get(&service.serial) else { return Ok(()) };
+    if let Some(register) = known.registers.get(&(*meter, service.register.clone()))
+        && !same_register(service, register)
+    {
+        return Err(format!("register_digits: the register of meter '{}' has other digits, multiplier or unit", service.serial));
+    }
+    match (known.taken_out.get(meter), service.installed_on) {
+        (Some(removed), None) => Err(format!(
+            "installed_on: meter '{}' was in use elsewhere until {removed}: expected the day on which it was put in here",
+            service.serial
+        )),
+        (Some(removed), Some(installed)) if installed < *removed => {
+            Err(format!("installed_on: meter '{}' was in use elsewhere until {removed}, after {installed}", service.serial))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn same_register(service: &Service, register: &RegisterRow) -> bool {
+    register.digits == service.digits && register.multiplier_milli == service.multiplier_milli && register.unit == service.unit
 }
 
 fn account_of(service: &Service, known: &mut Known, plan: &mut Plan) -> AccountId {
@@ -410,11 +456,13 @@ fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseR
         add_register(service, meter, known, plan);
         return Verdict::Accepted;
     };
-    let same_register = register.digits == service.digits && register.multiplier_milli == service.multiplier_milli && register.unit == service.unit;
-    if !same_register {
+    if !same_register(service, register) {
         return Verdict::Refused(format!("register_digits: the register of meter '{}' has other digits, multiplier or unit", service.serial));
     }
-    let ended = end(service, point.id, known, plan);
+    let ended = match end(service, point.id, known, plan) {
+        Ok(ended) => ended,
+        Err(reason) => return Verdict::Refused(reason),
+    };
     let renamed = rename(service, person_id, known, plan);
     if update_contact(service, premise, known, plan) || renamed || ended { Verdict::Accepted } else { Verdict::Unchanged }
 }
@@ -442,14 +490,20 @@ fn same_terms(service: &Service, agreement: &AgreementRow) -> Result<(), String>
 }
 
 /// A last day that the row brings ends the agreement; an ended one is not opened again by an import.
-fn end(service: &Service, point: ServicePointId, known: &mut Known, plan: &mut Plan) -> bool {
-    let (Some(on), Some(agreement)) = (service.end_on, known.agreements.get_mut(&point)) else { return false };
+fn end(service: &Service, point: ServicePointId, known: &mut Known, plan: &mut Plan) -> Result<bool, String> {
+    let (Some(on), Some(agreement)) = (service.end_on, known.agreements.get_mut(&point)) else { return Ok(false) };
     if agreement.end_on.is_some() || agreement.id.0 < 0 {
-        return false;
+        return Ok(false);
+    }
+    if let Some(start) = agreement.start_on.filter(|start| *start > on) {
+        return Err(format!("end_on: service '{}' begins on {start}, after {on}", service.code));
+    }
+    if let Some(billed) = known.billed_through.get(&agreement.id).filter(|billed| **billed > on) {
+        return Err(format!("end_on: service '{}' is billed through {billed}, beyond {on}: take that bill back first", service.code));
     }
     agreement.end_on = Some(on);
     plan.ends.push((agreement.id, on));
-    true
+    Ok(true)
 }
 
 fn rename(service: &Service, person_id: PersonId, known: &mut Known, plan: &mut Plan) -> bool {

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
 use super::error::PricingError;
-use super::number::without_noise;
 
 /// What is priced.
 #[derive(Debug, Clone)]
@@ -121,7 +120,8 @@ pub fn weighted_lines(lines: Vec<ExactLine>, days: u32, of_days: u32) -> Result<
     lines.into_iter().map(|line| line.weighted(days, of_days)).collect()
 }
 
-/// `value × days / of_days`, multiplied first so that whole results stay whole.
+/// `value × days / of_days`, multiplied first so that whole results stay whole. What division leaves in the last digits
+/// is dropped once, from the sum of the lines (`settle`): dropped here, it could add up to the other side of half a cent.
 fn weighted(value: Decimal, days: u32, of_days: u32, part: &str) -> Result<Decimal, PricingError> {
     if days == 0 || of_days == 0 {
         return Err(PricingError::BadShare { days, of_days });
@@ -129,6 +129,5 @@ fn weighted(value: Decimal, days: u32, of_days: u32, part: &str) -> Result<Decim
     value
         .checked_mul(Decimal::from(days))
         .and_then(|product| product.checked_div(Decimal::from(of_days)))
-        .map(without_noise)
         .ok_or_else(|| PricingError::ShareTooLarge { what: part.to_owned(), days, of_days })
 }

@@ -70,9 +70,9 @@ pub fn settle(lines: Vec<ExactLine>, rounding: Rounding) -> Result<Charge, Prici
         part: line.part,
         label: line.label,
         tier: line.tier,
-        quantity: line.quantity,
+        quantity: line.quantity.map(|quantity| without_noise(quantity).normalize()),
         price: line.price,
-        amount: line.amount,
+        amount: without_noise(line.amount).normalize(),
         amount_cents: Money::from_cents(cents),
     });
     Ok(Charge { total: Money::from_cents(total), exact, lines: lines.collect() })
