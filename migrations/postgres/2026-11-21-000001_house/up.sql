@@ -66,6 +66,7 @@ CREATE TABLE installation (
     CHECK (installed_on IS NULL OR removed_on IS NULL OR installed_on <= removed_on)
 );
 CREATE INDEX installation_service_point ON installation (service_point_id);
+CREATE INDEX installation_meter ON installation (meter_id);
 CREATE UNIQUE INDEX installation_meter_open ON installation (meter_id) WHERE removed_on IS NULL;
 CREATE UNIQUE INDEX installation_point_open ON installation (service_point_id) WHERE removed_on IS NULL;
 
