@@ -325,6 +325,24 @@ on_both! {
         town.assert_sound();
     }
 
+    fn a_night_with_nothing_to_bill_holds_nothing_up(town: Town) {
+        let services: Vec<String> = (0..60).map(|n| format!("A{n},S{n},SHOP,M{n}")).collect();
+        let town = town.with_services(&services.iter().map(String::as_str).collect::<Vec<_>>());
+        let read = |on: &str, reading: u32| {
+            let rows: Vec<String> = (0..60).map(|n| format!("M{n},{on},{reading}")).collect();
+            town.reads(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+        };
+        read("2026-01-01", 0);
+        read("2026-02-01", 10);
+        assert_eq!(town.bill("2026-02-01").totals.billed, 60);
+        for night in ["2026-02-02", "2026-02-03"] {
+            assert_eq!(town.bill(night).totals.billed, 0);
+        }
+        // The empty nights are not what the next month is compared with: a jump is still seen.
+        read("2026-03-01", 45);
+        assert!(town.try_bill("2026-03-01", true, None).is_err());
+    }
+
     fn a_runner_that_was_overtaken_commits_nothing_more(town: Town) {
         let mut town = town.with_services(&["A1,S1,SHOP,M1", "A2,S2,SHOP,M2", "A3,S3,SHOP,M3"]);
         town.configure(|config| {

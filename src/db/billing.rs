@@ -472,19 +472,21 @@ fn chunk_totals(chunk: &ChunkRow) -> RunTotals {
 /// # Errors
 /// Those of the database.
 pub fn comparable_run(conn: &mut DbConnection, cycle: &str, through: NaiveDate) -> QueryResult<Option<Comparable>> {
-    let same_day = bill_run::table.filter(bill_run::cycle.eq(cycle).and(bill_run::status.eq("issued")).and(bill_run::through_on.eq(through)));
-    if same_day.count().get_result::<i64>(conn)? > 0 {
-        return Ok(None);
-    }
-    let last: Option<RunId> = bill_run::table
-        .filter(bill_run::cycle.eq(cycle).and(bill_run::status.eq("issued")).and(bill_run::through_on.lt(through)))
+    // Runs that billed nothing say nothing: they are passed over, a bounded number of them.
+    let earlier: Vec<(RunId, NaiveDate)> = bill_run::table
+        .filter(bill_run::cycle.eq(cycle).and(bill_run::status.eq("issued")).and(bill_run::through_on.le(through)))
         .order((bill_run::through_on.desc(), bill_run::id))
-        .select(bill_run::id)
-        .first(conn)
-        .optional()?;
-    let Some(last) = last else { return Ok(None) };
-    let totals = run_totals(conn, last)?;
-    Ok(Some(Comparable { segments: totals.segments, total_cents: totals.total_cents }))
+        .select((bill_run::id, bill_run::through_on))
+        .limit(100)
+        .load(conn)?;
+    for (id, through_on) in earlier {
+        let totals = run_totals(conn, id)?;
+        if totals.segments > 0 {
+            let comparable = Comparable { segments: totals.segments, total_cents: totals.total_cents };
+            return Ok((through_on < through).then_some(comparable));
+        }
+    }
+    Ok(None)
 }
 
 /// Stores what pricing a chunk gave.

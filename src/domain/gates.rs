@@ -146,6 +146,9 @@ fn comparable(limits: &GateLimits, last: Option<Comparable>) -> Option<Comparabl
 
 fn total_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparable>) -> GateResult {
     let name = "change of total";
+    if totals.segments == 0 {
+        return result(name, true, "nothing is billed".to_owned());
+    }
     let Some(last) = comparable(limits, last) else { return result(name, true, "no comparable run before this one".to_owned()) };
     let change = percent_change(i128::from(last.total_cents), i128::from(totals.total_cents));
     let detail = format!(

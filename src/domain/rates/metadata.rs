@@ -192,7 +192,7 @@ pub(crate) fn read(document: &Node, errors: &mut Vec<TariffError>) -> Metadata {
 /// published files write it.
 fn parse_date(text: &str) -> Option<NaiveDate> {
     let day = text.split(['T', ' ']).next().unwrap_or(text);
-    let fields: Vec<&str> = day.split(['-', '/', '.']).collect();
+    let fields: Vec<&str> = day.split(['-', '/']).collect();
     let [first, second, third] = fields.as_slice() else {
         return None;
     };
@@ -225,7 +225,8 @@ mod tests {
         ] {
             assert_eq!(parse_date(text), date.parse().ok(), "{text}");
         }
-        for text in ["13/01/2017", "2017-02-30", "soon", "1/1/17", "2017", "+017-01-01"] {
+        // With dots the day comes first in most of the world: not guessed.
+        for text in ["01.07.2025", "13/01/2017", "2017-02-30", "soon", "1/1/17", "2017", "+017-01-01"] {
             assert_eq!(parse_date(text), None, "{text}");
         }
     }
