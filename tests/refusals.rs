@@ -9,52 +9,15 @@ mod support;
 use std::io::Write;
 use std::path::PathBuf;
 
-use aquabills::db::{Backend, DbConnection};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::{Town, on_both, stderr, stdout};
+use support::{Town, dump, lines, on_both, stderr, stdout};
 
 const SERVICES: &str = "customer_id,service_id,rate_class,meter_id,register_digits";
 const READS: &str = "meter_id,read_on,reading";
 const PAYMENTS: &str = "account,amount,effective_on,reference";
 const EXCHANGES: &str = "service_id,exchanged_on,old_meter_id,final_reading,new_meter_id,initial_reading,register_digits";
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    line: String,
-}
-
-fn lines(conn: &mut DbConnection, sql: &str) -> Vec<String> {
-    diesel::sql_query(sql).load::<Line>(conn).expect("the query is right").into_iter().map(|row| row.line).collect()
-}
-
-/// Every row of every table as text.
-fn dump(town: &Town) -> Vec<String> {
-    let backend = town.context.database.backend();
-    let rows = town.context.database.read(|conn| {
-        let tables = match backend {
-            Backend::Sqlite => "SELECT name AS line FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
-            Backend::Postgres => "SELECT CAST(tablename AS TEXT) AS line FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename",
-        };
-        let mut rows = Vec::new();
-        for table in lines(conn, tables) {
-            let sql = match backend {
-                Backend::Sqlite => {
-                    let columns = lines(conn, &format!("SELECT name AS line FROM pragma_table_info('{table}') ORDER BY cid"));
-                    let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
-                    format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "))
-                }
-                Backend::Postgres => format!("SELECT CAST(t AS TEXT) AS line FROM {table} t ORDER BY 1"),
-            };
-            rows.extend(lines(conn, &sql).into_iter().map(|row| format!("{table}: {row}")));
-        }
-        Ok::<_, diesel::result::Error>(rows)
-    });
-    rows.expect("the database is read")
-}
 
 /// Fails with the rows that differ, and not with the whole database.
 fn assert_same(before: &[String], after: &[String], what: &str) {

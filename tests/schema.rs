@@ -5,11 +5,11 @@
 
 mod support;
 
-use aquabills::db::{Backend, DbConnection, LostRace};
+use aquabills::db::{Backend, LostRace};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::{BigInt, Text};
-use support::{Town, on_both};
+use diesel::sql_types::BigInt;
+use support::{Town, dump, on_both};
 
 /// A database error that is never taken for a lost race: these tests want the refusal, not another attempt.
 #[derive(Debug)]
@@ -85,49 +85,14 @@ fn one(statement: &str) -> Vec<String> {
 }
 
 #[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    line: String,
-}
-
-#[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
 }
 
-fn lines(conn: &mut DbConnection, sql: &str) -> Vec<String> {
-    diesel::sql_query(sql).load::<Line>(conn).expect("the query is right").into_iter().map(|row| row.line).collect()
-}
-
 fn number(town: &Town, sql: &str) -> i64 {
     let row = town.context.database.read(|conn| diesel::sql_query(sql).get_result::<Number>(conn));
     row.expect("the query is right").number
-}
-
-/// Every row of every table as text.
-fn dump(town: &Town) -> Vec<String> {
-    let backend = town.context.database.backend();
-    let rows = town.context.database.read(|conn| {
-        let tables = match backend {
-            Backend::Sqlite => "SELECT name AS line FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
-            Backend::Postgres => "SELECT CAST(tablename AS TEXT) AS line FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename",
-        };
-        let mut rows = Vec::new();
-        for table in lines(conn, tables) {
-            let sql = match backend {
-                Backend::Sqlite => {
-                    let columns = lines(conn, &format!("SELECT name AS line FROM pragma_table_info('{table}') ORDER BY cid"));
-                    let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
-                    format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "))
-                }
-                Backend::Postgres => format!("SELECT CAST(t AS TEXT) AS line FROM {table} t ORDER BY 1"),
-            };
-            rows.extend(lines(conn, &sql).into_iter().map(|row| format!("{table}: {row}")));
-        }
-        Ok::<_, DieselError>(rows)
-    });
-    rows.expect("the database is read")
 }
 
 /// Fails with the rows that differ, and not with the whole database.

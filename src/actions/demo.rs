@@ -57,15 +57,7 @@ pub fn bill_town(context: &Context, folder: &Path) -> Result<Vec<RunReport>, Act
         let known = rows_until(folder, "payments", 2, through)?;
         payments::import_payments(&context, &known, quiet)?;
         remove(&known)?;
-        let options = RunOptions {
-            cycle: "all".to_owned(),
-            through,
-            dry_run: false,
-            approve: true,
-            override_gates: None,
-            progress: &|_, _, _| {},
-            fault: None,
-        };
+        let options = RunOptions::approving_all(through, &|_, _, _| {});
         reports.push(run_bills(&context, &options)?);
     }
     Ok(reports)

@@ -88,19 +88,8 @@ fn measure(global: &Global, address: &str, accounts: u32) -> Result<BillRunRepor
     let before = rows_in_tables(&context)?;
     reset_peak_memory();
     let bar = print::progress("bill run");
-    let options = RunOptions {
-        cycle: "all".to_owned(),
-        through,
-        dry_run: false,
-        approve: true,
-        override_gates: None,
-        progress: &|step, done, all| {
-            bar.set_message(step.to_owned());
-            bar.set_length(u64::try_from(all).unwrap_or(0));
-            bar.set_position(u64::try_from(done).unwrap_or(0));
-        },
-        fault: None,
-    };
+    let progress = |step: &str, done, all| print::show_step(&bar, step, done, all);
+    let options = RunOptions::approving_all(through, &progress);
     let started = Instant::now();
     let outcome = run_bills(&context, &options);
     let elapsed = started.elapsed();

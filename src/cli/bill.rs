@@ -1,7 +1,6 @@
 //! `aquabills bill`: one run.
 
 use chrono::NaiveDate;
-use indicatif::ProgressBar;
 
 use super::print;
 use super::{Failure, Global};
@@ -40,7 +39,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         dry_run: args.dry_run,
         approve: args.approve,
         override_gates: args.override_gates.clone(),
-        progress: &|step, done, all| show_progress(&bar, step, done, all),
+        progress: &|step, done, all| print::show_step(&bar, step, done, all),
         fault: None,
     };
     let outcome = run_bills(&context, &options);
@@ -52,12 +51,6 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         show(&report)?;
     }
     Ok(report.passed() || report.status == "issued")
-}
-
-fn show_progress(bar: &ProgressBar, step: &str, done: usize, all: usize) {
-    bar.set_message(step.to_owned());
-    bar.set_length(u64::try_from(all).unwrap_or(0));
-    bar.set_position(u64::try_from(done).unwrap_or(0));
 }
 
 /// Prints a run for people.

@@ -140,6 +140,18 @@ pub(super) fn progress(what: &str) -> ProgressBar {
     bar
 }
 
+/// Shows how many of all parts of a piece of work are done.
+pub(super) fn show_parts(bar: &ProgressBar, done: usize, all: usize) {
+    bar.set_length(u64::try_from(all).unwrap_or(0));
+    bar.set_position(u64::try_from(done).unwrap_or(0));
+}
+
+/// The same, and which step of the work it is.
+pub(super) fn show_step(bar: &ProgressBar, step: &str, done: usize, all: usize) {
+    bar.set_message(step.to_owned());
+    show_parts(bar, done, all);
+}
+
 /// A spinner for work of unknown length.
 pub(super) fn counter(what: &str) -> ProgressBar {
     let bar = progress(what);

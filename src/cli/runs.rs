@@ -65,10 +65,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         }
         Command::Rollback { id, reason } => {
             let bar = print::progress("rolling back");
-            let outcome = roll_back_run(&context, RunId(*id), reason, |done, all| {
-                bar.set_length(u64::try_from(all).unwrap_or(0));
-                bar.set_position(u64::try_from(done).unwrap_or(0));
-            });
+            let outcome = roll_back_run(&context, RunId(*id), reason, |done, all| print::show_parts(&bar, done, all));
             bar.finish_and_clear();
             outcome?;
             print::line(&format!("run {id} is rolled back: every bill of it is reversed, and its periods can be billed again"))?;

@@ -16,10 +16,7 @@ pub(super) struct Args {
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     let bar = print::progress("verifying");
-    let outcome = verify_bills(&context, &|done, all| {
-        bar.set_length(u64::try_from(all).unwrap_or(0));
-        bar.set_position(u64::try_from(done).unwrap_or(0));
-    });
+    let outcome = verify_bills(&context, &|done, all| print::show_parts(&bar, done, all));
     bar.finish_and_clear();
     let report = outcome?;
     if args.json {

@@ -192,8 +192,8 @@ pub fn plan(terms: &AgreementTerms, period: Period, book: &TariffBook) -> Result
         RateChange::PeriodStart => versions.into_iter().take(1).map(|(version, _)| (version, days)).collect(),
         RateChange::PeriodEnd => versions.into_iter().next_back().map(|(version, _)| (version, days)).into_iter().collect(),
     };
-    let units_change =
-        versions.windows(2).any(|pair| pair.iter().any(|(version, _)| version.tariff.metadata().bill_unit != settings_unit(&versions)));
+    let unit = |slice: &(Arc<Version>, u32)| slice.0.tariff.metadata().bill_unit.clone();
+    let units_change = versions.iter().zip(versions.iter().skip(1)).any(|(before, after)| unit(before) != unit(after));
     if units_change && period.spans.iter().any(|span| span.register.unit.is_none()) {
         return Err(BillingHold::UnitChange);
     }
@@ -212,10 +212,6 @@ pub fn plan(terms: &AgreementTerms, period: Period, book: &TariffBook) -> Result
         spans: period.spans,
         slices: versions.into_iter().map(|(version, days)| RateSlice { sha256: version.sha256.clone(), days }).collect(),
     })
-}
-
-fn settings_unit(versions: &[(Arc<Version>, u32)]) -> super::rates::Unit {
-    versions.first().map(|(version, _)| version.tariff.metadata().bill_unit.clone()).unwrap_or_default()
 }
 
 fn unknown_class(versions: &[(Arc<Version>, u32)], rate_class: &str) -> BillingHold {
@@ -283,11 +279,14 @@ pub fn recompute(inputs: &SegmentInputs, book: &TariffBook) -> Result<Money, Bil
         rounding = class.settings().rounding;
         let attributes = with_days(&inputs.attributes, class, days);
         let amount = reference::bill(&version.tariff, &inputs.rate_class, &pricing_input(inputs, usage, &attributes, days))?;
-        let line = ExactLine { part: "bill".to_owned(), label: "bill".to_owned(), tier: None, quantity: None, price: None, amount };
-        exact += line.weighted(slice.days, days)?.amount;
+        exact += whole_bill(amount).weighted(slice.days, days)?.amount;
     }
-    let line = ExactLine { part: "bill".to_owned(), label: "bill".to_owned(), tier: None, quantity: None, price: None, amount: exact };
-    Ok(settle(vec![line], rounding)?.total)
+    Ok(settle(vec![whole_bill(exact)], rounding)?.total)
+}
+
+/// A bill as one line: the second evaluator gives an amount and no working.
+fn whole_bill(amount: Decimal) -> ExactLine {
+    ExactLine { part: "bill".to_owned(), label: "bill".to_owned(), tier: None, quantity: None, price: None, amount }
 }
 
 fn find_class<'a>(book: &'a TariffBook, slice: &RateSlice, rate_class: &str) -> Result<(&'a Arc<Version>, &'a CompiledClass), BillingHold> {

@@ -17,10 +17,11 @@ use aquabills::actions::verify_bills::{VerifyReport, verify_bills};
 use aquabills::actions::{ActionError, Context};
 use aquabills::clock::Clock;
 use aquabills::config::Config;
-use aquabills::db::{Database, customers, ledger};
+use aquabills::db::{Backend, Database, DbConnection, customers, ledger};
 use aquabills::domain::ids::AccountId;
 use aquabills::domain::ledger::Tender;
 use chrono::{NaiveDate, TimeZone, Utc};
+use diesel::RunQueryDsl;
 use tempfile::TempDir;
 
 /// Tells the same story on SQLite and on PostgreSQL: two tests, `name::sqlite` and `name::postgres`.
@@ -242,6 +243,42 @@ impl Town {
         command.args(args).current_dir(self.dir.path()).env("DATABASE_URL", &self.url).env_remove("AQUABILLS_CONFIG").env("RUST_LOG", "error");
         command
     }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Line {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    line: String,
+}
+
+/// The column `line` of a query's rows.
+pub fn lines(conn: &mut DbConnection, sql: &str) -> Vec<String> {
+    diesel::sql_query(sql).load::<Line>(conn).expect("the query is right").into_iter().map(|row| row.line).collect()
+}
+
+/// Every row of every table as text.
+pub fn dump(town: &Town) -> Vec<String> {
+    let backend = town.context.database.backend();
+    let rows = town.context.database.read(|conn| {
+        let tables = match backend {
+            Backend::Sqlite => "SELECT name AS line FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+            Backend::Postgres => "SELECT CAST(tablename AS TEXT) AS line FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename",
+        };
+        let mut rows = Vec::new();
+        for table in lines(conn, tables) {
+            let sql = match backend {
+                Backend::Sqlite => {
+                    let columns = lines(conn, &format!("SELECT name AS line FROM pragma_table_info('{table}') ORDER BY cid"));
+                    let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
+                    format!("SELECT {} AS line FROM {table} ORDER BY 1", quoted.join(" || ',' || "))
+                }
+                Backend::Postgres => format!("SELECT CAST(t AS TEXT) AS line FROM {table} t ORDER BY 1"),
+            };
+            rows.extend(lines(conn, &sql).into_iter().map(|row| format!("{table}: {row}")));
+        }
+        Ok::<_, diesel::result::Error>(rows)
+    });
+    rows.expect("the database is read")
 }
 
 /// Imports without a word.

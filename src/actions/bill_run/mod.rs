@@ -47,6 +47,14 @@ pub struct RunOptions<'a> {
     pub fault: Option<Fault>,
 }
 
+impl<'a> RunOptions<'a> {
+    /// Every cycle through a day, issued when its gates pass.
+    #[must_use]
+    pub fn approving_all(through: NaiveDate, progress: &'a (dyn Fn(&str, usize, usize) + Sync)) -> Self {
+        Self { cycle: "all".to_owned(), through, dry_run: false, approve: true, override_gates: None, progress, fault: None }
+    }
+}
+
 /// Faults that tests plant to show that they would be caught.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
