@@ -5,6 +5,8 @@ diesel::table! {
         id -> BigInt,
         name -> Text,
         email -> Nullable<Text>,
+        mailing_address -> Nullable<Text>,
+        paperless -> Integer,
     }
 }
 
@@ -28,6 +30,7 @@ diesel::table! {
         id -> BigInt,
         code -> Text,
         premise_id -> BigInt,
+        owner_account_id -> Nullable<BigInt>,
     }
 }
 
@@ -42,6 +45,7 @@ diesel::table! {
         attributes -> Text,
         start_on -> Nullable<Date>,
         end_on -> Nullable<Date>,
+        measured_at -> Nullable<BigInt>,
     }
 }
 
@@ -81,6 +85,7 @@ diesel::table! {
         reading_milli -> BigInt,
         kind -> Text,
         status -> Text,
+        basis -> Nullable<Text>,
     }
 }
 
@@ -99,6 +104,7 @@ diesel::table! {
         resolved_at -> Nullable<Timestamp>,
         resolved_by -> Nullable<Text>,
         note -> Nullable<Text>,
+        account_id -> Nullable<BigInt>,
     }
 }
 
@@ -266,6 +272,7 @@ diesel::table! {
         lines -> Text,
         inputs -> Text,
         live -> Integer,
+        tax_cents -> BigInt,
     }
 }
 
@@ -283,6 +290,123 @@ diesel::table! {
         opening_balance_cents -> BigInt,
         amount_due_cents -> BigInt,
         last_payment_seq -> Nullable<BigInt>,
+        tax_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    agreement_term (agreement_id, effective_on) {
+        agreement_id -> BigInt,
+        effective_on -> Date,
+        rate_class -> Text,
+        attributes -> Text,
+        entered_at -> Timestamp,
+        entered_by -> Text,
+        note -> Text,
+    }
+}
+
+diesel::table! {
+    scheduled_run (schedule, due_at) {
+        schedule -> Text,
+        due_at -> Timestamp,
+        cycle -> Text,
+        through_on -> Date,
+        status -> Text,
+        run_id -> Nullable<BigInt>,
+        message -> Text,
+        started_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    login (id) {
+        id -> BigInt,
+        email -> Text,
+        name -> Text,
+        role -> Text,
+        person_id -> Nullable<BigInt>,
+        password_hash -> Nullable<Text>,
+        password_changed_at -> Nullable<Timestamp>,
+        totp_secret -> Nullable<Text>,
+        totp_confirmed_at -> Nullable<Timestamp>,
+        totp_last_step -> BigInt,
+        disabled_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    login_session (token_hash) {
+        token_hash -> Text,
+        login_id -> BigInt,
+        stage -> Text,
+        user_agent -> Text,
+        created_at -> Timestamp,
+        last_seen_at -> Timestamp,
+        expires_at -> Timestamp,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    login_link (token_hash) {
+        token_hash -> Text,
+        login_id -> BigInt,
+        purpose -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    login_throttle (subject) {
+        subject -> Text,
+        failures -> Integer,
+        first_at -> Timestamp,
+        last_at -> Timestamp,
+        blocked_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    notice (id) {
+        id -> BigInt,
+        dedupe_key -> Text,
+        kind -> Text,
+        account_id -> Nullable<BigInt>,
+        person_id -> Nullable<BigInt>,
+        login_id -> Nullable<BigInt>,
+        recipient -> Text,
+        recipient_name -> Text,
+        facts -> Text,
+        status -> Text,
+        attempts -> Integer,
+        created_at -> Timestamp,
+        next_attempt_at -> Timestamp,
+        claimed_by -> Nullable<Text>,
+        claimed_until -> Nullable<Timestamp>,
+        message_id -> Text,
+        sent_at -> Nullable<Timestamp>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    notice_preference (person_id, kind) {
+        person_id -> BigInt,
+        kind -> Text,
+        wanted -> Integer,
+    }
+}
+
+diesel::table! {
+    bounced_address (address) {
+        address -> Text,
+        since -> Timestamp,
+        reason -> Text,
     }
 }
 
@@ -311,4 +435,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     bill_run_exception,
     bill_segment,
     bill,
+    agreement_term,
+    scheduled_run,
+    login,
+    login_session,
+    login_link,
+    login_throttle,
+    notice,
+    notice_preference,
+    bounced_address,
 );

@@ -8,8 +8,8 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AgreementId, InstallationId, MeterId, PaymentId, PersonId, PremiseId, ReadId, RegisterId, RunId, ServicePointId, TariffVersionId,
-    ToDoId, TransactionId,
+    AccountId, AgreementId, InstallationId, LoginId, MeterId, NoticeId, PaymentId, PersonId, PremiseId, ReadId, RegisterId, RunId, ServicePointId,
+    TariffVersionId, ToDoId, TransactionId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -70,4 +70,6 @@ big_int_columns!(
     TariffVersionId,
     ToDoId,
     TransactionId,
+    LoginId,
+    NoticeId,
 );

@@ -45,4 +45,8 @@ ids! {
     PaymentId,
     /// A work item for a clerk.
     ToDoId,
+    /// A sign-in: what a person or a member of staff signs in with.
+    LoginId,
+    /// A notice in the outbox.
+    NoticeId,
 }

@@ -12,3 +12,4 @@ pub mod metering;
 pub mod money;
 pub mod quantity;
 pub mod rates;
+pub mod roles;

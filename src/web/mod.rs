@@ -3,6 +3,7 @@
 //! What belongs here: HTTP. What does not: SQL and rules; a handler loads, authorises, acts, answers.
 
 mod pages;
+pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
 

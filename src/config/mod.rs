@@ -3,6 +3,10 @@
 //! Every setting has a default that works; the file is `aquabills.toml` in the working directory unless
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
+mod mail;
+mod schedule;
+mod sign_in;
+
 use std::path::Path;
 
 use chrono_tz::Tz;
@@ -11,6 +15,10 @@ use thiserror::Error;
 
 use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
+
+pub use mail::{MailSecurity, MailSettings, MailTransport};
+pub use schedule::ScheduleSettings;
+pub use sign_in::SignInSettings;
 
 /// The settings of one utility.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,12 +34,20 @@ pub struct Config {
     pub due_days: u32,
     /// Where the web application listens.
     pub listen: String,
+    /// The address under which people reach the pages, for links in notices.
+    pub public_url: String,
     /// Limits that hold reads and bills.
     pub limits: LimitBook,
     /// Limits of a bill run's gates.
     pub gates: GateLimits,
     /// Bill runs.
     pub runs: RunSettings,
+    /// Runs that the program starts by itself.
+    pub schedule: Vec<ScheduleSettings>,
+    /// Sessions, passwords and guesses.
+    pub sign_in: SignInSettings,
+    /// How notices leave.
+    pub mail: MailSettings,
 }
 
 /// How bill runs work.
@@ -68,9 +84,13 @@ impl Default for Config {
             currency: "USD".to_owned(),
             due_days: 21,
             listen: "127.0.0.1:8080".to_owned(),
+            public_url: "http://127.0.0.1:8080".to_owned(),
             limits: LimitBook::default(),
             gates: GateLimits::default(),
             runs: RunSettings::default(),
+            schedule: Vec::new(),
+            sign_in: SignInSettings::default(),
+            mail: MailSettings::default(),
         }
     }
 }

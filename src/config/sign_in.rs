@@ -1,0 +1,25 @@
+//! Sessions, passwords and guesses.
+
+use serde::Deserialize;
+
+/// Sessions, passwords and guesses.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInSettings {
+    /// A session ends when it was not used for so long, in minutes: staff.
+    pub staff_idle_minutes: u32,
+    /// The same for customers.
+    pub customer_idle_minutes: u32,
+    /// A session ends after so long however it is used, in minutes.
+    pub absolute_minutes: u32,
+    /// How long a link to set a password is good, in minutes.
+    pub link_minutes: u32,
+    /// Whether cookies are sent over protected connections only. Off only when the program is reached at 127.0.0.1.
+    pub secure_cookies: bool,
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self { staff_idle_minutes: 30, customer_idle_minutes: 60, absolute_minutes: 720, link_minutes: 30, secure_cookies: true }
+    }
+}
