@@ -144,6 +144,10 @@ pub struct SegmentRow {
     pub inputs: String,
     /// 1 while it stands, 0 once it was withdrawn.
     pub live: i32,
+    /// The part of the charges that is tax, in cents.
+    pub tax_cents: i64,
+    /// 1 when it closed with an estimate.
+    pub estimated: i32,
 }
 
 /// A bill as stored.
@@ -174,6 +178,8 @@ pub struct BillRow {
     pub amount_due_cents: i64,
     /// Ledger position of the last payment that it deducts.
     pub last_payment_seq: Option<i64>,
+    /// The part of the charges that is tax, in cents.
+    pub tax_cents: i64,
 }
 
 /// The number printed on a bill: run and account.
@@ -543,6 +549,9 @@ pub struct IssueRow {
     /// What the run's segments add up to, in cents.
     #[diesel(sql_type = BigInt)]
     pub charge_cents: i64,
+    /// The part of it that is tax, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub tax_cents: i64,
     /// Position of the last bill.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub bill_seq: Option<i64>,
@@ -573,9 +582,10 @@ pub struct IssueRow {
 /// Those of the database.
 pub fn issue_basis(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<IssueRow>> {
     diesel::sql_query(
-        "SELECT s.account_id, s.charge_cents, b.account_seq AS bill_seq, b.last_payment_seq AS bill_last_payment_seq, \
+        "SELECT s.account_id, s.charge_cents, s.tax_cents, b.account_seq AS bill_seq, b.last_payment_seq AS bill_last_payment_seq, \
             f.account_seq, f.kind, f.source, f.amount_cents, f.balance_after_cents \
-         FROM (SELECT account_id, CAST(sum(total_cents) AS BIGINT) AS charge_cents FROM bill_segment \
+         FROM (SELECT account_id, CAST(sum(total_cents) AS BIGINT) AS charge_cents, \
+               CAST(sum(tax_cents) AS BIGINT) AS tax_cents FROM bill_segment \
                WHERE run_id = $1 AND account_id BETWEEN $2 AND $3 AND live = 1 GROUP BY account_id) s \
          LEFT JOIN bill b ON b.account_id = s.account_id \
             AND b.account_seq = (SELECT max(l.account_seq) FROM bill l WHERE l.account_id = s.account_id) \
@@ -807,4 +817,41 @@ pub fn billed_through(conn: &mut DbConnection, agreements: &[AgreementId]) -> Qu
     );
     let rows: Vec<BilledThrough> = diesel::sql_query(sql).load(conn)?;
     Ok(rows.into_iter().map(|row| (row.agreement_id, row.billed_through)).collect())
+}
+
+/// An estimated segment that no real read has settled yet.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct OutstandingEstimate {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// Usage that it was billed with, in thousandths.
+    #[diesel(sql_type = BigInt)]
+    pub usage_milli: i64,
+    /// Its charge, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub total_cents: i64,
+    /// The part of it that is tax, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub tax_cents: i64,
+    /// Its inputs, as JSON.
+    #[diesel(sql_type = Text)]
+    pub inputs: String,
+}
+
+/// The estimated segments of a range of accounts that stand after each agreement's last settled one, by agreement and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn outstanding_estimates(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<OutstandingEstimate>> {
+    diesel::sql_query(
+        "SELECT e.agreement_id, e.usage_milli, e.total_cents, e.tax_cents, e.inputs FROM service_agreement a \
+         JOIN bill_segment e ON e.agreement_id = a.id AND e.live = 1 AND e.estimated = 1 \
+         WHERE a.account_id BETWEEN $1 AND $2 AND NOT EXISTS (SELECT 1 FROM bill_segment l WHERE l.agreement_id = a.id \
+            AND l.live = 1 AND l.estimated = 0 AND l.period_start_on > e.period_start_on) \
+         ORDER BY e.agreement_id, e.period_start_on",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)
 }

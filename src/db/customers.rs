@@ -1,11 +1,11 @@
 //! Persons, accounts, premises, service points and agreements.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 
 use super::DbConnection;
 use super::bulk::{insert_all, reserve_ids};
-use super::schema::{account, person, premise, service_agreement, service_point};
+use super::schema::{account, agreement_term, person, premise, service_agreement, service_point};
 use crate::domain::ids::{AccountId, AgreementId, PersonId, PremiseId, ServicePointId};
 
 /// A person as stored.
@@ -76,6 +76,28 @@ pub struct AgreementRow {
     pub start_on: Option<NaiveDate>,
     /// Last day, once it ended.
     pub end_on: Option<NaiveDate>,
+    /// The service point whose meter measures it, when it has none of its own.
+    pub measured_at: Option<ServicePointId>,
+}
+
+/// Other terms of an agreement from a day on, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = agreement_term, treat_none_as_default_value = false)]
+pub struct TermRow {
+    /// The agreement.
+    pub agreement_id: AgreementId,
+    /// The first day that they hold.
+    pub effective_on: NaiveDate,
+    /// The rate class.
+    pub rate_class: String,
+    /// Attributes for pricing, a JSON object of texts.
+    pub attributes: String,
+    /// When they were entered, UTC.
+    pub entered_at: NaiveDateTime,
+    /// By whom.
+    pub entered_by: String,
+    /// Why.
+    pub note: String,
 }
 
 /// Everything that a batch of new services brings with it.
@@ -191,4 +213,38 @@ pub fn latest_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) 
 /// Those of the database.
 pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<()> {
     diesel::update(service_agreement::table.find(id)).set(service_agreement::end_on.eq(Some(on))).execute(conn).map(|_| ())
+}
+
+/// The later terms of a range of accounts' agreements, by agreement and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn terms_in_range(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<TermRow>> {
+    agreement_term::table
+        .inner_join(service_agreement::table.on(service_agreement::id.eq(agreement_term::agreement_id)))
+        .filter(service_agreement::account_id.between(first, last))
+        .order((agreement_term::agreement_id, agreement_term::effective_on))
+        .select(TermRow::as_select())
+        .load(conn)
+}
+
+/// The later terms of one agreement, by date.
+///
+/// # Errors
+/// Those of the database.
+pub fn terms_of(conn: &mut DbConnection, agreement: AgreementId) -> QueryResult<Vec<TermRow>> {
+    agreement_term::table
+        .filter(agreement_term::agreement_id.eq(agreement))
+        .order(agreement_term::effective_on)
+        .select(TermRow::as_select())
+        .load(conn)
+}
+
+/// Stores terms from a day on, in place of others from that day.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_term(conn: &mut DbConnection, row: &TermRow) -> QueryResult<()> {
+    diesel::delete(agreement_term::table.find((row.agreement_id, row.effective_on))).execute(conn)?;
+    diesel::insert_into(agreement_term::table).values(row).execute(conn).map(|_| ())
 }

@@ -293,8 +293,9 @@ pub struct BillableRead {
     pub status: Option<String>,
 }
 
-/// The unbilled reads of a cycle's agreements in a range of accounts: those from the last billed day on, up to and
-/// including `through`, within the agreement's dates. Ordered by agreement, installation, register and date.
+/// The unbilled reads of a cycle's agreements in a range of accounts: those from the last day that was billed by a real
+/// read on, up to and including `through`, within the agreement's dates. A service without a meter of its own has the
+/// reads of the service that measures it. Ordered by agreement, installation, register and date.
 ///
 /// # Errors
 /// Those of the database.
@@ -303,11 +304,13 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
         "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
             i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \
          FROM service_agreement a \
-         JOIN installation i ON i.service_point_id = a.service_point_id \
+         JOIN installation i ON i.service_point_id = coalesce(a.measured_at, a.service_point_id) \
          JOIN register r ON r.meter_id = i.meter_id \
          LEFT JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' AND m.read_on <= $1 \
             AND m.read_on >= coalesce((SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
-                ORDER BY s.period_start_on DESC LIMIT 1), a.start_on, '0001-01-01') \
+                AND s.estimated = 0 ORDER BY s.period_start_on DESC LIMIT 1), \
+                (SELECT s.period_start_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
+                ORDER BY s.period_start_on LIMIT 1), a.start_on, '0001-01-01') \
             AND (a.end_on IS NULL OR m.read_on <= a.end_on) \
             AND (i.installed_on IS NULL OR m.read_on >= i.installed_on) \
             AND (i.removed_on IS NULL OR m.read_on <= i.removed_on) \
@@ -318,6 +321,31 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
     .bind::<Text, _>(cycle)
+    .load(conn)
+}
+
+/// All reads of these agreements on or after a day, within the agreements' dates: what a winter is computed from.
+///
+/// # Errors
+/// Those of the database.
+pub fn reads_since(conn: &mut DbConnection, agreements: &[AgreementId], since: NaiveDate) -> QueryResult<Vec<BillableRead>> {
+    let list = agreements.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    diesel::sql_query(format!(
+        "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
+            i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \
+         FROM service_agreement a \
+         JOIN installation i ON i.service_point_id = coalesce(a.measured_at, a.service_point_id) \
+         JOIN register r ON r.meter_id = i.meter_id \
+         JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' AND m.read_on >= $1 \
+            AND (a.start_on IS NULL OR m.read_on >= a.start_on) \
+            AND (a.end_on IS NULL OR m.read_on <= a.end_on) \
+            AND (i.installed_on IS NULL OR m.read_on >= i.installed_on) \
+            AND (i.removed_on IS NULL OR m.read_on <= i.removed_on) \
+         WHERE a.id IN ({list}) \
+         ORDER BY a.id, i.id, r.id, m.read_on"
+    ))
+    .bind::<Date, _>(since)
     .load(conn)
 }
 

@@ -272,6 +272,7 @@ diesel::table! {
         lines -> Text,
         inputs -> Text,
         live -> Integer,
+        estimated -> Integer,
         tax_cents -> BigInt,
     }
 }

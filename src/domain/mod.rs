@@ -4,6 +4,7 @@
 //! What does not: anything that reads or writes the outside world.
 
 pub mod billing;
+pub mod calendar;
 pub mod gates;
 pub mod ids;
 pub mod ledger;
@@ -13,3 +14,4 @@ pub mod money;
 pub mod quantity;
 pub mod rates;
 pub mod roles;
+pub mod winter;

@@ -59,10 +59,14 @@ INSERT INTO adjustment_reason (code, name, gl_code, direction) VALUES
     ('transfer', 'Balance carried to or from another account', 'clearing:transfers', 'either');
 
 -- billing -----------------------------------------------------------------------------------------
+-- 1 for a segment that closed with an estimate: the next real read settles it.
+ALTER TABLE bill_segment ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1));
+CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, period_start_on) WHERE live = 1 AND estimated = 1;
 -- The part of a charge that is tax: collected for others, not earned.
 ALTER TABLE bill_segment ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE bill ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
-CREATE TRIGGER bill_segment_tax_fixed BEFORE UPDATE ON bill_segment FOR EACH ROW WHEN (NEW.tax_cents <> OLD.tax_cents)
+CREATE TRIGGER bill_segment_tax_fixed BEFORE UPDATE ON bill_segment FOR EACH ROW
+    WHEN (NEW.tax_cents <> OLD.tax_cents OR NEW.estimated <> OLD.estimated)
     EXECUTE FUNCTION refuse_change('billing: a bill segment is never edited, only withdrawn');
 CREATE TRIGGER bill_tax_fixed BEFORE UPDATE ON bill FOR EACH ROW WHEN (NEW.tax_cents <> OLD.tax_cents)
     EXECUTE FUNCTION refuse_change('billing: a bill is never edited, only cancelled');

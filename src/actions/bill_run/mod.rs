@@ -7,6 +7,7 @@
 
 mod issue;
 mod price;
+mod price_data;
 mod undo;
 mod workers;
 

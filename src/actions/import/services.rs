@@ -338,6 +338,7 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
         attributes: service.attributes.clone(),
         start_on: service.start_on,
         end_on: service.end_on,
+        measured_at: None,
     };
     install_meter(service, point.id, known, plan);
     known.agreements.insert(point.id, agreement.clone());
