@@ -15,6 +15,7 @@ pub mod import;
 pub mod lease;
 pub mod payments;
 pub mod show_bill;
+pub mod sign_in;
 pub mod tariffs;
 pub mod verify_bills;
 
