@@ -11,6 +11,7 @@ pub mod customers;
 pub mod ledger;
 pub mod metering;
 mod migrations;
+pub mod notices;
 pub mod operations;
 pub mod payments;
 pub mod rates;
