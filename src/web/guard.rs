@@ -90,8 +90,10 @@ fn words_of(status: u16) -> &'static str {
 }
 
 fn error_page(request: &HttpRequest, title: &'static str, message: String) -> String {
-    let utility = context_of(request).map_or_else(|_| "AquaBills".to_owned(), |context| context.config.utility_name.clone());
-    let frame = Frame { utility, viewer: known_viewer(request), active: "" };
+    let frame = match context_of(request) {
+        Ok(context) => Frame::new(&context, known_viewer(request).as_ref(), ""),
+        Err(_) => Frame::signed_out("AquaBills"),
+    };
     let page = ErrorPage { frame, title, message };
     page.render().unwrap_or_else(|error| {
         log::error!("a template failed: {error}");

@@ -21,6 +21,9 @@ use crate::actions::Context;
 /// Styles, built into the program.
 const STYLE: &str = include_str!("../../static/style.css");
 
+/// The picture beside the page's title in a browser.
+const ICON: &str = include_str!("../../static/icon.svg");
+
 /// The application, bound to its address and ready to run.
 pub struct Application {
     context: Context,

@@ -7,17 +7,18 @@ use askama::Template;
 
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, RunRow};
-use crate::web::STYLE;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
 use crate::web::routes::Routes;
 use crate::web::viewer::MaybeViewer;
+use crate::web::{ICON, STYLE};
 
 /// The routes of this area.
 pub(in crate::web) fn routes(routes: &mut Routes) {
     routes.get("/health", health);
     routes.get("/", front);
     routes.get("/static/style.css", style);
+    routes.get("/static/icon.svg", icon);
 }
 
 /// The front page: what this is and how the last runs went.
@@ -53,7 +54,7 @@ pub(in crate::web) async fn health(context: web::Data<Context>) -> HttpResponse 
 
 /// `GET /`.
 pub(in crate::web) async fn front(context: web::Data<Context>, viewer: MaybeViewer) -> Result<HttpResponse, PageError> {
-    let frame = Frame::new(&context, viewer.0, "home");
+    let frame = Frame::new(&context, viewer.0.as_ref(), "/");
     let runs = act(move || load_runs(&context)).await?;
     page(StatusCode::OK, &Front { frame, version: env!("CARGO_PKG_VERSION"), runs })
 }
@@ -79,6 +80,11 @@ fn run_line(run: &RunRow, totals: &crate::domain::gates::RunTotals) -> RunLine {
 /// `GET /static/style.css`.
 pub(in crate::web) async fn style() -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/css; charset=utf-8")).insert_header((CACHE_CONTROL, "public, max-age=3600")).body(STYLE)
+}
+
+/// `GET /static/icon.svg`.
+pub(in crate::web) async fn icon() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "image/svg+xml")).insert_header((CACHE_CONTROL, "public, max-age=86400")).body(ICON)
 }
 
 /// Whatever has no route. Looks for the viewer, so that the header is theirs.
