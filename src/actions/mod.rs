@@ -18,6 +18,7 @@ pub mod lease;
 pub mod notices;
 pub mod payments;
 pub mod show_bill;
+pub mod sign_in;
 pub mod tariffs;
 pub mod verify_bills;
 
