@@ -4,8 +4,10 @@
 //! HTTP, printing.
 
 pub mod adjust;
+pub mod balances;
 pub mod bench;
 pub mod bill_run;
+pub mod change_terms;
 pub mod check_ledger;
 pub mod demo;
 pub mod enter_read;
@@ -15,6 +17,7 @@ pub mod export_ledger;
 pub mod held;
 pub mod import;
 pub mod lease;
+pub mod moves;
 pub mod notices;
 pub mod payments;
 pub mod show_bill;

@@ -207,12 +207,59 @@ pub fn latest_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) 
         .load(conn)
 }
 
-/// Ends an agreement.
+/// Ends an agreement that has not ended; false when it had.
 ///
 /// # Errors
 /// Those of the database.
-pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<()> {
-    diesel::update(service_agreement::table.find(id)).set(service_agreement::end_on.eq(Some(on))).execute(conn).map(|_| ())
+pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<bool> {
+    diesel::update(service_agreement::table.filter(service_agreement::id.eq(id).and(service_agreement::end_on.is_null())))
+        .set(service_agreement::end_on.eq(Some(on)))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// The agreements of an account, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn agreements_of(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<AgreementRow>> {
+    service_agreement::table
+        .filter(service_agreement::account_id.eq(account))
+        .order(service_agreement::id)
+        .select(AgreementRow::as_select())
+        .load(conn)
+}
+
+/// The service points of a premise, by code.
+///
+/// # Errors
+/// Those of the database.
+pub fn points_at(conn: &mut DbConnection, premise: PremiseId) -> QueryResult<Vec<ServicePointRow>> {
+    service_point::table.filter(service_point::premise_id.eq(premise)).order(service_point::code).select(ServicePointRow::as_select()).load(conn)
+}
+
+/// The account that takes a service over between two tenants, when it is agreed.
+///
+/// # Errors
+/// Those of the database.
+pub fn owner_of(conn: &mut DbConnection, point: ServicePointId) -> QueryResult<Option<AccountId>> {
+    service_point::table.find(point).select(service_point::owner_account_id).first(conn)
+}
+
+/// Agrees, or no longer, who takes a service over between two tenants.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_owner(conn: &mut DbConnection, point: ServicePointId, owner: Option<AccountId>) -> QueryResult<()> {
+    diesel::update(service_point::table.find(point)).set(service_point::owner_account_id.eq(owner)).execute(conn).map(|_| ())
+}
+
+/// Where mail on paper goes when it is not the premise.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_mailing_address(conn: &mut DbConnection, person: PersonId, address: &str) -> QueryResult<()> {
+    diesel::update(person::table.find(person)).set(person::mailing_address.eq(Some(address))).execute(conn).map(|_| ())
 }
 
 /// The later terms of a range of accounts' agreements, by agreement and date.

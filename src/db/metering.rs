@@ -122,6 +122,14 @@ pub fn registers_by_serial(conn: &mut DbConnection, serials: &[&str]) -> QueryRe
         .load(conn)
 }
 
+/// The registers of one meter, by code.
+///
+/// # Errors
+/// Those of the database.
+pub fn registers_of(conn: &mut DbConnection, meter: MeterId) -> QueryResult<Vec<RegisterRow>> {
+    register::table.filter(register::meter_id.eq(meter)).order(register::code).select(RegisterRow::as_select()).load(conn)
+}
+
 /// Where these meters are or were installed.
 ///
 /// # Errors
@@ -322,7 +330,7 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
-    .bind::<Text, _>(cycle)
+    .bind::<Text, _>(super::billing::cycle_within_chunk(cycle))
     .load(conn)
 }
 

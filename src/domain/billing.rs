@@ -78,6 +78,24 @@ impl TariffBook {
         Some(version.tariff.settings_of(rate_class))
     }
 
+    /// Whether a service on these terms can be priced at all, from a day on: by the version that is in force then and by
+    /// every later one.
+    ///
+    /// # Errors
+    /// [`BillingHold`] as pricing would hold it.
+    pub fn check_terms(&self, schedule: &str, rate_class: &str, attributes: &Attributes, on: NaiveDate) -> Result<(), BillingHold> {
+        let versions = self.schedules.get(schedule).ok_or_else(|| BillingHold::NoTariff { schedule: schedule.to_owned(), on })?;
+        let in_force = versions.range(..=on).next_back().map(|(_, version)| version);
+        for version in in_force.into_iter().chain(versions.range(on..).map(|(_, version)| version)) {
+            let class = version
+                .classes
+                .get(rate_class)
+                .ok_or_else(|| BillingHold::UnknownClass { rate_class: rate_class.to_owned(), effective_on: version.effective_on })?;
+            class.price(&PricingInput::new(Decimal::ONE, &with_days(attributes, class, 30)))?;
+        }
+        Ok(())
+    }
+
     /// How often a schedule is billed, in whole months, by the version that is in force on a day.
     #[must_use]
     pub fn months_between_bills(&self, schedule: &str, on: NaiveDate) -> Option<u32> {

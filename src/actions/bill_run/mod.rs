@@ -18,10 +18,11 @@ use super::lease::Lease;
 use super::tariffs::load_book;
 use super::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
-use crate::db::operations;
+use crate::db::operations::{self, NewToDo};
 use crate::domain::billing::{ENGINE_VERSION, TariffBook};
 use crate::domain::gates::{GateResult, RunTotals, judge};
 use crate::domain::ids::{AccountId, RunId};
+use crate::domain::money::Money;
 
 pub use undo::{discard_run, roll_back_run};
 
@@ -296,7 +297,33 @@ fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOption
     if bills != priced {
         return Err(ActionError::Violated(format!("run {}: {priced} bills were priced and {bills} issued", run.id)));
     }
+    tell_of_final_credits(context, run)?;
     finish(context, run.id, "issuing", "issued", "run.issued")
+}
+
+/// Somebody who has gone and has money to their good is a clerk's to settle: paid out, or carried to another account.
+fn tell_of_final_credits(context: &Context, run: &RunRow) -> Result<(), ActionError> {
+    let now = context.now();
+    context.database.write(|conn| {
+        let todos: Vec<NewToDo> = billing::final_credits(conn, run.id)?
+            .into_iter()
+            .map(|credit| NewToDo {
+                kind: "final_credit".to_owned(),
+                account_id: Some(credit.account_id),
+                amount_cents: Some(credit.credit_cents),
+                ..NewToDo::about(
+                    format!(
+                        "account {} has moved out and its final bill leaves {} to its good: pay it out, or carry it to another account",
+                        credit.account,
+                        Money::from_cents(credit.credit_cents)
+                    ),
+                    now,
+                )
+            })
+            .collect();
+        operations::raise(conn, &todos)?;
+        Ok(())
+    })
 }
 
 fn finish(context: &Context, run: RunId, from: &str, to: &str, action: &str) -> Result<(), ActionError> {

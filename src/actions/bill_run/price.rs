@@ -205,6 +205,7 @@ impl Pricer<'_> {
             amount_cents: Some(total.cents()),
             reason: reason.clone(),
             raised_at: self.context.now(),
+            account_id: None,
         });
         Some(reason)
     }

@@ -180,7 +180,7 @@ fn find_schedule(book: &TariffBook, named: Option<String>, rate_class: &str) -> 
 }
 
 /// Attributes are a JSON object of texts and numbers, kept as text in key order so that equal ones compare equal.
-fn parse_attributes(text: &str) -> Result<String, String> {
+pub(in crate::actions) fn parse_attributes(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok("{}".to_owned());
     }
@@ -191,7 +191,10 @@ fn parse_attributes(text: &str) -> Result<String, String> {
 /// `all` is what a run over every cycle is called, so no cycle has that name.
 fn parse_cycle(named: Option<String>) -> Result<String, String> {
     let cycle = parse_code("cycle", named.as_deref().unwrap_or(DEFAULT_CYCLE))?;
-    if cycle == "all" { Err("cycle: 'all' means every cycle: expected another name".to_owned()) } else { Ok(cycle) }
+    if cycle == "all" || cycle.starts_with(billing::ACCOUNT_CYCLE) {
+        return Err(format!("cycle: '{cycle}' means every cycle, or one account: expected another name"));
+    }
+    Ok(cycle)
 }
 
 fn parse_unit(text: String) -> Result<String, String> {
@@ -199,7 +202,7 @@ fn parse_unit(text: String) -> Result<String, String> {
     if unit.is_known() { Ok(unit.to_string()) } else { Err(format!("unit: '{text}' is not a unit that can be converted")) }
 }
 
-fn parse_email(text: String) -> Result<String, String> {
+pub(in crate::actions) fn parse_email(text: String) -> Result<String, String> {
     let plausible = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
         && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     if plausible { Ok(text) } else { Err(format!("email: '{text}' is not an e-mail address")) }
@@ -585,7 +588,8 @@ fn write(conn: &mut DbConnection, mut plan: Plan) -> Result<(), ActionError> {
         customers::update_premise(conn, premise)?;
     }
     for (agreement, on) in &plan.ends {
-        customers::end_agreement(conn, *agreement, *on)?;
+        // One that ended meanwhile keeps its day.
+        let _ = customers::end_agreement(conn, *agreement, *on)?;
     }
     Ok(())
 }

@@ -351,6 +351,7 @@ fn store(context: &Context, conn: &mut DbConnection, batch: &Batch) -> Result<()
             amount_cents,
             reason: doubt.sentence(),
             raised_at: now,
+            account_id: None,
         })
     };
     let stands = |doubt: &&Doubt| !overtaken(provisional(doubt.index));
