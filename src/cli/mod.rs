@@ -5,6 +5,7 @@
 
 mod account;
 mod adjust;
+mod balance;
 mod bench;
 mod bill;
 mod demo;
@@ -18,6 +19,7 @@ mod quote;
 mod rates;
 mod runs;
 mod serve;
+mod service;
 mod show;
 mod verify;
 
@@ -76,6 +78,10 @@ enum Command {
     Payment(payment::Args),
     /// Gives a credit or a charge with a reason
     Adjust(adjust::Args),
+    /// Pays a credit balance out, or carries a balance to another account
+    Balance(balance::Args),
+    /// Moves people in and out, changes the terms of a service
+    Service(service::Args),
     /// Shows an account with its balance and transactions
     Account(account::Args),
     /// Shows one bill in full
@@ -168,6 +174,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Held(args) => held::run(global, &args),
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
+        Command::Balance(args) => balance::run(global, &args),
+        Command::Service(args) => service::run(global, args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),

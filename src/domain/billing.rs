@@ -78,6 +78,14 @@ impl TariffBook {
         Some(version.tariff.settings_of(rate_class))
     }
 
+    /// The settings of a class in the latest version that has it.
+    #[must_use]
+    pub fn latest_settings(&self, schedule: &str, rate_class: &str) -> Option<&Settings> {
+        let versions = self.schedules.get(schedule)?;
+        let version = versions.values().rev().find(|version| version.classes.contains_key(rate_class))?;
+        Some(version.tariff.settings_of(rate_class))
+    }
+
     /// Whether a service on these terms can be priced at all, from a day on: by the version that is in force then and by
     /// every later one.
     ///
