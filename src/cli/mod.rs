@@ -9,6 +9,7 @@ mod balance;
 mod bench;
 mod bill;
 mod demo;
+mod estimate;
 mod export;
 mod held;
 mod import;
@@ -17,6 +18,7 @@ mod payment;
 mod print;
 mod quote;
 mod rates;
+mod read;
 mod runs;
 mod serve;
 mod service;
@@ -68,6 +70,10 @@ enum Command {
     Rates(rates::Args),
     /// Imports a tariff, services, reads, meter exchanges or payments
     Import(import::Args),
+    /// Enters one read by hand
+    Read(read::Args),
+    /// Estimates the reads that a cycle misses on a day
+    Estimate(estimate::Args),
     /// Bills a cycle through a day, or goes on with an unfinished run
     Bill(bill::Args),
     /// Lists bill runs, shows one, discards or rolls back one
@@ -169,6 +175,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Quote(args) => quote::run(&args),
         Command::Rates(args) => rates::run(&args),
         Command::Import(args) => import::run(global, &args),
+        Command::Read(args) => read::run(global, &args),
+        Command::Estimate(args) => estimate::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Held(args) => held::run(global, &args),

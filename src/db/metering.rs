@@ -436,3 +436,86 @@ pub fn priced_terms(conn: &mut DbConnection, agreements: &[AgreementId]) -> Quer
         .select((service_agreement::id, service_agreement::schedule, service_agreement::rate_class, service_agreement::attributes))
         .load(conn)
 }
+
+/// A register that measures an agreement or once did, for estimating what was not read.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct MeasuringRegister {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// The service's id in files.
+    #[diesel(sql_type = Text)]
+    pub service_id: String,
+    /// The rate class.
+    #[diesel(sql_type = Text)]
+    pub rate_class: String,
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// Last day of the agreement, once it ended.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub end_on: Option<NaiveDate>,
+    /// The end of its last billed period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub billed_through: Option<NaiveDate>,
+    /// The charge of that period, in cents.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_total_cents: Option<i64>,
+    /// The register.
+    #[diesel(sql_type = BigInt)]
+    pub register_id: RegisterId,
+    /// Which of the meter's registers.
+    #[diesel(sql_type = Text)]
+    pub code: String,
+    /// Its digits.
+    #[diesel(sql_type = Integer)]
+    pub digits: i32,
+    /// Its multiplier.
+    #[diesel(sql_type = BigInt)]
+    pub multiplier_milli: i64,
+    /// Its unit.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub unit: Option<String>,
+    /// Since when the meter is in place.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub installed_on: Option<NaiveDate>,
+    /// Until when it was.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub removed_on: Option<NaiveDate>,
+}
+
+/// The registers at the services of a cycle's agreements in a range of accounts that had begun before a day, by
+/// agreement. Agreements without any meter have none.
+///
+/// # Errors
+/// Those of the database.
+pub fn measuring_registers(
+    conn: &mut DbConnection,
+    cycle: &str,
+    first: AccountId,
+    last: AccountId,
+    on: NaiveDate,
+) -> QueryResult<Vec<MeasuringRegister>> {
+    diesel::sql_query(
+        "SELECT a.id AS agreement_id, c.number AS account, p.code AS service_id, a.rate_class, a.start_on, a.end_on, \
+            s.period_end_on AS billed_through, s.total_cents AS last_total_cents, \
+            r.id AS register_id, r.code, r.digits, r.multiplier_milli, r.unit, i.installed_on, i.removed_on \
+         FROM service_agreement a \
+         JOIN account c ON c.id = a.account_id \
+         JOIN service_point p ON p.id = a.service_point_id \
+         JOIN installation i ON i.service_point_id = a.service_point_id \
+         JOIN register r ON r.meter_id = i.meter_id \
+         LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
+            (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
+         WHERE (a.start_on IS NULL OR a.start_on < $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
+         ORDER BY a.account_id, a.id, i.id, r.id",
+    )
+    .bind::<Date, _>(on)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<Text, _>(cycle)
+    .load(conn)
+}

@@ -280,14 +280,22 @@ pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryRe
     todo::table.filter(todo::status.eq("open").and(todo::id.gt(after))).order(todo::id).limit(limit).select(ToDoRow::as_select()).load(conn)
 }
 
-/// The open work items that ask for a missing read: agreement and day, by item.
+/// The open work items that ask for a missing read.
 ///
 /// # Errors
 /// Those of the database.
-pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<(ToDoId, Option<AgreementId>, Option<NaiveDate>)>> {
+pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<ToDoRow>> {
+    todo::table.filter(todo::kind.eq("read_missing").and(todo::status.eq("open"))).select(ToDoRow::as_select()).load(conn)
+}
+
+/// The work items that ask, or asked, for a missing read of these agreements.
+///
+/// # Errors
+/// Those of the database.
+pub fn missing_reads_of(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<ToDoRow>> {
     todo::table
-        .filter(todo::kind.eq("read_missing").and(todo::status.eq("open")))
-        .select((todo::id, todo::agreement_id, todo::period_end_on))
+        .filter(todo::kind.eq("read_missing").and(todo::agreement_id.eq_any(agreements.iter().map(|id| Some(*id)))))
+        .select(ToDoRow::as_select())
         .load(conn)
 }
 

@@ -5,6 +5,7 @@
 
 pub mod billing;
 pub mod calendar;
+pub mod estimate;
 pub mod gates;
 pub mod ids;
 pub mod ledger;
