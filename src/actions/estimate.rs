@@ -152,6 +152,7 @@ fn missing(context: &Context, agreement: &MeasuringRegister, on: NaiveDate, reas
         amount_cents: agreement.last_total_cents,
         reason: format!("service {}: there is no read of {on} and no estimate: {reason}", agreement.service_id),
         raised_at: context.now(),
+        account_id: None,
     };
     Missing { told: NotEstimated { account: agreement.account.clone(), service_id: agreement.service_id.clone(), on, reason }, todo }
 }
@@ -273,7 +274,15 @@ impl Service<'_> {
             .ok_or("what it would have counted is more than half of what its register can show")?;
         let basis = format!("from the read of {} on by {}", last.on, used.basis);
         let kind = ReadKind::Estimated.as_str().to_owned();
-        Ok(ReadRow { id: ReadId(0), register_id: row.register_id, read_on: on, reading_milli, kind, status: "accepted".to_owned(), basis: Some(basis) })
+        Ok(ReadRow {
+            id: ReadId(0),
+            register_id: row.register_id,
+            read_on: on,
+            reading_milli,
+            kind,
+            status: "accepted".to_owned(),
+            basis: Some(basis),
+        })
     }
 
     /// What this customer used until a day, by the real reads of this register and of those whose place it took.

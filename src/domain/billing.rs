@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,17 +16,13 @@ use super::metering::{MeteringHold, Period, ReadKind, Span, usage_milli};
 use super::money::Money;
 use super::quantity::from_milli;
 use super::rates::{
-    Attributes, Charge, ChargeLine, CompileError, CompiledClass, ExactLine, PricingError, PricingInput, RateChange, Rounding, Settings, Share,
-    ShortPeriods, Tariff, Unit, reference, settle,
+    Attributes, Basis, Charge, ChargeLine, CompileError, CompiledClass, DAYS_IN_PERIOD, ExactLine, PricingError, PricingInput, RateChange, Rounding,
+    Settings, Share, ShortPeriods, Tariff, Unit, WinterUse, billed_usage, reference, settle,
 };
 use super::winter::WinterQuarter;
 
 /// Changes whenever the same inputs could give another amount; a bill says which engine made it.
 pub const ENGINE_VERSION: &str = "3";
-
-/// The attribute that budget formulas use for the length of the period, provided when neither the account nor
-/// the tariff states it.
-const DAYS_IN_PERIOD: &str = "days_in_period";
 
 /// One tariff version with its classes compiled.
 #[derive(Debug)]
@@ -99,7 +96,7 @@ impl TariffBook {
                 .classes
                 .get(rate_class)
                 .ok_or_else(|| BillingHold::UnknownClass { rate_class: rate_class.to_owned(), effective_on: version.effective_on })?;
-            class.price(&PricingInput::new(Decimal::ONE, &with_days(attributes, class, 30)))?;
+            class.check_attributes(attributes)?;
         }
         Ok(())
     }
@@ -219,6 +216,12 @@ pub struct SegmentInputs {
 }
 
 impl SegmentInputs {
+    /// Every span that its amount depends on: its own and those of the winters that it is charged by.
+    pub fn every_span(&self) -> impl Iterator<Item = &Span> {
+        let earlier = self.settles.iter().flat_map(|settles| &settles.periods).filter_map(|period| period.winter.as_ref());
+        self.spans.iter().chain(self.winter.iter().chain(earlier).flat_map(|winter| &winter.spans))
+    }
+
     /// Whether it closes with an estimate.
     #[must_use]
     pub fn is_estimated(&self) -> bool {
@@ -260,6 +263,9 @@ pub struct EstimatedPeriod {
     pub billed_usage_milli: i64,
     /// What it was billed.
     pub billed: Money,
+    /// The part of it that was tax.
+    #[serde(default)]
+    pub billed_tax: Money,
 }
 
 /// A segment that closed with an estimate, as it was billed.
@@ -271,6 +277,8 @@ pub struct EstimatedSegment {
     pub usage_milli: i64,
     /// What it was billed.
     pub total: Money,
+    /// The part of it that was tax.
+    pub tax: Money,
 }
 
 impl EstimatedSegment {
@@ -285,6 +293,7 @@ impl EstimatedSegment {
             winter: self.inputs.winter.clone(),
             billed_usage_milli: self.usage_milli,
             billed: self.total,
+            billed_tax: self.tax,
         }
     }
 }
@@ -470,6 +479,21 @@ impl<'a> Priceable<'a> {
         }
     }
 
+    /// The usage that is priced, in thousandths: what was metered, or what the tariff makes of it and of the winter.
+    fn billed_milli(&self, class: &CompiledClass, metered_milli: i64, unit: &Unit) -> Result<i64, BillingHold> {
+        let settings = class.settings();
+        if settings.usage.basis == Basis::Metered && settings.usage.cap.is_none() {
+            return Ok(metered_milli);
+        }
+        let winter = match self.winter {
+            Some(winter) => Some(WinterUse { usage: from_milli(usage_milli(&winter.spans, unit)?), days: winter.days }),
+            None => None,
+        };
+        let billed = billed_usage(settings, from_milli(metered_milli), self.days, winter)?;
+        let milli = billed.usage.checked_mul(Decimal::ONE_THOUSAND).and_then(|milli| milli.to_i64());
+        Ok(milli.ok_or(MeteringHold::TooLarge)?)
+    }
+
     fn input<'b>(&self, usage: i64, attributes: &'b Attributes) -> PricingInput<'b> {
         let share = self.standard_days.map_or(Share::WHOLE, |of_days| Share { days: self.days, of_days });
         PricingInput { usage: from_milli(usage), attributes, share }
@@ -524,6 +548,7 @@ fn correct(charge: &mut Charge, period: &EstimatedPeriod, now: &SegmentCharge) -
     let too_large = || BillingHold::Pricing(PricingError::TotalTooLarge);
     let difference = now.charge.total.checked_sub(period.billed).ok_or_else(too_large)?;
     charge.total = charge.total.checked_add(difference).ok_or_else(too_large)?;
+    charge.tax = now.charge.tax.checked_sub(period.billed_tax).and_then(|tax| charge.tax.checked_add(tax)).ok_or_else(too_large)?;
     let amount = Decimal::new(difference.cents(), 2).normalize();
     charge.exact = charge.exact.checked_add(amount).ok_or_else(too_large)?.normalize();
     charge.lines.push(ChargeLine {
@@ -559,7 +584,8 @@ fn charge_period(
     let mut rounding = Rounding::default();
     for slice in period.slices {
         let (version, class) = find_class(book, slice, period.rate_class)?;
-        usage = metered(&version.tariff.metadata().bill_unit)?;
+        let unit = &version.tariff.metadata().bill_unit;
+        usage = period.billed_milli(class, metered(unit)?, unit)?;
         rounding = class.settings().rounding;
         let attributes = with_days(slice.attributes.as_ref().unwrap_or(period.attributes), class, period.days);
         let priced = class.price(&period.input(usage, &attributes))?;
@@ -595,7 +621,8 @@ fn recompute_period(period: &Priceable<'_>, book: &TariffBook, metered: &dyn Fn(
     let mut rounding = Rounding::default();
     for slice in period.slices {
         let (version, class) = find_class(book, slice, period.rate_class)?;
-        let usage = metered(&version.tariff.metadata().bill_unit)?;
+        let unit = &version.tariff.metadata().bill_unit;
+        let usage = period.billed_milli(class, metered(unit)?, unit)?;
         rounding = class.settings().rounding;
         let attributes = with_days(slice.attributes.as_ref().unwrap_or(period.attributes), class, period.days);
         let name = slice.rate_class.as_deref().unwrap_or(period.rate_class);

@@ -169,7 +169,8 @@ impl Pricer<'_> {
         inputs.winter = self.data.winter(agreement, terms, self.book, inputs.start_on);
         let charge = charge(&inputs, self.book)?;
         if estimated {
-            estimates.push(EstimatedSegment { inputs: inputs.clone(), usage_milli: charge.usage_milli, total: charge.charge.total });
+            let (total, tax) = (charge.charge.total, charge.charge.tax);
+            estimates.push(EstimatedSegment { inputs: inputs.clone(), usage_milli: charge.usage_milli, total, tax });
         } else {
             estimates.clear();
         }
@@ -264,7 +265,7 @@ impl Pricer<'_> {
             lines: serde_json::to_string(&charge.charge.lines).map_err(json)?,
             inputs: serde_json::to_string(inputs).map_err(json)?,
             live: 1,
-            tax_cents: 0,
+            tax_cents: charge.charge.tax.cents(),
             estimated: i32::from(inputs.is_estimated()),
         });
         Ok(())

@@ -14,7 +14,7 @@ use crate::domain::billing::{AgreementTerms, EstimatedSegment, SegmentInputs, Ta
 use crate::domain::ids::{AgreementId, ReadId};
 use crate::domain::metering::{Read, ReadKind, Register, RegisterReads};
 use crate::domain::money::Money;
-use crate::domain::rates::Attributes;
+use crate::domain::rates::{Attributes, Basis};
 use crate::domain::winter::{WinterQuarter, winter_quarter};
 
 /// How far back the reads of a winter may lie, in months: the winter before last autumn's first bill.
@@ -75,20 +75,22 @@ impl ChunkData {
 
     /// Whether the service has no meter by its tariff.
     pub(super) fn is_flat(&self, terms: &AgreementTerms, book: &TariffBook, on: NaiveDate) -> bool {
-        book.settings_on(&terms.schedule, terms.on(on).0, on).is_some_and(|_| false)
+        book.settings_on(&terms.schedule, terms.on(on).0, on).is_some_and(|settings| !settings.metered)
     }
 
     /// What was used in the winter before a period, where the tariff charges by it.
     pub(super) fn winter(&self, agreement: &DueAgreement, terms: &AgreementTerms, book: &TariffBook, start_on: NaiveDate) -> Option<WinterQuarter> {
         let settings = book.settings_on(&terms.schedule, terms.on(start_on).0, start_on)?;
-        let _ = settings;
-        winter_quarter(self.history.get(&agreement.id)?, &[12, 1, 2], start_on)
+        if settings.usage.basis != Basis::WinterAverage {
+            return None;
+        }
+        winter_quarter(self.history.get(&agreement.id)?, &settings.usage.winter_months, start_on)
     }
 }
 
 fn needs_winter(book: &TariffBook, agreement: &DueAgreement, on: NaiveDate) -> bool {
     let settings = book.settings_on(&agreement.schedule, &agreement.rate_class, on);
-    settings.is_some_and(|_| false)
+    settings.is_some_and(|settings| settings.usage.basis == Basis::WinterAverage)
 }
 
 fn parse_attributes(agreement: AgreementId, text: &str) -> Result<Attributes, ActionError> {
@@ -110,7 +112,8 @@ fn group_estimates(rows: Vec<OutstandingEstimate>) -> Result<HashMap<AgreementId
     for row in rows {
         let inputs: SegmentInputs = serde_json::from_str(&row.inputs)
             .map_err(|error| ActionError::Form(format!("a stored segment of agreement {} cannot be read: {error}", row.agreement_id)))?;
-        let segment = EstimatedSegment { inputs, usage_milli: row.usage_milli, total: Money::from_cents(row.total_cents) };
+        let (total, tax) = (Money::from_cents(row.total_cents), Money::from_cents(row.tax_cents));
+        let segment = EstimatedSegment { inputs, usage_milli: row.usage_milli, total, tax };
         grouped.entry(row.agreement_id).or_default().push(segment);
     }
     Ok(grouped)

@@ -417,7 +417,10 @@ impl Story<'_> {
                 }
             }
             8 => self.leaves_to_the_owner(&then, 41, eve)?,
-            9 => self.comes(&then, 41, eve)?,
+            9 => {
+                let reading = self.reading(41)?;
+                self.comes(&then, 41, eve, vec![reading])?;
+            }
             12 | 15 | 19 => self.exchange(&then, month * 9 + 3, eve)?,
             13 => self.becomes_a_shop(&then, 52, eve)?,
             14 => self.forgive_leak(&then)?,
@@ -466,7 +469,8 @@ impl Story<'_> {
             note: "moved away".to_owned(),
         };
         move_out(then, &movement)?;
-        self.comes(then, number, on)
+        // The final reading is the first of who comes.
+        self.comes(then, number, on, Vec::new())
     }
 
     fn leaves_to_the_owner(&mut self, then: &Context, number: usize, on: NaiveDate) -> Result<(), ActionError> {
@@ -475,9 +479,8 @@ impl Story<'_> {
         move_out(then, &movement).map(|_| ())
     }
 
-    fn comes(&mut self, then: &Context, number: usize, on: NaiveDate) -> Result<(), ActionError> {
+    fn comes(&mut self, then: &Context, number: usize, on: NaiveDate, readings: Vec<Reading>) -> Result<(), ActionError> {
         let (service, house) = (self.service(number)?, self.house(number)?.number);
-        let reading = self.reading(number)?;
         let account = format!("MB-{}", 9000 + self.report.moves);
         let newcomer = House::new(1 + self.report.moves * 100, &mut self.random);
         let movement = MoveIn {
@@ -486,7 +489,7 @@ impl Story<'_> {
             email: Some(newcomer.email()),
             service,
             on,
-            readings: vec![reading],
+            readings,
             note: String::new(),
         };
         move_in(then, &movement)?;

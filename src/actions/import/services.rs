@@ -170,7 +170,7 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
 
 /// Whether a service on these terms has a meter of its own.
 fn needs_meter(book: &TariffBook, schedule: &str, rate_class: &str, start_on: Option<NaiveDate>, measured_by: Option<&str>) -> Result<bool, String> {
-    let flat = book.latest_settings(schedule, rate_class).is_some_and(|_| false);
+    let flat = book.latest_settings(schedule, rate_class).is_some_and(|settings| !settings.metered);
     if flat && start_on.is_none() {
         return Err(format!("start_on: class '{rate_class}' has no meter, its periods are those of the calendar: expected the first day"));
     }
