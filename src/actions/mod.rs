@@ -14,7 +14,9 @@ pub mod held;
 pub mod import;
 pub mod lease;
 pub mod payments;
+pub mod schedule;
 pub mod show_bill;
+pub mod stop;
 pub mod tariffs;
 pub mod verify_bills;
 

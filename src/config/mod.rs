@@ -145,7 +145,7 @@ impl Config {
         ];
         match bounds.iter().find(|(_, fits, _)| !fits) {
             Some((name, _, expected)) => Err(format!("{name}: expected {expected}")),
-            None => Ok(config),
+            None => schedule::check(&config.schedule, config.time_zone).map(|()| config),
         }
     }
 }

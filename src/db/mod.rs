@@ -14,6 +14,7 @@ mod migrations;
 pub mod operations;
 pub mod payments;
 pub mod rates;
+pub mod schedule;
 mod schema;
 mod sql_types;
 

@@ -13,3 +13,4 @@ pub mod money;
 pub mod quantity;
 pub mod rates;
 pub mod roles;
+pub mod schedule;
