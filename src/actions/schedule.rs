@@ -9,6 +9,7 @@ use rand::Rng;
 use serde::Serialize;
 
 use super::bill_run::{RunOptions, RunReport, report, run_bills_until};
+use super::estimate::{EstimateReport, estimate_missing};
 use super::lease::Lease;
 use super::stop::Stop;
 use super::{ActionError, Context};
@@ -333,10 +334,10 @@ fn begin(
 /// Runs a moment that is ours, and records what became of it.
 fn carry_out(context: &Context, settings: &ScheduleSettings, mut row: ScheduledRow, options: &DueOptions<'_>) -> Result<ScheduledRow, ActionError> {
     match bill(context, settings, &row, options) {
-        Ok(report) => {
+        Ok((report, estimated)) => {
             row.status = if report.status == "gates_failed" { "held" } else { "done" }.to_owned();
             row.run_id = report.run_id;
-            row.message = in_words(&report);
+            row.message = in_words(&report, estimated.as_ref());
         }
         Err(ActionError::Stopped) => {
             // The row stays as it is: whoever comes next finds it begun and not ended, and goes on.
@@ -380,18 +381,24 @@ fn pause(attempts: i32) -> TimeDelta {
     TimeDelta::milliseconds(rand::rng().random_range(0..=bound))
 }
 
-/// The run itself: priced first, so that a failed gate is seen for what it is, then issued.
-fn bill(context: &Context, settings: &ScheduleSettings, row: &ScheduledRow, options: &DueOptions<'_>) -> Result<RunReport, ActionError> {
+/// The run itself: priced first, so that a failed gate is seen for what it is, then issued. Also tells what was estimated.
+fn bill(
+    context: &Context,
+    settings: &ScheduleSettings,
+    row: &ScheduledRow,
+    options: &DueOptions<'_>,
+) -> Result<(RunReport, Option<EstimateReport>), ActionError> {
     if row.attempts > 1 {
         // An earlier attempt may have issued the run and been cut off before it could say so.
         let issued = context.database.read(|conn| schedule::issued_since(conn, &row.cycle, row.through_on, row.started_at))?;
         if let Some(run) = issued {
-            return report(context, &run);
+            return Ok((report(context, &run)?, None));
         }
     }
-    if settings.estimate {
-        estimate(context, row)?;
+    if row.through_on > context.today() {
+        return Err(ActionError::Refused(format!("{} is in the future: was the clock set back?", row.through_on)));
     }
+    let estimated = if settings.estimate { Some(estimate_missing(context, &row.cycle, row.through_on, false)?) } else { None };
     let mut run = RunOptions {
         cycle: row.cycle.clone(),
         through: row.through_on,
@@ -401,32 +408,29 @@ fn bill(context: &Context, settings: &ScheduleSettings, row: &ScheduledRow, opti
         progress: options.progress,
         fault: None,
     };
-    let report = run_bills_until(context, &run, &options.stop)?;
-    if report.status != "review" || !settings.approve {
-        return Ok(report);
+    let mut report = run_bills_until(context, &run, &options.stop)?;
+    if report.status == "review" && settings.approve {
+        run.approve = true;
+        report = run_bills_until(context, &run, &options.stop)?;
     }
-    run.approve = true;
-    run_bills_until(context, &run, &options.stop)
+    Ok((report, estimated))
 }
 
-/// Estimates the reads that are missing: the place of the call.
-#[allow(clippy::unnecessary_wraps, reason = "the verb that is called here can fail")]
-fn estimate(_context: &Context, row: &ScheduledRow) -> Result<(), ActionError> {
-    log::warn!("schedule {}: missing reads are not estimated yet", row.schedule);
-    Ok(())
-}
-
-fn in_words(report: &RunReport) -> String {
+fn in_words(report: &RunReport, estimated: Option<&EstimateReport>) -> String {
     let run = report.run_id.map_or_else(String::new, |id| format!("run {id}"));
     let totals = &report.totals;
     let total = Money::from_cents(totals.total_cents);
     let counts = format!("{} billed, {} held, {} excluded, {total} in all", totals.billed, totals.held, totals.excluded);
-    match report.status.as_str() {
+    let ended = match report.status.as_str() {
         "issued" => format!("{run} is issued: {counts}"),
         "gates_failed" => {
             let failed: Vec<String> = report.gates.iter().filter(|gate| !gate.passed).map(|gate| format!("{}: {}", gate.gate, gate.detail)).collect();
             format!("{run} is held by its gates: {}", failed.join("; "))
         }
         _ => format!("{run} waits for review: {counts}"),
+    };
+    match estimated {
+        Some(reads) => format!("{ended}; {} missing reads estimated, {} left to a clerk", reads.estimated, reads.held.len()),
+        None => ended,
     }
 }

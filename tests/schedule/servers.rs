@@ -1,7 +1,8 @@
 //! Scheduled runs by the real program: servers that share a database, are stopped, are killed; and `bill --due`.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -196,4 +197,23 @@ on_both! {
         assert_eq!(town.program(&["bill", "--due", "--cycle", "all"]).status.code(), Some(2));
         assert_eq!(town.program(&["bill", "--cycle", "all"]).status.code(), Some(2));
     }
+}
+
+/// What the units start is a command of the program, and they name the same user and folder.
+#[test]
+fn the_units_start_commands_that_exist() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".systemd");
+    let unit = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the unit is read");
+    let value = |text: &str, key: &str| text.lines().find_map(|line| line.strip_prefix(key)).expect("the key").to_owned();
+    let (serve, bill) = (unit("aquabills.service"), unit("aquabills-bill.service"));
+    for (text, expected) in [(&serve, "serve"), (&bill, "bill --due")] {
+        let words = value(text, "ExecStart=/usr/local/bin/aquabills ");
+        assert_eq!(words, expected);
+        let help = Command::new(env!("CARGO_BIN_EXE_aquabills")).args(words.split(' ')).arg("--help").output().expect("the program starts");
+        assert!(help.status.success(), "{words}");
+    }
+    for key in ["User=", "StateDirectory=", "WorkingDirectory=", "Environment=", "EnvironmentFile="] {
+        assert_eq!(value(&serve, key), value(&bill, key));
+    }
+    assert!(unit("aquabills-bill.timer").contains("OnCalendar="));
 }
