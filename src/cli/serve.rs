@@ -1,6 +1,7 @@
 //! `aquabills serve`: the web application, and the work that runs by itself.
 
-use std::thread;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::rt::System;
@@ -8,6 +9,7 @@ use actix_web::rt::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::Context;
 use crate::actions::stop::Stop;
 use crate::jobs::Jobs;
 use crate::web::Application;
@@ -30,34 +32,29 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.context()?;
     let listen = args.listen.as_deref().unwrap_or(&global.config.listen);
     let application = Application::build(context.clone(), listen).map_err(|error| Failure::No(format!("{listen}: {error}")))?;
-    let stop = Stop::default();
-    stop_on_signal(&stop)?;
-    let jobs = if args.no_jobs { None } else { Some(Jobs::start(&context, &stop)?) };
     print::line(&format!("serving {} at {}", global.config.utility_name, application.address()))?;
-    let served = application.run();
-    // What a job leaves unfinished is gone on with at the next start: not an error.
+    serve(&context, application, !args.no_jobs)?;
+    Ok(true)
+}
+
+/// Serves, with the jobs beside it, until SIGTERM or SIGINT. Both are told at once: a run that a job is at is left after
+/// the chunk at hand, and gone on with at the next start.
+pub(super) fn serve(context: &Context, application: Application, with_jobs: bool) -> Result<(), Failure> {
+    let system = System::new();
+    // Signals are listened for before anything is begun, so that none is lost.
+    let (mut terminate, mut interrupt) =
+        system.block_on(async { Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)) })?;
+    let stop = Stop::default();
+    let jobs = if with_jobs { Some(Jobs::start(context, &stop)?) } else { None };
+    let told = async move {
+        poll_fn(|task| if terminate.poll_recv(task).is_ready() { Poll::Ready(()) } else { interrupt.poll_recv(task).map(|_| ()) }).await;
+        stop.request();
+    };
+    let served = system.block_on(application.run_until(told));
     if let Some(jobs) = jobs
         && !jobs.stop(PATIENCE)
     {
         print::message("a job did not end in time; the next start goes on where it stopped");
     }
-    served.map_err(|error| Failure::No(error.to_string()))?;
-    Ok(true)
-}
-
-/// Asks the jobs to stop as soon as the signal comes: the web server listens for itself, and may take a while.
-fn stop_on_signal(stop: &Stop) -> Result<(), Failure> {
-    let stop = stop.clone();
-    let listen = async move {
-        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-            log::warn!("signals cannot be listened for: jobs are stopped when the web server has ended");
-            return;
-        };
-        std::future::poll_fn(|task| if terminate.poll_recv(task).is_ready() { std::task::Poll::Ready(Some(())) } else { interrupt.poll_recv(task) })
-            .await;
-        stop.request();
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(move || System::new().block_on(listen))?;
-    Ok(())
+    served.map_err(|error| Failure::No(error.to_string()))
 }

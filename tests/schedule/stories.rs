@@ -9,7 +9,10 @@ use aquabills::actions::stop::Stop;
 use aquabills::config::ScheduleSettings;
 use aquabills::db::schedule::{self, ScheduledRow};
 use aquabills::db::{Database, billing};
+use aquabills::domain::schedule::Timetable;
 use chrono::NaiveDateTime;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::support::{Town, day, lines, on_both};
 
@@ -309,5 +312,45 @@ on_both! {
         assert_eq!(views[0].next, ["2026-06-18 02:30 PDT", "2026-06-19 02:30 PDT", "2026-06-20 02:30 PDT"]);
         let last: Vec<(&str, &str, i32)> = views[0].last.iter().map(|one| (one.due_local.as_str(), one.status.as_str(), one.missed)).collect();
         assert_eq!(last, [("2026-06-17 02:30 PDT", "done", 1), ("2026-06-15 05:00 PDT", "watching", 0)]);
+    }
+
+    fn whatever_the_clock_does_no_moment_is_run_twice_and_none_that_is_due_is_left(town: Town) {
+        let mut town = town_with(town, &[nightly("night", "15 2 * * *")]);
+        town.configure(|config| config.time_zone = chrono_tz::Europe::Berlin);
+        let timetable = Timetable::parse("15 2 * * *", chrono_tz::Europe::Berlin).expect("a timetable");
+        let mut other = town.context.clone();
+        other.database = Database::open(&town.url, 4).expect("the database opens");
+        let mut rng = StdRng::seed_from_u64(20_260_329);
+        let mut now = moment("2026-03-20 12:00");
+        for step in 0..150 {
+            let minutes = [1, 30, 60, 300, 1440, 1440, 4 * 1440, -30, -600, -3 * 1440, 400 * 1440, -400 * 1440];
+            now += chrono::TimeDelta::minutes(minutes[rng.random_range(0..if step % 10 == 0 { 12 } else { 10 })]);
+            town.context.clock.set(now.and_utc());
+            let server = if rng.random_bool(0.5) { &town.context } else { &other };
+            let outcomes = run_due(server, &options(false));
+            assert!(outcomes.iter().all(|outcome| !outcome.needs_a_person()), "step {step} at {now}: {outcomes:?}");
+            assert!(run_due(&town.context, &options(true)).is_empty(), "step {step} at {now}: what was done is done");
+            let rows = rows(&town, "night");
+            let latest = timetable.latest(now).expect("a moment");
+            let known = rows.iter().any(|row| row.status == "done" && row.due_at == latest);
+            assert!(known || rows.last().is_some_and(|row| row.due_at >= latest), "step {step} at {now}: {latest} is left");
+            assert_eq!(runs(&town), rows.iter().filter(|row| row.status == "done").count());
+            assert!((1..).zip(&rows).all(|(seq, row)| row.seq == seq));
+        }
+        town.assert_sound();
+    }
+
+    fn an_interrupted_moment_is_ended_although_the_schedule_was_changed(town: Town) {
+        let mut town = town_with(town, &[nightly("night", "0 2 * * *")]);
+        tick(&town, "2026-06-15 12:00");
+        set_clock(&town, "2026-06-16 02:00");
+        let stop = Stop::default();
+        let ask = |_: &str, _: usize, _: usize| stop.request();
+        let outcomes = run_due(&town.context, &DueOptions { retry_now: false, stop: stop.clone(), progress: &ask });
+        assert_eq!(outcomes[0].status, "running");
+        town.configure(|config| config.schedule[0].cron = "0 9 * * *".to_owned());
+        assert_eq!(tick(&town, "2026-06-16 12:00"), ["night 06-16 02:00 done", "night 06-16 12:00 watching"]);
+        assert_eq!(tick(&town, "2026-06-17 09:00"), ["night 06-17 09:00 done"]);
+        town.assert_sound();
     }
 }
