@@ -11,11 +11,13 @@ pub mod customers;
 pub mod ledger;
 pub mod metering;
 mod migrations;
+pub mod notices;
 pub mod operations;
 pub mod payments;
 pub mod rates;
 pub mod schedule;
 mod schema;
+pub mod sign_in;
 mod sql_types;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

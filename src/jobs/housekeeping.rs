@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::actions::Context;
 use crate::actions::schedule::forget_old;
+use crate::actions::sign_in::sweep;
 use crate::actions::stop::Stop;
 
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -22,5 +23,9 @@ fn clear(context: &Context) {
         Ok(0) => {}
         Ok(count) => log::info!("housekeeping: {count} old moments of schedules are forgotten"),
         Err(error) => log::warn!("housekeeping: old moments of schedules: {error}"),
+    }
+    match sweep(context) {
+        Ok(swept) => log::debug!("housekeeping: {} sessions, {} links, {} counts are swept", swept.sessions, swept.links, swept.throttles),
+        Err(error) => log::warn!("housekeeping: ended sessions: {error}"),
     }
 }

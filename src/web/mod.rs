@@ -2,14 +2,19 @@
 //!
 //! What belongs here: HTTP. What does not: SQL and rules; a handler loads, authorises, acts, answers.
 
+pub mod error;
+pub mod form;
+pub mod frame;
+mod guard;
 mod pages;
+mod routes;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 
 use actix_web::dev::Server;
-use actix_web::middleware::{Compress, DefaultHeaders};
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 
 use crate::actions::Context;
@@ -17,8 +22,8 @@ use crate::actions::Context;
 /// Styles, built into the program.
 const STYLE: &str = include_str!("../../static/style.css");
 
-/// What browsers may load: our own files and nothing else.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// The picture beside the page's title in a browser.
+const ICON: &str = include_str!("../../static/icon.svg");
 
 /// How long requests at work may take when the program ends.
 const LAST_ANSWERS_SECONDS: u64 = 5;
@@ -68,12 +73,10 @@ impl Application {
         let workers = context.config.runs.worker_count().max(2);
         let server = HttpServer::new(move || {
             App::new()
-                .wrap(security_headers())
+                .wrap(from_fn(guard::guard))
                 .wrap(Compress::default())
                 .app_data(context.clone())
-                .route("/health", web::get().to(pages::operations::health))
-                .route("/", web::get().to(pages::operations::front))
-                .route("/static/style.css", web::get().to(pages::operations::style))
+                .configure(pages::configure)
                 .default_service(web::to(pages::operations::not_found))
         });
         let server = server.workers(workers).shutdown_timeout(LAST_ANSWERS_SECONDS).listen(self.listener)?;
@@ -84,10 +87,8 @@ impl Application {
     }
 }
 
-fn security_headers() -> DefaultHeaders {
-    DefaultHeaders::new()
-        .add(("Content-Security-Policy", CONTENT_POLICY))
-        .add(("X-Content-Type-Options", "nosniff"))
-        .add(("Referrer-Policy", "same-origin"))
-        .add(("Cross-Origin-Opener-Policy", "same-origin"))
+/// Method and path of every route, in the order in which they are tried: for whoever checks who reaches what.
+#[must_use]
+pub fn routes() -> Vec<(String, &'static str)> {
+    pages::all_routes().names()
 }
