@@ -20,8 +20,10 @@ pub mod lease;
 pub mod moves;
 pub mod notices;
 pub mod payments;
+pub mod schedule;
 pub mod show_bill;
 pub mod sign_in;
+pub mod stop;
 pub mod tariffs;
 pub mod verify_bills;
 
