@@ -84,13 +84,11 @@ pub(super) async fn request(request: HttpRequest, context: web::Data<Context>, a
     if let Some(rest) = ANSWER_AFTER.checked_sub(started.elapsed()) {
         actix_web::rt::time::sleep(rest).await;
     }
-    match outcome? {
-        Some(until) => ask_form(&request, &context, Some(&Problem::blocked(context.now(), until))),
-        None => {
-            let frame = Frame::new(&context, None, "");
-            page(StatusCode::OK, &SentPage { frame, minutes: context.config.sign_in.link_minutes })
-        }
+    if let Some(until) = outcome? {
+        return ask_form(&request, &context, Some(&Problem::blocked(context.now(), until)));
     }
+    let frame = Frame::new(&context, None, "");
+    page(StatusCode::OK, &SentPage { frame, minutes: context.config.sign_in.link_minutes })
 }
 
 /// `GET /password/{token}`: looking does not use the link up.
