@@ -3,6 +3,7 @@
 //! What belongs here: authorising against state, calling the rules, writing through `db`. What does not: SQL,
 //! HTTP, printing.
 
+pub mod account_view;
 pub mod adjust;
 pub mod bench;
 pub mod bill_run;
@@ -16,6 +17,7 @@ pub mod lease;
 pub mod payments;
 pub mod show_bill;
 pub mod tariffs;
+pub mod usage_history;
 pub mod verify_bills;
 
 mod context;

@@ -4,6 +4,7 @@
 
 pub mod frame;
 mod pages;
+pub mod text;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
