@@ -3,6 +3,7 @@
 //! What belongs here: authorising against state, calling the rules, writing through `db`. What does not: SQL,
 //! HTTP, printing.
 
+pub mod account_view;
 pub mod adjust;
 pub mod balances;
 pub mod bench;
@@ -25,6 +26,7 @@ pub mod show_bill;
 pub mod sign_in;
 pub mod stop;
 pub mod tariffs;
+pub mod usage_history;
 pub mod verify_bills;
 
 mod context;
