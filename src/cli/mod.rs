@@ -12,6 +12,7 @@ mod export;
 mod held;
 mod import;
 mod ledger;
+mod notices;
 mod payment;
 mod print;
 mod quote;
@@ -86,6 +87,8 @@ enum Command {
     Ledger(ledger::Args),
     /// Exports bills as CSV
     Export(export::Args),
+    /// Sends notices, lists what was sent, records addresses that refuse
+    Notices(notices::Args),
     /// Measures
     Bench(bench::Args),
 }
@@ -173,6 +176,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Verify(args) => verify::run(global, &args),
         Command::Ledger(args) => ledger::run(global, &args),
         Command::Export(args) => export::run(global, &args),
+        Command::Notices(args) => notices::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
     }
 }

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use super::read_check::{self, Verdict};
 use super::{ImportOptions, ImportReport, parse_date};
-use crate::actions::{ActionError, Context};
+use crate::actions::{ActionError, Context, notices};
 use crate::db::metering::{ReadRow, RegisterRow, RegisterService};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
@@ -167,7 +167,7 @@ fn store(context: &Context, conn: &mut DbConnection, outcome: &Outcome) -> Resul
     };
     let todos: Vec<NewToDo> = outcome.held.iter().filter_map(todo).collect();
     operations::raise_new(conn, &todos)?;
-    Ok(())
+    notices::queue_high_usage(conn, context, &todos)
 }
 
 fn load(conn: &mut DbConnection, serials: &[&str]) -> Result<Known, diesel::result::Error> {
