@@ -132,7 +132,7 @@ fn expiry(context: &Context) -> NaiveDateTime {
 
 /// Names this process so that a successor on the same machine can see whether it still lives: machine, process
 /// namespace, process id, and the moment the process started.
-fn this_process() -> String {
+pub(super) fn this_process() -> String {
     let pid = std::process::id();
     format!("{}/{}/{pid}/{}", machine(), namespace(), started(pid).unwrap_or_default())
 }
@@ -155,7 +155,7 @@ fn started(pid: u32) -> Option<String> {
 }
 
 /// Whether the holder was a process of this machine that is no more. Elsewhere only time tells.
-fn is_dead(holder: &str) -> bool {
+pub(super) fn is_dead(holder: &str) -> bool {
     let parts: Vec<&str> = holder.split('/').collect();
     let [host, space, pid, start] = parts.as_slice() else { return false };
     if *host != machine() || *space != namespace() || space.is_empty() {

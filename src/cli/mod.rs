@@ -14,6 +14,7 @@ mod export;
 mod held;
 mod import;
 mod ledger;
+mod notices;
 mod payment;
 mod print;
 mod quote;
@@ -104,6 +105,8 @@ enum Command {
     Export(export::Args),
     /// Lists, adds and changes the utility's people who may sign in
     Staff(staff::Args),
+    /// Sends notices, lists what was sent, records addresses that refuse
+    Notices(notices::Args),
     /// Measures
     Bench(bench::Args),
 }
@@ -198,6 +201,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Ledger(args) => ledger::run(global, &args),
         Command::Export(args) => export::run(global, &args),
         Command::Staff(args) => staff::run(global, &args),
+        Command::Notices(args) => notices::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
     }
 }

@@ -17,5 +17,5 @@ pub mod passwords;
 pub mod quantity;
 pub mod rates;
 pub mod roles;
-pub mod winter;
 pub mod schedule;
+pub mod winter;

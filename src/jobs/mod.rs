@@ -1,6 +1,7 @@
 //! Work that runs by itself beside the web application: starting and stopping it. What is done is a verb in `actions`.
 
 mod housekeeping;
+pub mod mailer;
 mod scheduler;
 
 use std::thread::{self, JoinHandle};
@@ -26,6 +27,7 @@ impl Jobs {
     pub fn start(context: &Context, stop: &Stop) -> std::io::Result<Self> {
         let mut jobs = Self { stop: stop.clone(), threads: Vec::new() };
         jobs.add("scheduler", context, scheduler::run)?;
+        jobs.add("mailer", context, send_notices)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }
@@ -55,5 +57,16 @@ impl Jobs {
             all_ended &= ended;
         }
         all_ended
+    }
+}
+
+/// Sends what is due until it is told to stop.
+fn send_notices(context: &Context, stop: &Stop) {
+    match mailer::Mailer::start(context) {
+        Ok(mailer) => {
+            while !stop.wait(Duration::from_secs(3600)) {}
+            mailer.stop();
+        }
+        Err(error) => log::error!("notices are not sent: {error}"),
     }
 }

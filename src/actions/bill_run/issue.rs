@@ -5,12 +5,13 @@
 
 use super::Fault;
 use crate::actions::payments::returned_payment_seq;
-use crate::actions::{ActionError, Context};
-use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow};
+use crate::actions::{ActionError, Context, notices};
+use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow, bill_number};
 use crate::db::{DbConnection, ledger, look_up_by_index, payments};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, Position, SinceLastBill};
 use crate::domain::money::Money;
+use crate::domain::notices::{Addressee, BillReady, Facts, NewNotice};
 
 /// Issues a chunk, in one transaction with the chunk's state.
 pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fault: Option<Fault>) -> Result<(), ActionError> {
@@ -41,8 +42,26 @@ pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fau
         }
         ledger::append(conn, &entries, now)?;
         billing::insert_bills(conn, &bills)?;
+        notices::queue_many(conn, context, &bills.iter().map(|bill| ready(run, bill)).collect::<Vec<_>>())?;
         Ok(())
     })
+}
+
+/// The notice of a bill, from the bill's own row.
+fn ready(run: &RunRow, bill: &BillRow) -> NewNotice {
+    NewNotice {
+        key: format!("bill:{}:{}", run.id, bill.account_id),
+        to: Addressee::Account(bill.account_id),
+        happened_on: run.bill_on,
+        facts: Facts::BillReady(BillReady {
+            bill_number: bill_number(run.id, bill.account_id),
+            bill_on: run.bill_on,
+            due_on: run.due_on,
+            charges_cents: bill.total_cents,
+            opening_balance_cents: bill.opening_balance_cents,
+            amount_due_cents: bill.amount_due_cents,
+        }),
+    }
 }
 
 /// What an account's rows since its last bill add up to.

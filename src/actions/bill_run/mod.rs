@@ -17,13 +17,14 @@ use serde::Serialize;
 use super::lease::Lease;
 use super::stop::Stop;
 use super::tariffs::load_book;
-use super::{ActionError, Context};
+use super::{ActionError, Context, notices};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
 use crate::db::operations::{self, NewToDo};
 use crate::domain::billing::{ENGINE_VERSION, TariffBook};
 use crate::domain::gates::{GateResult, RunTotals, judge};
 use crate::domain::ids::{AccountId, RunId};
 use crate::domain::money::Money;
+use crate::domain::notices::{Addressee, Facts, NewNotice, RunHeld};
 
 pub use undo::{discard_run, roll_back_run};
 
@@ -256,8 +257,29 @@ fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, 
             return Err(ActionError::LeaseLost(LEASE.to_owned()));
         }
         operations::audit(conn, now, &context.actor, "run.priced", &run.id.to_string(), status)?;
+        if !passed {
+            notices::queue(conn, context, held(context, run, &totals, &gates))?;
+        }
         Ok(())
     })
+}
+
+/// The notice to staff of a run whose gates failed.
+fn held(context: &Context, run: &RunRow, totals: &RunTotals, gates: &[GateResult]) -> NewNotice {
+    let failed = gates.iter().filter(|gate| !gate.passed);
+    NewNotice {
+        key: format!("run_held:{}", run.id),
+        to: Addressee::Staff,
+        happened_on: context.today(),
+        facts: Facts::RunHeld(RunHeld {
+            run_id: run.id,
+            cycle: run.cycle.clone(),
+            through_on: run.through_on,
+            bills: totals.bills,
+            total_cents: totals.total_cents,
+            reasons: failed.map(|gate| format!("{}: {}", gate.gate, gate.detail)).collect(),
+        }),
+    }
 }
 
 fn due_date(context: &Context, bill_on: NaiveDate) -> NaiveDate {

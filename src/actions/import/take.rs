@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::at_stake;
 use super::read_check::{self, Bench, Candidate, Verdict};
 use super::swapped;
-use crate::actions::{ActionError, Context};
+use crate::actions::{ActionError, Context, notices};
 use crate::db::metering::{ReadRow, RegisterRow, RegisterService, RejectedRead};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
@@ -357,6 +357,7 @@ fn store(context: &Context, conn: &mut DbConnection, batch: &Batch) -> Result<()
     let stands = |doubt: &&Doubt| !overtaken(provisional(doubt.index));
     let todos: Vec<NewToDo> = batch.doubts.iter().zip(amounts).filter(|(doubt, _)| stands(doubt)).filter_map(todo).collect();
     operations::raise_new(conn, &todos)?;
+    notices::queue_high_usage(conn, context, &todos)?;
     no_longer_missing(context, conn, batch)
 }
 
