@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::check_ledger::check_ledger;
-use crate::actions::demo::{TownOptions, TownReport, make_town};
+use crate::actions::demo::{TownOptions, TownReport, make_town, sign_ins};
+use crate::actions::sign_in::code_at;
 use crate::actions::verify_bills::verify_bills;
 use crate::actions::{ActionError, Context};
 use crate::config::Config;
@@ -29,12 +30,18 @@ pub(super) struct Args {
     /// Accounts of a new town
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(20..=10_000))]
     accounts: u16,
+    /// Prints the code of the moment of a member of the demonstration's staff, and does nothing else
+    #[arg(long, value_name = "EMAIL")]
+    code: Option<String>,
     /// Address and port to serve at
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: String,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
+    if let Some(email) = &args.code {
+        return tell_code(&args.folder, email);
+    }
     let file = args.folder.join("town.db");
     if args.fresh {
         remove_database(&file)?;
@@ -61,9 +68,33 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     if args.no_serve || !sound {
         return Ok(sound);
     }
-    let application = Application::build(context, &args.listen).map_err(|error| Failure::No(format!("{}: {error}", args.listen)))?;
+    let application = Application::build(context.clone(), &args.listen).map_err(|error| Failure::No(format!("{}: {error}", args.listen)))?;
+    tell_sign_ins(&args.folder)?;
     print::line(&format!("serving Millbrook Water at {} (stop with Ctrl-C)", application.address()))?;
-    application.run().map_err(|error| Failure::No(error.to_string()))?;
+    super::serve::serve(&context, application, true)?;
+    Ok(true)
+}
+
+/// Who may sign in, one to a line.
+fn tell_sign_ins(folder: &Path) -> Result<(), Failure> {
+    for somebody in sign_ins(folder)? {
+        let secret = somebody.secret.map(|secret| format!(" {secret}")).unwrap_or_default();
+        print::line(&format!("sign-in: {} {} {}{secret}", somebody.role, somebody.email, somebody.password))?;
+    }
+    print::line(&format!(
+        "the last word of a member of staff is the secret of the second factor: put it into an authenticator app, or ask for the code of the moment \
+         with `aquabills demo --folder {} --code EMAIL`",
+        folder.display()
+    ))
+}
+
+/// The code of the moment.
+fn tell_code(folder: &Path, email: &str) -> Result<bool, Failure> {
+    let known = sign_ins(folder)?.into_iter().find(|somebody| somebody.email == email);
+    let secret = known.and_then(|somebody| somebody.secret);
+    let secret = secret.ok_or_else(|| Failure::No(format!("the demonstration in {} has no member of staff {email}", folder.display())))?;
+    let now = crate::clock::Clock::System.now();
+    print::line(&code_at(&secret, now).unwrap_or_default())?;
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is written past the verbs: what the town's books show is what the program did. The last weeks are left as a
 //! clerk finds them on a Monday: some reads wait for a decision, some bills are not paid.
 
+mod sign_ins;
 mod story;
 mod town;
 
@@ -14,6 +15,8 @@ use serde::Serialize;
 use super::tariffs::store_tariff;
 use super::{ActionError, Context};
 use crate::clock::Clock;
+
+pub use sign_ins::{DemoSignIn, sign_ins};
 
 /// How many months are billed.
 const MONTHS: u32 = 24;
@@ -141,6 +144,7 @@ pub fn make_town(context: &Context, folder: &Path, options: TownOptions, progres
     }
     let mut story = story::Story::begin(context, folder, options, &days)?;
     story.tell(progress)?;
+    sign_ins::make(context, folder, &story.email(sign_ins::CUSTOMER_HOUSE)?)?;
     Ok(story.report())
 }
 

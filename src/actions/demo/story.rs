@@ -435,6 +435,11 @@ impl Story<'_> {
         self.houses.get(index).ok_or_else(|| ActionError::not_found("house", number.to_string()))
     }
 
+    /// Where notices to a house go.
+    pub(super) fn email(&self, number: usize) -> Result<String, ActionError> {
+        Ok(self.house(number)?.email())
+    }
+
     fn service(&self, number: usize) -> Result<String, ActionError> {
         Ok(self.house(number)?.service('W'))
     }
