@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::mail_server::{Accepted, MailServer};
 use crate::support::{Town, lines, on_both};
-use crate::{assert_once_each, audited, later, many, notices, peopled, send, send_all, served, states, with_mail, with_status};
+use crate::{assert_once_each, audited, later, many, notices, peopled, send, send_all, served, states, with_login, with_mail, with_status};
 
 fn pay_all(town: &Town, count: usize) {
     for n in 1..=count {
@@ -25,11 +25,7 @@ fn pay_all(town: &Town, count: usize) {
 
 /// A link that somebody with a sign-in asks for.
 fn ask_for_link(town: &Town, key: &str, minutes: i64) {
-    let sql = "INSERT INTO login (id, email, name, role, created_at) VALUES (1, 'ann@town.example', 'Ann', 'clerk', '2026-06-15 00:00:00')";
-    let _ = town.context.database.write(|conn| {
-        use diesel::RunQueryDsl;
-        diesel::sql_query(sql).execute(conn)
-    });
+    with_login(town);
     let notice = NewNotice {
         key: key.to_owned(),
         to: Addressee::Login { id: LoginId(1), person_id: None, email: "ann@town.example".to_owned(), name: "Ann".to_owned() },
@@ -278,12 +274,15 @@ fn settings_that_cannot_work_are_named() {
     let mut town = Town::sqlite();
     let server = MailServer::down(&[]);
     for (fault, change) in [
-        ("mail.from", &(|mail: &mut aquabills::config::MailSettings| mail.from = "no address@".to_owned()) as &dyn Fn(&mut _)),
-        ("mail.password_env", &|mail| {
+        (
+            "mail.from",
+            &(|mail: &mut aquabills::config::MailSettings| mail.from = "no address@".to_owned()) as &dyn Fn(&mut aquabills::config::MailSettings),
+        ),
+        ("mail.password_env", &|mail: &mut aquabills::config::MailSettings| {
             mail.user = "me".to_owned();
             mail.password_env = "NO_SUCH_VARIABLE".to_owned();
         }),
-        ("mail.ca_file", &|mail| {
+        ("mail.ca_file", &|mail: &mut aquabills::config::MailSettings| {
             mail.security = MailSecurity::Tls;
             mail.ca_file = "/nowhere/ca.pem".into();
         }),

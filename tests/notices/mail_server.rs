@@ -67,6 +67,7 @@ impl MailServer {
             .args(["--port", &self.port.to_string()])
             .args(&self.args)
             .stdin(Stdio::piped())
+            .stderr(std::fs::File::create(self.dir.path().join("log")).expect("a file for the server's log"))
             .spawn();
         let mut child = child.expect("the mail server starts");
         while !ready.exists() {

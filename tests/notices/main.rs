@@ -16,6 +16,7 @@ use aquabills::config::{MailSecurity, MailSettings};
 use aquabills::domain::notices::NoticeStatus;
 use aquabills::jobs::mailer::Round;
 use chrono::{TimeDelta, TimeZone, Utc};
+use diesel::RunQueryDsl;
 use mail_server::MailServer;
 use support::{TARIFF, Town, lines};
 
@@ -52,6 +53,7 @@ pub fn states(town: &Town) -> Vec<String> {
     notices(town).iter().map(|notice| format!("{} {}", notice.kind, notice.status)).collect()
 }
 
+/// The notices in a status, oldest first.
 pub fn with_status(town: &Town, status: NoticeStatus) -> Vec<NoticeView> {
     notices(town).into_iter().filter(|notice| notice.status == status).collect()
 }
@@ -63,6 +65,7 @@ pub fn served(mut town: Town, server: &MailServer) -> Town {
     town
 }
 
+/// Changes the town's settings of mail.
 pub fn with_mail(town: &mut Town, change: impl FnOnce(&mut MailSettings)) {
     town.configure(|config| change(&mut config.mail));
 }
@@ -106,4 +109,12 @@ pub fn assert_once_each(town: &Town, server: &MailServer) {
     expected.sort();
     got.sort();
     assert_eq!(got, expected);
+}
+
+/// Somebody of staff who signs in, sign-in 1; once is enough.
+pub fn with_login(town: &Town) {
+    let sql = "INSERT INTO login (id, email, name, role, created_at) VALUES (1, 'ann@town.example', 'Ann', 'clerk', '2026-06-15 00:00:00') \
+               ON CONFLICT DO NOTHING";
+    let done = town.context.database.write(|conn| diesel::sql_query(sql).execute(conn));
+    done.expect("the sign-in is there");
 }

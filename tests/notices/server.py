@@ -76,8 +76,8 @@ class Handler:
             "text": message.get_body(("plain",)).get_content(),
             "html": message.get_body(("html",)).get_content(),
             "bytes": envelope.content.decode("utf-8", "replace"),
-            "encrypted": session.ssl is not None,
-            "user": session.login_data.decode() if session.login_data else None,
+            "encrypted": server.transport.get_extra_info("sslcontext") is not None,
+            "user": session.auth_data.decode() if session.auth_data else None,
         }
         with open(os.path.join(self.folder, "accepted"), "a") as file:
             file.write(json.dumps(line) + "\n")
