@@ -6,12 +6,13 @@ mod support;
 use aquabills::actions::ActionError;
 use aquabills::actions::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
 use aquabills::actions::estimate::{EstimateReport, estimate_missing};
-use aquabills::actions::held::{Decision, ToDoFilter, ToDoView, count_todos, decide_some, list_todos, show_todo};
+use aquabills::actions::held::{Decision, ToDoFilter, ToDoView, count_todos, decide_some, list_todos, reject_read, show_todo};
 use aquabills::actions::import::ImportReport;
 use aquabills::domain::ids::ToDoId;
 use aquabills::domain::limits::ClassLimits;
 use aquabills::domain::metering::ReadKind;
 use chrono::{TimeZone, Utc};
+use diesel::RunQueryDsl;
 use support::{QUIET, Town, day, dump, lines, on_both, stdout};
 
 /// Everything that waits, most money first.
@@ -56,7 +57,7 @@ fn last_read(town: &Town, meter: &str) -> String {
 fn basis_of(town: &Town, meter: &str) -> String {
     let sql = format!(
         "SELECT m.basis AS line FROM meter_read m JOIN register r ON r.id = m.register_id JOIN meter x ON x.id = r.meter_id \
-         WHERE x.serial = '{meter}' AND m.basis IS NOT NULL ORDER BY m.read_on DESC LIMIT 1"
+         WHERE x.serial = '{meter}' AND m.basis IS NOT NULL ORDER BY m.id DESC LIMIT 1"
     );
     town.context.database.read(|conn| Ok::<_, diesel::result::Error>(lines(conn, &sql))).expect("the reads").pop().expect("a basis")
 }
@@ -491,6 +492,32 @@ on_both! {
         town.bill("2026-05-01");
         let before_billed = enter(&town, "M1", "2026-04-15", 35, ReadKind::Actual);
         assert!(matches!(&before_billed, ReadOutcome::Refused(reason) if reason.contains("billed through 2026-05-01")), "{before_billed:?}");
+        // Somebody else moves in, and uses twenty times as much: their own use is the only yardstick for them.
+        let moves_in = "INSERT INTO service_agreement (account_id, service_point_id, schedule, rate_class, cycle, attributes, start_on) \
+            SELECT c.id, a.service_point_id, a.schedule, a.rate_class, a.cycle, a.attributes, '2026-05-01' \
+            FROM service_agreement a JOIN service_point p ON p.id = a.service_point_id AND p.code = 'S1' JOIN account c ON c.number = 'A9'";
+        let done: Result<usize, diesel::result::Error> = town.context.database.write(|conn| diesel::sql_query(moves_in).execute(conn));
+        assert_eq!(done.expect("they move in"), 1);
+        let still_billed = enter(&town, "M1", "2026-04-15", 35, ReadKind::Actual);
+        assert!(matches!(&still_billed, ReadOutcome::Refused(reason) if reason.contains("billed through 2026-05-01")), "{still_billed:?}");
+        // Their first day is the last one of those before.
+        assert_eq!(enter(&town, "M1", "2026-05-01", 40, ReadKind::Final), ReadOutcome::Unchanged);
+        assert_eq!(enter(&town, "M1", "2026-06-01", 240, ReadKind::Actual), ReadOutcome::Accepted);
+        let held = enter(&town, "M1", "2026-06-02", 239, ReadKind::Actual);
+        assert!(matches!(held, ReadOutcome::Held(_)), "{held:?}");
+        assert_eq!(todos(&town)[0].account.as_deref(), Some("A9"));
+    }
+
+    fn an_estimate_that_was_set_aside_is_not_made_again(town: Town) {
+        let town = town.with_services(&["A1,S1,HOME,M1"]);
+        town.reads(&DAILY);
+        estimate(&town, "2026-04-01");
+        reject_read(&town.context, "M1", "1", day("2026-04-01"), "the house was empty").expect("it is set aside");
+        let report = estimate(&town, "2026-04-01");
+        assert_eq!(counts(&report), (1, 0, 0, 1));
+        assert!(report.held[0].reason.contains("190, was set aside before"), "{:?}", report.held);
+        assert_eq!(enter(&town, "M1", "2026-04-01", 160, ReadKind::Estimated), ReadOutcome::Accepted);
+        assert_eq!((last_read(&town, "M1").as_str(), basis_of(&town, "M1").as_str()), ("1 2026-04-01 160 estimated accepted", "estimated elsewhere and brought in"));
     }
 
     fn the_commands_speak_plainly(town: Town) {

@@ -58,7 +58,10 @@ pub fn estimated_use(history: &[UseSpan], from: NaiveDate, to: NaiveDate) -> Opt
     let daily = used.checked_div(Decimal::from(over))?;
     let periods = recent.len();
     let plural = if periods == 1 { "period" } else { "periods" };
-    Some(EstimatedUse { usage_milli: daily.checked_mul(days)?, basis: format!("its average over the last {periods} {plural}, {} a day", shown(daily)) })
+    Some(EstimatedUse {
+        usage_milli: daily.checked_mul(days)?,
+        basis: format!("its average over the last {periods} {plural}, {} a day", shown(daily)),
+    })
 }
 
 /// The daily use of the same weeks last year, scaled by how recent use compares with the same span last year.

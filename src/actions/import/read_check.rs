@@ -1,10 +1,12 @@
 //! What becomes of one new read: pure judgement over the reads around it.
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 
 use crate::db::metering::ReadRow;
 use crate::domain::ids::ReadId;
-use crate::domain::limits::{Limits, RECENT_PERIODS, Reading, Use, above_floor, above_own_average, recent_use, reversed, season_use, too_high, too_low};
+use crate::domain::limits::{
+    Limits, RECENT_PERIODS, Reading, Use, above_floor, above_own_average, recent_use, reversed, season_use, too_high, too_low,
+};
 use crate::domain::metering::{ReadKind, Register};
 use crate::domain::quantity::from_milli;
 
@@ -126,10 +128,12 @@ fn rank(kind: ReadKind) -> u8 {
 
 /// What becomes of a read when there is one of that day; none when it takes the other's place.
 fn same_day(same: &ReadRow, billed_through: Option<NaiveDate>, new: Candidate) -> Option<Verdict> {
-    if same.reading_milli == new.milli && same.kind == new.kind.as_str() {
+    let kind: Option<ReadKind> = same.kind.parse().ok();
+    // A final read on the day of an ordinary one says nothing new.
+    let as_good = same.kind == new.kind.as_str() || kind.is_some_and(|kind| rank(kind) == rank(new.kind));
+    if same.reading_milli == new.milli && as_good {
         return Some(Verdict::Unchanged);
     }
-    let kind: Option<ReadKind> = same.kind.parse().ok();
     let outranked = kind.is_some_and(|kind| rank(kind) < rank(new.kind));
     let billed = billed_through.is_some_and(|billed| same.read_on <= billed);
     if outranked && !billed {
@@ -159,7 +163,7 @@ fn too_soon(limits: &Limits, earlier: &[ReadRow], new: Candidate) -> Option<Stri
         return None;
     }
     let last = earlier.iter().rev().find(|read| !is_estimated(read)).filter(|read| read.kind == ReadKind::Customer.as_str())?;
-    let next = last.read_on + chrono::Days::new(u64::from(limits.customer_read_days));
+    let next = last.read_on.checked_add_days(Days::new(u64::from(limits.customer_read_days))).unwrap_or(NaiveDate::MAX);
     (new.on < next).then(|| format!("read_on: the customer's last read is of {}: expected the next one on {next} or later", last.read_on))
 }
 
@@ -168,7 +172,7 @@ fn overtaken(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Vec<ReadId>
     if new.kind == ReadKind::Estimated {
         return Vec::new();
     }
-    let from = new.on - chrono::Days::new(u64::from(bench.limits.estimate_window_days));
+    let from = new.on.checked_sub_days(Days::new(u64::from(bench.limits.estimate_window_days))).unwrap_or(NaiveDate::MIN);
     let unbilled = |read: &&ReadRow| bench.billed_through.is_none_or(|billed| read.read_on > billed);
     reads.iter().rev().take_while(|read| read.read_on >= from).filter(|read| is_estimated(read)).filter(unbilled).map(|read| read.id).collect()
 }
@@ -197,7 +201,7 @@ fn against_before(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, new: C
 
 fn judge_low(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, used: &Use, own: &Use) -> Option<String> {
     too_low(bench.limits, used, own, None)?;
-    let to = before.on + chrono::Days::new(u64::try_from(used.days).unwrap_or(0));
+    let to = before.on.checked_add_days(Days::new(u64::try_from(used.days).unwrap_or(0)))?;
     let season = season_use(bench.register, &bench.real_readings(earlier), before.on, to);
     too_low(bench.limits, used, own, season.as_ref())
 }

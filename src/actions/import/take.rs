@@ -263,7 +263,7 @@ impl Batch {
             reading_milli: new.reading_milli,
             kind: new.kind.as_str().to_owned(),
             status: if taken.hold.is_some() { "held" } else { "accepted" }.to_owned(),
-            basis: None,
+            basis: (new.kind == ReadKind::Estimated).then(|| "estimated elsewhere and brought in".to_owned()),
         };
         if !taken.overtakes.is_empty() {
             reads.retain(|read| !taken.overtakes.contains(&read.id));
@@ -380,10 +380,10 @@ fn no_longer_missing(context: &Context, conn: &mut DbConnection, batch: &Batch) 
     if batch.read_on.is_empty() {
         return Ok(());
     }
-    let window = chrono::Days::new(u64::from(context.config.limits.default.estimate_window_days));
+    let window = i64::from(context.config.limits.default.estimate_window_days);
     let came = |agreement: Option<AgreementId>, on: Option<NaiveDate>| {
         let read_on = agreement.and_then(|agreement| batch.read_on.get(&agreement));
-        on.zip(read_on).is_some_and(|(on, read_on)| on <= *read_on + window)
+        on.zip(read_on).is_some_and(|(on, read_on)| (on - *read_on).num_days() <= window)
     };
     let missing = operations::open_missing_reads(conn)?;
     let done: Vec<ToDoId> = missing.iter().filter(|todo| came(todo.agreement_id, todo.period_end_on)).map(|todo| todo.id).collect();
