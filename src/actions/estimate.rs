@@ -1,18 +1,19 @@
 //! Estimating what was not read, so that a bill can go out; where nothing says what a household uses, a clerk is asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::{ActionError, Context};
-use crate::db::metering::{self, MeasuringRegister, ReadRow};
+use crate::db::metering::{self, MeasuringRegister, ReadRow, RejectedRead};
 use crate::db::operations::{self, NewToDo};
 use crate::db::{DbConnection, billing, customers};
 use crate::domain::estimate::{UseSpan, estimated_reading, estimated_use, use_between, use_spans};
 use crate::domain::ids::{AccountId, ReadId, RegisterId};
 use crate::domain::limits::{Limits, Reading};
 use crate::domain::metering::{ReadKind, Register};
+use crate::domain::quantity::from_milli;
 
 /// Accounts that are looked at in one transaction.
 const PAGE: i64 = 1_000;
@@ -122,11 +123,12 @@ fn judge(
     for read in metering::reads_of(conn, &ids)? {
         reads.entry(read.register_id).or_default().push(read);
     }
+    let rejected: HashSet<RejectedRead> = metering::rejected_reads_of(conn, &ids)?.into_iter().collect();
     let mut page = Page::default();
     for of_agreement in registers.chunk_by(|a, b| a.agreement_id == b.agreement_id) {
         let Some(agreement) = of_agreement.first() else { continue };
         let limits = context.config.limits.of(&agreement.rate_class);
-        let service = Service { rows: of_agreement, agreement, reads: &reads, limits: &limits };
+        let service = Service { rows: of_agreement, agreement, reads: &reads, rejected: &rejected, limits: &limits };
         match service.judge(on) {
             Finding::NotDue => {}
             Finding::Read => page.read += 1,
@@ -152,7 +154,6 @@ fn missing(context: &Context, agreement: &MeasuringRegister, on: NaiveDate, reas
         amount_cents: agreement.last_total_cents,
         reason: format!("service {}: there is no read of {on} and no estimate: {reason}", agreement.service_id),
         raised_at: context.now(),
-        account_id: None,
     };
     Missing { told: NotEstimated { account: agreement.account.clone(), service_id: agreement.service_id.clone(), on, reason }, todo }
 }
@@ -181,6 +182,7 @@ struct Service<'a> {
     rows: &'a [MeasuringRegister],
     agreement: &'a MeasuringRegister,
     reads: &'a HashMap<RegisterId, Vec<ReadRow>>,
+    rejected: &'a HashSet<RejectedRead>,
     limits: &'a Limits,
 }
 
@@ -206,8 +208,8 @@ impl Service<'_> {
         if in_place.is_empty() {
             return Finding::Missing(on, "no meter is in place on that day".to_owned());
         }
-        let window = Days::new(u64::from(self.limits.estimate_window_days));
-        let near = |row: &MeasuringRegister| self.ending(row).map(|read| read.read_on).filter(|day| *day >= on - window && *day <= on + window).max();
+        let window = i64::from(self.limits.estimate_window_days);
+        let near = |row: &MeasuringRegister| self.ending(row).map(|read| read.read_on).filter(|day| (*day - on).num_days().abs() <= window).max();
         let unread: Vec<&&MeasuringRegister> = in_place.iter().filter(|row| near(row).is_none()).collect();
         if unread.is_empty() {
             return Finding::Read;
@@ -274,6 +276,9 @@ impl Service<'_> {
             .ok_or("what it would have counted is more than half of what its register can show")?;
         let basis = format!("from the read of {} on by {}", last.on, used.basis);
         let kind = ReadKind::Estimated.as_str().to_owned();
+        if self.rejected.contains(&(row.register_id, on, reading_milli, kind.clone())) {
+            return Err(format!("the same estimate, {}, was set aside before", from_milli(reading_milli)));
+        }
         Ok(ReadRow {
             id: ReadId(0),
             register_id: row.register_id,
