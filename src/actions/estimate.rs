@@ -154,6 +154,7 @@ fn missing(context: &Context, agreement: &MeasuringRegister, on: NaiveDate, reas
         amount_cents: agreement.last_total_cents,
         reason: format!("service {}: there is no read of {on} and no estimate: {reason}", agreement.service_id),
         raised_at: context.now(),
+        account_id: None,
     };
     Missing { told: NotEstimated { account: agreement.account.clone(), service_id: agreement.service_id.clone(), on, reason }, todo }
 }
