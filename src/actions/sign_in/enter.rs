@@ -57,7 +57,7 @@ pub fn sign_in(context: &Context, email: &str, password: &str, client: &Client) 
     context.database.write(|conn| {
         match known.as_ref().filter(|_| right) {
             Some(login) if is_as_before(conn, login)? => {
-                accepted(conn, now, &subjects)?;
+                accepted(conn, &subjects)?;
                 Ok(Attempt::Accepted(enter(conn, context, login, client)?))
             }
             _ => {
