@@ -3,7 +3,7 @@
 use aquabills::domain::roles::Role;
 
 use crate::support::http::{PASSWORD, Served, encoded, give_password};
-use crate::support::{Town, on_both};
+use crate::support::on_both;
 use crate::{ask, serve};
 
 on_both! {
@@ -15,7 +15,7 @@ on_both! {
         let others = served.customer("ada@example.org").get("/").csrf("/sign-out");
         let field = |token: &str| encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk"), ("csrf", token)]);
         let good = field(&csrf);
-        let tries: Vec<(&str, Option<&str>, Vec<(&str, &str)>, String)> = vec![
+        let tries: [(&str, Option<&str>, Vec<(&str, &str)>, String); 13] = [
             ("no token", None, vec![], encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk")])),
             ("an empty token", None, vec![], field("")),
             ("a wrong token", None, vec![], field(&"x".repeat(csrf.len()))),

@@ -8,7 +8,7 @@ use aquabills::domain::roles::Role;
 use chrono::Duration;
 
 use crate::support::http::{PASSWORD, add_staff, code, secret_of};
-use crate::support::{Town, on_both, stderr, stdout};
+use crate::support::{on_both, stderr, stdout};
 use crate::{audit, mailed_link, serve, told, wait};
 
 on_both! {
