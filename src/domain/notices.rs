@@ -16,6 +16,9 @@ pub const FIRST_PAUSE_MS: u64 = 1_000;
 pub const LONGEST_PAUSE_MS: u64 = 15 * 60 * 1_000;
 /// After so long it is given up.
 pub const HORIZON_HOURS: i64 = 72;
+/// But not before so many attempts: what waited because nothing was sent at all (the program was off) is not given up
+/// when the server says "come back in five minutes" for the first time.
+pub const FEWEST_ATTEMPTS: u32 = 12;
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -454,7 +457,8 @@ pub fn pause_bound_ms(attempts: u32) -> u64 {
 pub fn retry(created_at: NaiveDateTime, now: NaiveDateTime, attempts: u32, luck: u64) -> Retry {
     let pause = luck % (pause_bound_ms(attempts) + 1);
     let next = now + TimeDelta::milliseconds(i64::try_from(pause).unwrap_or(0));
-    if next > created_at + TimeDelta::hours(HORIZON_HOURS) { Retry::GiveUp } else { Retry::At(next) }
+    let too_late = next > created_at + TimeDelta::hours(HORIZON_HOURS);
+    if too_late && attempts >= FEWEST_ATTEMPTS { Retry::GiveUp } else { Retry::At(next) }
 }
 
 /// Whether what happened on a day is still news today.

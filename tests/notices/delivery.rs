@@ -6,7 +6,7 @@ use std::thread;
 
 use aquabills::actions::notices::deliver::Counts;
 use aquabills::actions::notices::{bounce_of, clear_bounce, queue, record_bounce};
-use aquabills::config::MailSecurity;
+use aquabills::config::{MailSecurity, MailSettings};
 use aquabills::domain::ids::LoginId;
 use aquabills::domain::notices::{Addressee, Facts, NewNotice, NoticeStatus, PasswordLink};
 use aquabills::jobs::mailer::Mailer;
@@ -256,6 +256,19 @@ on_both! {
         assert_eq!(states(&town), ["payment_received suppressed", "payment_received sent"]);
     }
 
+    fn what_waited_while_nothing_was_sent_gets_its_tries(town: Town) {
+        let server = MailServer::start(&[]);
+        let town = served(many(town, 1), &server);
+        pay_all(&town, 1);
+        later(&town, TimeDelta::days(5));
+        server.control(json!({ "temporary": true }));
+        assert!(send(&town).postponed >= 1, "one refusal for now is not the end of it");
+        later(&town, TimeDelta::minutes(15));
+        server.behave();
+        send_all(&town);
+        assert_once_each(&town, &server);
+    }
+
     fn the_mailer_of_a_server_sends_by_itself(town: Town) {
         let server = MailServer::start(&[]);
         let town = served(many(town, 3), &server);
@@ -273,20 +286,18 @@ on_both! {
 fn settings_that_cannot_work_are_named() {
     let mut town = Town::sqlite();
     let server = MailServer::down(&[]);
-    for (fault, change) in [
-        (
-            "mail.from",
-            &(|mail: &mut aquabills::config::MailSettings| mail.from = "no address@".to_owned()) as &dyn Fn(&mut aquabills::config::MailSettings),
-        ),
-        ("mail.password_env", &|mail: &mut aquabills::config::MailSettings| {
+    let changes: [(&str, &dyn Fn(&mut MailSettings)); 3] = [
+        ("mail.from", &|mail| mail.from = "no address@".to_owned()),
+        ("mail.password_env", &|mail| {
             mail.user = "me".to_owned();
             mail.password_env = "NO_SUCH_VARIABLE".to_owned();
         }),
-        ("mail.ca_file", &|mail: &mut aquabills::config::MailSettings| {
+        ("mail.ca_file", &|mail| {
             mail.security = MailSecurity::Tls;
             mail.ca_file = "/nowhere/ca.pem".into();
         }),
-    ] {
+    ];
+    for (fault, change) in changes {
         let mut mail = server.settings(MailSecurity::None);
         change(&mut mail);
         town.configure(|config| config.mail = mail);

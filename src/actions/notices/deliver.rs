@@ -15,6 +15,9 @@
 //!   the server has it; it is sent again, under the same Message-ID, and the audit trail says so (`notice.unanswered`). Why
 //!   this and not the other way round is told in the documentation of `mail`.
 //!
+//! A claim outlasts every timeout of its holder's connection; only a holder that was frozen for longer between the two
+//! steps (a suspended machine) could still hand over what a successor sent: the same copy, under the same Message-ID.
+//!
 //! A holder that ended on this machine is succeeded at once, another one when its claim runs out.
 
 use chrono::{NaiveDateTime, TimeDelta};
