@@ -3,11 +3,13 @@
 use chrono::NaiveDate;
 
 use super::payments::{Posted, check_not_future, check_reference};
-use super::{ActionError, Context};
+use super::{ActionError, Context, notices};
 use crate::db::ledger::NewAdjustment;
 use crate::db::{DbConnection, customers, ledger, operations};
-use crate::domain::ledger::{Entry, EntryKind, check_amount};
+use crate::domain::ids::AccountId;
+use crate::domain::ledger::{Entry, EntryKind, Position, check_amount};
 use crate::domain::money::Money;
+use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
 
 /// An adjustment to be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +71,27 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
         ledger::insert_adjustment(conn, &row)?;
         let detail = format!("{} {} {}", adjustment.amount, reason.code, adjustment.reference);
         operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &detail)?;
+        notices::queue(conn, context, adjustment.given(account.id, &reason.name, after))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+impl Adjustment {
+    /// The notice of it, with the balance that it left. The clerk's own note stays inside.
+    fn given(&self, account: AccountId, reason: &str, after: Position) -> NewNotice {
+        NewNotice {
+            key: format!("adjustment:{account}:{}", after.seq),
+            to: Addressee::Account(account),
+            happened_on: self.effective_on,
+            facts: Facts::AdjustmentGiven(AdjustmentGiven {
+                amount_cents: self.amount.cents(),
+                effective_on: self.effective_on,
+                reason: reason.to_owned(),
+                reference: self.reference.clone(),
+                balance_cents: after.balance.cents(),
+            }),
+        }
+    }
 }
 
 fn find_reason(conn: &mut DbConnection, code: &str) -> Result<ledger::ReasonRow, ActionError> {

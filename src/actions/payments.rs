@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::{ActionError, Context};
+use super::{ActionError, Context, notices};
 use crate::db::payments::{self as rows, PaymentRow};
 use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
+use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentReceived, PaymentReturned};
 
 /// The provider of payments that come in files made by hand.
 pub const FILE_PROVIDER: &str = "file";
@@ -87,6 +88,7 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
         rows::insert(conn, &[row_of(&payment, after)])?;
         let detail = format!("{} {} {}", payment.amount, payment.tender, payment.reference);
         operations::audit(conn, now, &context.actor, "payment.post", &account.number, &detail)?;
+        notices::queue(conn, context, payment.received(after))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
 }
@@ -109,6 +111,21 @@ impl NewPayment {
             && row.amount_cents == self.amount.cents()
             && row.effective_on == self.effective_on
             && row.tender == self.tender.as_str()
+    }
+
+    /// The notice of it, with the balance that it left.
+    fn received(&self, after: Position) -> NewNotice {
+        NewNotice {
+            key: format!("payment:{}:{}", self.account_id, after.seq),
+            to: Addressee::Account(self.account_id),
+            happened_on: self.effective_on,
+            facts: Facts::PaymentReceived(PaymentReceived {
+                amount_cents: self.amount.cents(),
+                effective_on: self.effective_on,
+                reference: self.reference.clone(),
+                balance_cents: after.balance.cents(),
+            }),
+        }
     }
 
     /// Why this payment cannot have a reference that a stored one has.
@@ -147,6 +164,7 @@ pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&
     }
     let mut entries = Vec::with_capacity(payments.len());
     let mut new_rows = Vec::with_capacity(payments.len());
+    let mut news = Vec::with_capacity(payments.len());
     for (account, payments) in by_account {
         let mut position = ledger::position(conn, account)?;
         for payment in payments {
@@ -154,10 +172,12 @@ pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&
             position = after;
             entries.push((entry, after));
             new_rows.push(row_of(payment, after));
+            news.push(payment.received(after));
         }
     }
     ledger::append(conn, &entries, now)?;
     rows::insert(conn, &new_rows)?;
+    notices::queue_many(conn, context, &news)?;
     operations::audit(conn, now, &context.actor, "payment.import", "file", &format!("{} payments", payments.len()))?;
     Ok(())
 }
@@ -213,8 +233,25 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         ledger::append(conn, &[(entry, after)], now)?;
         rows::mark_returned(conn, payment.id, after.seq, on, reason)?;
         operations::audit(conn, now, &context.actor, "payment.return", &format!("{provider}:{reference}"), reason)?;
+        notices::queue(conn, context, returned_notice(&payment, after, on, reference, reason))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+fn returned_notice(payment: &PaymentRow, after: Position, on: NaiveDate, reference: &str, reason: &str) -> NewNotice {
+    NewNotice {
+        key: format!("return:{}:{}", payment.account_id, after.seq),
+        to: Addressee::Account(payment.account_id),
+        happened_on: on,
+        facts: Facts::PaymentReturned(PaymentReturned {
+            amount_cents: payment.amount_cents,
+            paid_on: payment.effective_on,
+            returned_on: on,
+            reference: reference.to_owned(),
+            reason: reason.to_owned(),
+            balance_cents: after.balance.cents(),
+        }),
+    }
 }
 
 /// The source of a reversal names the position of the payment that it takes back.

@@ -338,8 +338,5 @@ pub fn segment_addresses(conn: &mut DbConnection, run: RunId, account: AccountId
 /// # Errors
 /// Those of the database.
 pub fn read_bases(conn: &mut DbConnection, reads: &[ReadId]) -> QueryResult<Vec<(ReadId, Option<String>)>> {
-    meter_read::table
-        .filter(meter_read::id.eq_any(reads).and(meter_read::basis.is_not_null()))
-        .select((meter_read::id, meter_read::basis))
-        .load(conn)
+    meter_read::table.filter(meter_read::id.eq_any(reads).and(meter_read::basis.is_not_null())).select((meter_read::id, meter_read::basis)).load(conn)
 }

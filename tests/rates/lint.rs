@@ -112,3 +112,31 @@ fn metadata_left_open() {
         ]
     );
 }
+
+#[test]
+fn suspicious_settings() {
+    let text = home_with(
+        "minimum: 8\nequivalent_units: {attribute: eru, of: area, per: 5}\ndiscounts:\n\
+         - {name: Poor, percent: 5, when: {attribute: low_incom, is: \"yes\"}}\n- {name: Never, amount: 0}\n\
+         - {name: Own, percent: 5, when: {attribute: staff, is: \"yes\"}}\n\
+         - {name: Both, percent: 5, when: {attribute: senior, is: a}, unless: {attribute: senior, is: a}}\n\
+         fees_and_taxes:\n- {name: Dear, kind: tax, percent: 55}\n- {name: Fee, kind: fee, percent: 55}",
+        "service_charge:\n  depends_on: meter_size\n  values: {1: 9, 2: 12}\nflat_rate: -3\nbill: service_charge+flat_rate*usage_kgal",
+    );
+    assert_eq!(
+        warnings(&text),
+        [
+            "warning: line 7: class HOME does not use `eru`",
+            "warning: line 9: `Poor` asks for `low_incom`: is `low_income` meant?",
+            "warning: line 10: `Never` never applies: its amount is zero",
+            "note: line 11: `Own` asks for `staff`: taken for an attribute that some accounts have",
+            "warning: line 12: `Both` never applies: `when` and `unless` say the same",
+            "warning: line 14: `Dear` is a tax of 55%: expected 30% or less",
+            "warning: line 18, class HOME, part service_charge: 9 at least, more than the minimum of 8, which then has no effect",
+            "warning: line 21, class HOME, part flat_rate: price -3 is below zero: a discount may be meant",
+            "warning: line 22, class HOME, part bill: `usage_kgal` is the usage in ccf, the file's bill_unit, not in kgal",
+        ]
+    );
+    let prices = home("commodity_charge: Tiered\ntier_starts: [0, 7]\ntier_prices: [1, -2]\nbill: commodity_charge");
+    assert!(warnings(&prices).contains(&"warning: line 9, class HOME, part tier_prices: price -2 is below zero: a discount may be meant".to_owned()));
+}

@@ -163,7 +163,7 @@ fn unknown_and_wrong_settings() {
     let settings = |block: &str| refused(&home_with(block, "bill: 1"));
     assert_eq!(
         settings("tier_rules: boundary"),
-        "line 6: aquabills: unknown setting `tier_rules`: expected one of schedule, tier_rule, rounding, proration, classes"
+        "line 6: aquabills: unknown setting `tier_rules`: expected one of schedule, tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes, classes"
     );
     assert_eq!(settings("tier_rule: border"), "line 6: aquabills: `tier_rule` is `border`: expected first_unit, boundary");
     assert_eq!(
@@ -201,4 +201,134 @@ fn every_error_is_told_at_once() {
     assert_eq!(errors.0[0].place.class.as_deref(), Some("A"));
     assert_eq!(errors.0[0].place.part.as_deref(), Some("bill"));
     assert_eq!(errors.0[0].place.line, Some(3));
+}
+
+const WATER: &str = "service_charge: 9\nrate: 2\ncommodity_charge: rate*usage_ccf\nlevy: service_charge*0.1\nbill: service_charge+commodity_charge";
+
+/// Why settings around a plain bill are refused; they begin on line 6.
+fn refused_settings(settings: &str) -> String {
+    refused(&home_with(settings, WATER))
+}
+
+#[test]
+fn usage_that_cannot_be_worked_out() {
+    let usage = |inner: &str| refused_settings(&format!("usage: {{{inner}}}"));
+    assert_eq!(usage("basis: winter"), "line 6: aquabills: `basis` is `winter`: expected metered, winter_average, share");
+    assert_eq!(usage("basis: winter_average"), "line 6: aquabills: `usage` lacks `winter_months`, which its basis needs");
+    assert_eq!(usage("basis: share"), "line 6: aquabills: `usage` lacks `share_percent`, which its basis needs");
+    assert_eq!(usage("cap: 3, lower_of: true"), "line 6: aquabills: `lower_of` has an effect only with `basis: winter_average`");
+    assert_eq!(usage("share_percent: 90"), "line 6: aquabills: `share_percent` has an effect only with `basis: share`");
+    assert_eq!(usage("cap: -1"), "line 6: aquabills: `cap` is `-1`: expected a number of zero or more");
+    assert_eq!(
+        usage("caps: 1"),
+        "line 6: aquabills: unknown setting `caps`: expected one of basis, winter_months, share_percent, cap, lower_of, default"
+    );
+    for months in ["[0]", "[13]", "[1, 1]", "[]", "1", "[May]"] {
+        let told = usage(&format!("basis: winter_average, winter_months: {months}"));
+        assert!(told.contains("expected a list of different months from 1 to 12"), "{told}");
+    }
+    for percent in ["0", "100.1", "-5", "ten"] {
+        let told = usage(&format!("basis: share, share_percent: {percent}"));
+        assert!(told.contains("expected a percentage above 0, up to 100"), "{told}");
+    }
+    assert!(refused_settings("usage: metered").contains("`usage` is `metered`: expected a map of settings"));
+}
+
+#[test]
+fn a_flat_service_with_usage() {
+    let told = refused_settings("metered: false");
+    assert_eq!(told, "line 11, class HOME, part commodity_charge: uses usage, which a flat service (`metered: false`) has not");
+    let tiers = home_with("metered: false", "charge: Tiered\ntier_starts: [0]\ntier_prices: [1]\nbill: charge");
+    assert!(refused(&tiers).contains("part charge: uses usage"));
+    assert_eq!(
+        refused(&home_with("metered: false\nusage: {cap: 3}", "bill: 1")),
+        "line 7: aquabills: `usage` with `metered: false`: a flat service has no usage"
+    );
+    assert!(refused_settings("metered: no").contains("`metered` is `no`: expected true, false"));
+}
+
+#[test]
+fn equivalent_units_that_cannot_be_derived() {
+    let units = |inner: &str| refused_settings(&format!("equivalent_units: {{{inner}}}"));
+    assert_eq!(units("attribute: eru, of: area"), "line 6: aquabills: `equivalent_units` needs `attribute`, `of` and `per`");
+    assert_eq!(units("attribute: eru, of: area, per: 0"), "line 6: aquabills: `per` is `0`: expected a number above zero");
+    assert_eq!(units("attribute: area, of: Area, per: 5"), "line 6: aquabills: `equivalent_units` derives `area` from itself");
+    assert!(units("attribute: eru, of: area, per: 5, round: down").contains("`round` is `down`: expected up, nearest, none"));
+    assert!(units("attribute: eru, of: area, per: 5, most: 3").contains("unknown setting `most`"));
+    assert!(refused_settings("minimum: low").contains("`minimum` is `low`: expected a number of zero or more"));
+    assert!(refused_settings("dwelling_units: [a]").contains("`dwelling_units` is a list: expected a name"));
+}
+
+#[test]
+fn discounts_fees_and_taxes_that_are_not_complete() {
+    let discount = |inner: &str| refused_settings(&format!("discounts:\n- {{{inner}}}"));
+    let fee = |inner: &str| refused_settings(&format!("fees_and_taxes:\n- {{{inner}}}"));
+    assert_eq!(discount("percent: 5"), "line 7: aquabills: `name` is missing: expected the text of its line");
+    assert_eq!(discount("name: A"), "line 7: aquabills: `A`: expected either a percent or an amount");
+    assert_eq!(discount("name: A, percent: 5, amount: 5"), "line 7: aquabills: `A`: expected either a percent or an amount");
+    assert_eq!(discount("name: A, percent: 101"), "line 7: aquabills: `percent` is `101`: expected a percentage above 0, up to 100");
+    assert_eq!(discount("name: A, percent: 1, per: bill"), "line 7: aquabills: `A`: `per` has an effect only with `amount`");
+    assert!(discount("name: A, percent: 1, kind: tax").contains("unknown setting `kind`"));
+    assert_eq!(fee("name: A, percent: 5"), "line 7: aquabills: `A` has no `kind`: expected tax or fee");
+    assert_eq!(fee("name: A, kind: levy, percent: 5"), "line 7: aquabills: `kind` is `levy`: expected tax, fee");
+    assert_eq!(fee("name: A, kind: fee, amount: 5, of: charges"), "line 7: aquabills: `A`: `of` has an effect only with `percent`");
+    assert_eq!(fee("name: A, kind: fee, amount: -5"), "line 7: aquabills: `amount` is `-5`: expected a number of zero or more");
+    assert_eq!(
+        refused_settings("fees_and_taxes:\n- {name: A b, kind: fee, amount: 1}\n- {name: a-B, kind: tax, percent: 1}"),
+        "line 8: aquabills: `a-B`: the same name as on line 7"
+    );
+    assert!(refused_settings("discounts: 5").contains("`discounts` is `5`: expected a list"));
+    assert!(refused_settings("discounts: [5]").contains("a text in a list: expected a map of name, percent"));
+    for condition in ["x", "{attribute: a}", "{is: b}", "{attribute: a, is: b, below: 3}"] {
+        let told = discount(&format!("name: A, percent: 5, when: {condition}"));
+        assert!(told.contains("expected a map of `attribute` and either `is` or `at_least` and `below`"), "{told}");
+    }
+    assert!(discount("name: A, percent: 5, when: {attribute: a, at_least: 5, below: 5}").contains("no number is at least 5 and below 5"));
+    assert!(discount("name: A, percent: 5, unless: {attribute: a, was: 5}").contains("unknown setting `was`"));
+}
+
+#[test]
+fn a_base_that_is_not_there() {
+    let of = |of: &str| {
+        refused_settings(&format!(
+            "fees_and_taxes:\n- {{name: Early, kind: fee, amount: 1}}\n- name: Tax\n  kind: tax\n  percent: 5\n  of: {of}\n- {{name: Late, kind: fee, amount: 1}}"
+        ))
+    };
+    let expected = "has no line in this bill: expected charges, service_charge, commodity_charge, or a fee or tax before it";
+    for name in ["sewer", "bill", "rate", "levy"] {
+        assert_eq!(of(name), format!("line 11, class HOME: aquabills: `Tax` is of `{name}`, which {expected}"));
+    }
+    assert_eq!(
+        of("[charges, Late]").lines().next().unwrap(),
+        "line 11: aquabills: `Tax` is of `late`, which is not there yet: expected one before it"
+    );
+    assert!(of("Tax").contains("`Tax` is of `tax`, which is not there yet"));
+    assert!(of("[service_charge, Service charge]").contains("`of` names `service_charge` twice"));
+    assert!(of("[charges, service_charge]").contains("which already contains every part"));
+    assert!(of("[]").contains("expected a list of `charges` or names"));
+    let discount = refused_settings("discounts:\n- {name: A, percent: 5, of: Early}\nfees_and_taxes:\n- {name: Early, kind: fee, amount: 1}");
+    assert!(discount.contains("`A` is of `early`, which has no line"), "{discount}");
+}
+
+#[test]
+fn a_base_that_is_no_share_of_the_bill() {
+    let of = |base: &str, parts: &str| refused(&home_with(&format!("fees_and_taxes: [{{name: T, kind: tax, percent: 5, of: {base}}}]"), parts));
+    assert!(of("a", "a: 2\nb: 3\nbill: a+b+a*b+(usage_ccf+b)*a").contains("also multiplies or divides other charges"));
+    assert!(of("b", "a: 2\nb: 3\nbill: b+a*b").contains("is also used in the line of another part"));
+    assert!(of("a", "a: 2\nbill: 5/a").contains("shares its line with other amounts"));
+    assert!(of("w", "a: 2\nb: usage_ccf*3\nw: a+b\nbill: w+a").contains("is made of lines that the bill has elsewhere too"));
+    assert!(of("[w, a]", "a: 2\nb: usage_ccf*3\nw: a+b\nbill: w").contains("is already part of what stands before it"));
+    assert!(of("t", "t: 2\nbill: t").contains("is not there yet"));
+    // All that the bill has of a part may stand in more than one place.
+    tariff(&home_with("discounts: [{name: T, percent: 5, of: a}]", "a: 2\nb: 3\nbill: a*b+b+a-a/4"));
+}
+
+#[test]
+fn settings_of_one_class_are_refused_for_it() {
+    let text = home_with("classes:\n  HOME:\n    fees_and_taxes: [{name: T, kind: tax, percent: 5, of: sewer}]", WATER);
+    assert!(refused(&text).starts_with("line 8, class HOME: aquabills: `T` is of `sewer`"));
+    let two = text.replace("classes:\n    HOME:\n      ", "") + "  SHOP:\n    sewer: 5\n    bill: sewer\n";
+    let (usable, errors) = Tariff::parse_usable_classes(&two).unwrap();
+    assert_eq!(usable.classes().collect::<Vec<_>>(), ["SHOP"]);
+    assert_eq!(errors.iter().count(), 1);
 }

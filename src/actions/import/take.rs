@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::at_stake;
 use super::read_check::{self, Bench, Candidate, Verdict};
 use super::swapped;
-use crate::actions::{ActionError, Context};
+use crate::actions::{ActionError, Context, notices};
 use crate::db::metering::{ReadRow, RegisterRow, RegisterService, RejectedRead};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
@@ -351,11 +351,13 @@ fn store(context: &Context, conn: &mut DbConnection, batch: &Batch) -> Result<()
             amount_cents,
             reason: doubt.sentence(),
             raised_at: now,
+            account_id: None,
         })
     };
     let stands = |doubt: &&Doubt| !overtaken(provisional(doubt.index));
     let todos: Vec<NewToDo> = batch.doubts.iter().zip(amounts).filter(|(doubt, _)| stands(doubt)).filter_map(todo).collect();
     operations::raise_new(conn, &todos)?;
+    notices::queue_high_usage(conn, context, &todos)?;
     no_longer_missing(context, conn, batch)
 }
 
@@ -380,8 +382,8 @@ fn no_longer_missing(context: &Context, conn: &mut DbConnection, batch: &Batch) 
         let read_on = agreement.and_then(|agreement| batch.read_on.get(&agreement));
         on.zip(read_on).is_some_and(|(on, read_on)| on <= *read_on + window)
     };
-    let done = operations::open_missing_reads(conn)?.into_iter().filter(|(_, agreement, on)| came(*agreement, *on));
-    let done: Vec<ToDoId> = done.map(|(id, _, _)| id).collect();
+    let missing = operations::open_missing_reads(conn)?;
+    let done: Vec<ToDoId> = missing.iter().filter(|todo| came(todo.agreement_id, todo.period_end_on)).map(|todo| todo.id).collect();
     if !done.is_empty() {
         operations::resolve(conn, &done, "released", &context.actor, "a read came", context.now())?;
     }

@@ -2,12 +2,18 @@
 //!
 //! - [`queue()`] and [`queue_many()`] write the notice in the transaction of the event that it tells of: either both are
 //!   there after a crash, or neither is. A key names the event, and a second notice with the same key is none.
+//! - [`mod@deliver`] moves a notice from queued to settled; the sending itself is done by `jobs::mailer`, with `mail`.
 //! - [`mod@preferences`] is what a person wants to be told; [`mod@list`] the page of what was sent.
 
+pub mod bounces;
+pub mod deliver;
+pub mod high_usage;
 pub mod list;
 pub mod preferences;
 pub mod queue;
 
+pub use bounces::{Bounce, bounce_of, clear_bounce, record_bounce};
+pub use high_usage::queue_high_usage;
 pub use list::{NoticeFilter, NoticeView, list};
 pub use preferences::{Preference, Preferences, preferences, set_preferences};
 pub use queue::{queue, queue_many};

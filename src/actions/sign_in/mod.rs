@@ -19,7 +19,7 @@ mod token;
 
 pub use change_password::change_password;
 pub use enter::{Client, Entered, minutes_until, plain_email, sign_in};
-pub use factor::{Proposal, confirm_factor, drop_factor, give_factor, has_factor, propose_factor};
+pub use factor::{Proposal, code_at, confirm_factor, drop_factor, give_factor, has_factor, propose_factor};
 pub use leave::{SessionView, list_sessions, revoke_session, sign_out, sign_out_everywhere};
 pub use links::{LinkOwner, link_owner, request_link, set_password_by_link};
 pub use looked_at::looked_at;

@@ -289,8 +289,7 @@ impl LineView {
                 format!("{}, tier {}: {block}", text::words(&line.label), tier.number)
             }
         };
-        let working =
-            line.quantity.zip(line.price).map(|(quantity, price)| format!("{} × {}", text::decimal(quantity, 3), currency.price(price)));
+        let working = line.quantity.zip(line.price).map(|(quantity, price)| format!("{} × {}", text::decimal(quantity, 3), currency.price(price)));
         Self { label, working, amount: currency.money(line.amount_cents.cents()) }
     }
 }

@@ -1,16 +1,16 @@
 //! The list of somebody's accounts, and the overview of one.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
-use actix_web::HttpResponse;
 use askama::Template;
 use serde::Deserialize;
 
 use super::chart::Chart;
 use super::{AccountHeading, ActivityLine, account_link, frame, look, reading};
+use crate::actions::Context;
 use crate::actions::account_view::{AccountView, Due, account_view, own_accounts};
 use crate::actions::usage_history::usage_history;
-use crate::actions::Context;
 use crate::db::account_views::{AccountHead, DatedBill, ServiceRow};
 use crate::db::billing::bill_number;
 use crate::db::payments::PaymentRow;
@@ -169,8 +169,7 @@ struct LastRead {
 impl ServiceView {
     fn new(row: &ServiceRow) -> Self {
         let kind = row.read_kind.as_deref().and_then(|kind| kind.parse().ok()).map_or("", text::read_kind);
-        let last_read =
-            row.reading_milli.zip(row.read_on).map(|(reading, on)| LastRead { reading: text::quantity(reading), on: Day(on), kind });
+        let last_read = row.reading_milli.zip(row.read_on).map(|(reading, on)| LastRead { reading: text::quantity(reading), on: Day(on), kind });
         Self {
             code: row.code.clone(),
             address: row.address.clone(),

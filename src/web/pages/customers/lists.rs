@@ -57,12 +57,7 @@ impl BillLine {
 }
 
 /// `GET /account/{number}/bills`: every bill, newest first.
-pub(super) async fn bills(
-    context: Data<Context>,
-    viewer: Viewer,
-    number: Path<String>,
-    query: Query<Before>,
-) -> Result<HttpResponse, PageError> {
+pub(super) async fn bills(context: Data<Context>, viewer: Viewer, number: Path<String>, query: Query<Before>) -> Result<HttpResponse, PageError> {
     let before = query.before;
     let found = look(&context, &viewer, number.into_inner(), move |context, number, whose| account_bills(context, number, whose, before)).await?;
     let currency = Currency::new(&context.config.currency);
@@ -91,12 +86,7 @@ struct ActivityPage {
 }
 
 /// `GET /account/{number}/activity`: the whole ledger, newest first.
-pub(super) async fn activity(
-    context: Data<Context>,
-    viewer: Viewer,
-    number: Path<String>,
-    query: Query<Before>,
-) -> Result<HttpResponse, PageError> {
+pub(super) async fn activity(context: Data<Context>, viewer: Viewer, number: Path<String>, query: Query<Before>) -> Result<HttpResponse, PageError> {
     let before = query.before;
     let found = look(&context, &viewer, number.into_inner(), move |context, number, whose| account_activity(context, number, whose, before)).await?;
     let currency = Currency::new(&context.config.currency);

@@ -1,0 +1,203 @@
+//! What notices say: every kind in text and HTML, the same figures in both, headers that nothing can be slipped into.
+
+use aquabills::config::Config;
+use aquabills::domain::ids::{NoticeId, RunId};
+use aquabills::domain::notices::{
+    AdjustmentGiven, BillReady, Facts, HighUsage, LONGEST_PAUSE_MS, Letter, NoticeKind, PasswordChanged, PasswordLink, PaymentReceived,
+    PaymentReturned, Retry, RunHeld, SecondFactorChanged, SignIn, pause_bound_ms, retry,
+};
+use aquabills::mail::message::{compose, words};
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use crate::support::day;
+
+fn config() -> Config {
+    Config {
+        utility_name: "Story Town Water".to_owned(),
+        public_url: "https://water.town.example/".to_owned(),
+        time_zone: "America/Los_Angeles".parse().unwrap(),
+        ..Config::default()
+    }
+}
+
+fn letter(facts: Facts) -> Letter {
+    Letter {
+        id: NoticeId(7),
+        message_id: "0123456789abcdef@town.example".to_owned(),
+        created_at: day("2026-06-15").and_hms_opt(12, 0, 0).unwrap(),
+        recipient: "zoe@town.example".to_owned(),
+        recipient_name: "Zoë Łukasz-Ñandú".to_owned(),
+        account: Some("A-17".to_owned()),
+        facts,
+    }
+}
+
+fn bill(due: i64) -> Facts {
+    Facts::BillReady(BillReady {
+        bill_number: "12-17".to_owned(),
+        bill_on: day("2026-06-15"),
+        due_on: day("2026-07-06"),
+        charges_cents: 4750,
+        opening_balance_cents: due - 4750,
+        amount_due_cents: due,
+    })
+}
+
+/// One of each kind, and what must be in its text and its HTML alike.
+fn samples() -> Vec<(Facts, Vec<&'static str>)> {
+    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
+    let moment = "15 June 2026, 05:00 PDT";
+    vec![
+        (bill(5999), vec!["12-17", "$47.50", "$12.49", "$59.99", "15 June 2026", "6 July 2026", "https://water.town.example/bills/12-17"]),
+        (bill(-250), vec!["$2.50 credit", "$50.00 credit", "There is nothing to pay."]),
+        (
+            Facts::PaymentReceived(PaymentReceived {
+                amount_cents: 4000,
+                effective_on: day("2026-06-14"),
+                reference: "R-1".to_owned(),
+                balance_cents: 750,
+            }),
+            vec!["$40.00", "14 June 2026", "R-1", "$7.50", "https://water.town.example/accounts/A-17"],
+        ),
+        (
+            Facts::PaymentReturned(PaymentReturned {
+                amount_cents: 4000,
+                paid_on: day("2026-06-01"),
+                returned_on: day("2026-06-14"),
+                reference: "R-1".to_owned(),
+                reason: "no funds".to_owned(),
+                balance_cents: 4750,
+            }),
+            vec!["$40.00 of 1 June 2026", "14 June 2026", "R-1", "no funds", "$47.50"],
+        ),
+        (adjustment(-500), vec!["credit", "$5.00", "Courtesy", "C-1", "$42.50"]),
+        (adjustment(500), vec!["charge", "$5.00", "Courtesy", "C-1", "$42.50"]),
+        (
+            Facts::HighUsage(HighUsage {
+                address: "1 Elm Street".to_owned(),
+                service_id: "S1".to_owned(),
+                read_on: day("2026-06-14"),
+                detail: "it counts 760 in 31 days".to_owned(),
+            }),
+            vec!["1 Elm Street", "S1", "14 June 2026", "it counts 760 in 31 days"],
+        ),
+        (
+            Facts::RunHeld(RunHeld {
+                run_id: RunId(12),
+                cycle: "north".to_owned(),
+                through_on: day("2026-06-14"),
+                bills: 1234,
+                total_cents: 5_000_000,
+                reasons: vec!["total: far from the last run".to_owned()],
+            }),
+            vec!["12", "north", "14 June 2026", "1234", "$50000.00", "total: far from the last run", "https://water.town.example/runs/12"],
+        ),
+        (Facts::SignIn(SignIn { at, device: "Firefox".to_owned() }), vec![moment, "Firefox"]),
+        (
+            Facts::PasswordLink(PasswordLink { path: "/password/set?token=abc".to_owned(), first: true, expires_at: at }),
+            vec!["https://water.town.example/password/set?token=abc", moment],
+        ),
+        (Facts::PasswordChanged(PasswordChanged { at }), vec![moment]),
+        (Facts::SecondFactorChanged(SecondFactorChanged { at, change: "was removed".to_owned() }), vec!["was removed", moment]),
+    ]
+}
+
+fn adjustment(cents: i64) -> Facts {
+    Facts::AdjustmentGiven(AdjustmentGiven {
+        amount_cents: cents,
+        effective_on: day("2026-06-14"),
+        reason: "Courtesy".to_owned(),
+        reference: "C-1".to_owned(),
+        balance_cents: 4250,
+    })
+}
+
+#[test]
+fn every_kind_says_the_same_in_text_and_html() {
+    let mut seen: Vec<NoticeKind> = Vec::new();
+    for (facts, figures) in samples() {
+        let kind = facts.kind();
+        seen.push(kind);
+        let words = words(&config(), &letter(facts)).unwrap();
+        for figure in figures {
+            assert!(words.text.contains(figure), "{kind}: '{figure}' is not in the text:\n{}", words.text);
+            assert!(words.html.contains(figure), "{kind}: '{figure}' is not in the HTML:\n{}", words.html);
+        }
+        assert!(words.text.contains("Zoë Łukasz-Ñandú") && words.text.contains("Story Town Water"));
+        assert_eq!(words.text.contains("/preferences"), kind.can_be_switched_off(), "{kind}");
+        assert!(!words.text.contains("\n\n\n") && !words.text.contains('{'), "{kind}:\n{}", words.text);
+    }
+    assert!(NoticeKind::ALL.iter().all(|kind| seen.contains(kind)), "a kind without a sample");
+}
+
+#[test]
+fn a_bill_in_full() {
+    let words = words(&config(), &letter(bill(5999))).unwrap();
+    assert_eq!(words.subject, "Your bill of 15 June 2026: $59.99 due by 6 July 2026");
+    insta::assert_snapshot!(words.text, @"");
+    insta::assert_snapshot!(words.html, @"");
+}
+
+#[test]
+fn headers_are_what_they_must_be() {
+    let message = String::from_utf8(compose(&config(), &letter(bill(5999))).unwrap().formatted()).unwrap();
+    let head = message.split("\r\n\r\n").next().unwrap();
+    for line in [
+        "From: AquaBills <billing@example.org>",
+        "Message-ID: <0123456789abcdef@town.example>",
+        "Auto-Submitted: auto-generated",
+        "List-Unsubscribe: <https://water.town.example/preferences>",
+        "Date: Mon, 15 Jun 2026 12:00:00 +0000",
+    ] {
+        assert!(head.lines().any(|header| header == line), "'{line}' is not in\n{head}");
+    }
+    assert!(message.is_ascii(), "names and texts are encoded");
+    assert_eq!(message, String::from_utf8(compose(&config(), &letter(bill(5999))).unwrap().formatted()).unwrap(), "the same bytes each time");
+    let security = compose(&config(), &letter(Facts::PasswordChanged(PasswordChanged { at: letter(bill(1)).created_at }))).unwrap().formatted();
+    assert!(!String::from_utf8(security).unwrap().contains("List-Unsubscribe"));
+}
+
+#[test]
+fn what_strangers_write_stays_text() {
+    let evil = "x\r\nBcc: victim@town.example\r\n\r\n<script>alert(1)</script>";
+    let facts =
+        Facts::HighUsage(HighUsage { address: evil.to_owned(), service_id: evil.to_owned(), read_on: day("2026-06-14"), detail: evil.to_owned() });
+    let slipped = Letter { recipient_name: evil.to_owned(), ..letter(facts) };
+    let message = String::from_utf8(compose(&config(), &slipped).unwrap().formatted()).unwrap();
+    let head = message.split("\r\n\r\n").next().unwrap();
+    assert!(!head.lines().any(|line| line.to_lowercase().starts_with("bcc")), "{head}");
+    assert!(!words(&config(), &slipped).unwrap().html.contains("<script>"));
+    for address in ["no address", "a@b\r\nBcc: c@d", "<a@b>, c@d", ""] {
+        let fault = compose(&config(), &Letter { recipient: address.to_owned(), ..letter(bill(1)) }).unwrap_err();
+        assert!(fault.address, "{address:?}: {fault:?}");
+    }
+    let device = Facts::SignIn(SignIn { at: letter(bill(1)).created_at, device: "x".repeat(5000) });
+    assert!(words(&config(), &letter(device)).unwrap().text.len() < 1000);
+}
+
+proptest! {
+    #[test]
+    fn a_retry_is_never_earlier_than_now_nor_later_than_its_bound(attempts in 0_u32..200, luck: u64, waited_ms in 0_i64..300_000_000) {
+        let created = day("2026-06-15").and_hms_opt(0, 0, 0).unwrap();
+        let now = created + TimeDelta::milliseconds(waited_ms);
+        let bound = TimeDelta::milliseconds(i64::try_from(pause_bound_ms(attempts)).unwrap());
+        prop_assert!((1_000..=LONGEST_PAUSE_MS).contains(&pause_bound_ms(attempts)));
+        prop_assert!(pause_bound_ms(attempts) <= pause_bound_ms(attempts + 1));
+        match retry(created, now, attempts, luck) {
+            Retry::At(next) => {
+                prop_assert!(next >= now && next <= now + bound);
+                prop_assert!(next <= created + TimeDelta::hours(72));
+            }
+            Retry::GiveUp => prop_assert!(now + bound > created + TimeDelta::hours(72)),
+        }
+    }
+
+    #[test]
+    fn the_whole_span_of_a_pause_is_used(attempts in 1_u32..30, share in 0_u64..=100) {
+        let created = day("2026-06-15").and_hms_opt(0, 0, 0).unwrap();
+        let pause = pause_bound_ms(attempts) * share / 100;
+        let next = created + TimeDelta::milliseconds(i64::try_from(pause).unwrap());
+        prop_assert_eq!(retry(created, created, attempts, pause), Retry::At(next));
+    }
+}
