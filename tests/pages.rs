@@ -359,6 +359,7 @@ on_both! {
         }
         let after = support::dump(&town).iter().filter(|row| row.starts_with("meter_read:")).count();
         assert_eq!(before, after, "a refusal changes nothing");
+        assert_eq!(send(&mut ada, "M1\0", "116", "2026-06-15").status, 422);
         assert_eq!(ada.post("/account/A1/reading", "meter=M1&reading=116&read_on=2026-06-15").status, 403, "no token, no reading");
     }
 

@@ -129,6 +129,9 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<String
 
 /// Checks the hidden token and reads the other fields.
 fn parse<T: DeserializeOwned>(body: &str, expected: &str) -> Result<T, PageError> {
+    if body.contains("%00") {
+        return Err(PageError::Refused("the form: expected text without the character 0".to_owned()));
+    }
     let (tokens, fields): (Vec<&str>, Vec<&str>) = body.split('&').partition(|field| field.starts_with("csrf="));
     let given = match tokens.as_slice() {
         [one] => one.trim_start_matches("csrf="),

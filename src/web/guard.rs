@@ -4,7 +4,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest};
+use actix_web::{Error, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::error::{PageError, title_of};
@@ -37,11 +37,20 @@ struct ErrorPage {
 
 /// Around every request: errors get their page, every response its headers.
 pub(super) async fn guard(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
-    // The request is not kept beside: the router must be its only holder. Handlers' errors come back as responses.
-    let mut response = with_page(next.call(request).await?.map_into_boxed_body());
+    let mut response = if names_nothing(&request) {
+        with_page(request.into_response(HttpResponse::from_error(PageError::NotFound)))
+    } else {
+        // The request is not kept beside: the router must be its only holder. Handlers' errors come back as responses.
+        with_page(next.call(request).await?.map_into_boxed_body())
+    };
     let secure = context_of(response.request()).is_ok_and(|context| context.config.sign_in.secure_cookies);
     add_headers(response.headers_mut(), secure);
     Ok(response)
+}
+
+/// Whether an address has a character that no name has: PostgreSQL takes no text with a zero in it.
+fn names_nothing(request: &ServiceRequest) -> bool {
+    request.uri().path_and_query().is_some_and(|address| address.as_str().contains("%00"))
 }
 
 fn add_headers(headers: &mut HeaderMap, secure: bool) {

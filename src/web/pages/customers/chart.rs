@@ -2,7 +2,7 @@
 //!
 //! Across, positions are hundredths of a percent, so that the chart fits any screen; down, they are pixels.
 
-use chrono::Datelike;
+use chrono::{Datelike, NaiveDate};
 
 use crate::actions::usage_history::{ServiceUsage, UsagePeriod};
 use crate::web::text::{self, Currency, Day};
@@ -56,7 +56,8 @@ pub(super) struct Bar {
     pub middle: String,
     /// Just above the bar.
     pub above: i64,
-    pub month: String,
+    /// The month's first letter, and the others: a phone has room for one.
+    pub month: (String, String),
     pub year: Option<String>,
     pub title: String,
 }
@@ -170,12 +171,18 @@ fn bars(periods: &[UsagePeriod], top: i64, unit: &str) -> Vec<Bar> {
             estimated: period.estimated,
             middle: percent(x + width / 2),
             above: y - 5,
-            month: period.end_on.format("%b").to_string(),
+            month: month(period.end_on),
             year: new_year.then(|| period.end_on.year().to_string()),
             title: title(period, unit),
         });
     }
     bars
+}
+
+fn month(day: NaiveDate) -> (String, String) {
+    let name = day.format("%b").to_string();
+    let rest = name.chars().skip(1).collect();
+    (name.chars().take(1).collect(), rest)
 }
 
 fn title(period: &UsagePeriod, unit: &str) -> String {
