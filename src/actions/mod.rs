@@ -13,6 +13,7 @@ pub mod export_ledger;
 pub mod held;
 pub mod import;
 pub mod lease;
+pub mod notices;
 pub mod payments;
 pub mod show_bill;
 pub mod tariffs;

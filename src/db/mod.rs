@@ -12,6 +12,7 @@ pub mod desk;
 pub mod ledger;
 pub mod metering;
 mod migrations;
+pub mod notices;
 pub mod operations;
 pub mod payments;
 pub mod rates;
