@@ -4,6 +4,7 @@
 //! HTTP, printing.
 
 pub mod adjust;
+pub mod audit_trail;
 pub mod bench;
 pub mod bill_run;
 pub mod check_ledger;
@@ -15,7 +16,10 @@ pub mod import;
 pub mod lease;
 pub mod notices;
 pub mod payments;
+pub mod run_view;
+pub mod search;
 pub mod show_bill;
+pub mod staff_account;
 pub mod tariffs;
 pub mod verify_bills;
 
