@@ -20,6 +20,7 @@ pub mod run_view;
 pub mod search;
 pub mod show_bill;
 pub mod staff_account;
+pub mod sign_in;
 pub mod tariffs;
 pub mod verify_bills;
 

@@ -17,6 +17,7 @@ pub mod operations;
 pub mod payments;
 pub mod rates;
 mod schema;
+pub mod sign_in;
 mod sql_types;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
