@@ -3,6 +3,7 @@
 //! What belongs here: authorising against state, calling the rules, writing through `db`. What does not: SQL,
 //! HTTP, printing.
 
+pub mod account_view;
 pub mod adjust;
 pub mod audit_trail;
 pub mod bench;
@@ -22,6 +23,7 @@ pub mod show_bill;
 pub mod staff_account;
 pub mod sign_in;
 pub mod tariffs;
+pub mod usage_history;
 pub mod verify_bills;
 
 mod context;
