@@ -10,6 +10,8 @@ pub mod bench;
 pub mod bill_run;
 pub mod check_ledger;
 pub mod demo;
+pub mod enter_read;
+pub mod estimate;
 pub mod export_bills;
 pub mod export_ledger;
 pub mod held;
