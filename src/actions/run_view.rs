@@ -164,3 +164,12 @@ pub fn overview(context: &Context) -> Result<Overview, ActionError> {
         notices_failed,
     })
 }
+
+/// Writes into a run's trail why an attempt to work on it ended early.
+///
+/// # Errors
+/// Those of the database.
+pub fn note_failure(context: &Context, id: RunId, error: &ActionError) -> Result<(), ActionError> {
+    let message = error.to_string();
+    context.database.write(|conn| Ok(operations::audit(conn, context.now(), &context.actor, "run.failed", &id.to_string(), &message)?))
+}

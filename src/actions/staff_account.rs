@@ -3,6 +3,8 @@
 use chrono::{NaiveDate, NaiveDateTime};
 use std::collections::BTreeMap;
 
+use super::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
+use super::held::{Decision, decide_some, show_todo};
 use super::payments::returned_payment_seq;
 use super::{ActionError, Context};
 use crate::db::billing::bill_number;
@@ -443,4 +445,56 @@ pub fn trail(context: &Context, head: &Head, before: i64, limit: usize) -> Resul
         Ok::<_, ActionError>(operations::audit_of_account(conn, &head.number, &references, before, one_more(limit))?)
     })?;
     Ok(Slice::cut(rows, limit, |row| row.id))
+}
+
+/// Takes in a read that a clerk enters for an account, and names the account in its trail.
+///
+/// # Errors
+/// [`ActionError::Refused`] when the meter is none of the account's, or those of [`confirm_read`].
+pub fn enter_read_for(context: &Context, head: &Head, read: &NewRead, vouched: Option<&str>) -> Result<ReadOutcome, ActionError> {
+    let known = registers(context, head.id)?;
+    if !known.iter().any(|row| row.meter == read.meter && row.register == read.register) {
+        return Err(ActionError::Refused(format!("register: meter '{}' is not in place at a service of this account", read.meter)));
+    }
+    let outcome = match vouched {
+        Some(note) => confirm_read(context, read, note)?,
+        None => enter_read(context, read)?,
+    };
+    let how = match &outcome {
+        ReadOutcome::Accepted => "accepted",
+        ReadOutcome::Held(_) => "held",
+        ReadOutcome::Unchanged | ReadOutcome::Refused(_) => return Ok(outcome),
+    };
+    let detail = format!("meter {}, {} on {}: {how}", read.meter, from_milli(read.reading_milli), read.read_on);
+    context.database.write(|conn| {
+        operations::audit(conn, context.now(), &context.actor, "account.read", &head.number, &detail)?;
+        Ok::<_, ActionError>(())
+    })?;
+    Ok(outcome)
+}
+
+/// Decides about work items, and names the accounts that they are about in their trails.
+///
+/// # Errors
+/// Those of [`decide_some`].
+pub fn decide_for_accounts(context: &Context, ids: &[ToDoId], decision: Decision, note: &str) -> Result<usize, ActionError> {
+    let mut about = Vec::with_capacity(ids.len());
+    for id in ids {
+        about.push(show_todo(context, *id)?);
+    }
+    let resolved = decide_some(context, ids, decision, note)?;
+    let action = match decision {
+        Decision::Release => "account.release",
+        Decision::Reject => "account.reject",
+    };
+    context.database.write(|conn| {
+        for item in about.iter().filter(|item| item.status == "open") {
+            if let Some(account) = &item.account {
+                let detail = format!("{}{}{note}", item.reason, if note.is_empty() { "" } else { ": " });
+                operations::audit(conn, context.now(), &context.actor, action, account, &detail)?;
+            }
+        }
+        Ok::<_, ActionError>(())
+    })?;
+    Ok(resolved)
 }
