@@ -17,6 +17,7 @@ mod print;
 mod quote;
 mod rates;
 mod runs;
+mod schedule;
 mod serve;
 mod show;
 mod verify;
@@ -70,6 +71,8 @@ enum Command {
     Bill(bill::Args),
     /// Lists bill runs, shows one, discards or rolls back one
     Runs(runs::Args),
+    /// Lists what runs by itself
+    Schedule(schedule::Args),
     /// Lists what waits for a decision, releases or rejects it
     Held(held::Args),
     /// Takes a payment, or returns one
@@ -114,7 +117,8 @@ impl Global {
     }
 
     fn context_at(&self, database: &str) -> Result<Context, Failure> {
-        let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 3;
+        // A bill run's workers, and beside them leases, jobs and pages.
+        let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 8;
         let database = Database::open(database, connections)?;
         Ok(Context { database, config: Arc::new(self.config.clone()), clock: Clock::System, actor: self.actor.clone() })
     }
@@ -165,6 +169,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Import(args) => import::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
+        Command::Schedule(args) => schedule::run(global, &args),
         Command::Held(args) => held::run(global, &args),
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),

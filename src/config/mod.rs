@@ -144,7 +144,8 @@ impl Config {
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
         let fault = bounds.iter().find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
-        fault.or_else(|| config.mail.fault()).map_or(Ok(config), Err)
+        let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        fault.map_or(Ok(config), Err)
     }
 }
 

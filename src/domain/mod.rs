@@ -14,3 +14,4 @@ pub mod notices;
 pub mod quantity;
 pub mod rates;
 pub mod roles;
+pub mod schedule;

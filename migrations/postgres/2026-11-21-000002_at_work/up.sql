@@ -39,14 +39,24 @@ CREATE INDEX audit_event_subject ON audit_event (subject, id);
 CREATE TABLE scheduled_run (
     schedule TEXT NOT NULL,
     due_at TIMESTAMP NOT NULL,
+    -- The order in which rows were made, which clocks that are set back do not change.
+    seq BIGINT NOT NULL,
+    -- The cron text and time zone that made the moment due.
+    timetable TEXT NOT NULL,
     cycle TEXT NOT NULL,
     through_on DATE NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('watching', 'running', 'done', 'held', 'failed')),
     run_id BIGINT REFERENCES bill_run (id),
+    -- Moments that passed while nobody was there to run them.
+    missed INTEGER NOT NULL,
+    -- Also tells a runner that was taken for dead from its successor.
+    attempts INTEGER NOT NULL,
+    retry_at TIMESTAMP,
     message TEXT NOT NULL,
     started_at TIMESTAMP NOT NULL,
     finished_at TIMESTAMP,
-    PRIMARY KEY (schedule, due_at)
+    PRIMARY KEY (schedule, due_at),
+    UNIQUE (schedule, seq)
 );
 
 -- ledger ------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
 use super::lease::Lease;
+use super::stop::Stop;
 use super::tariffs::load_book;
 use super::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
@@ -91,6 +92,14 @@ impl RunReport {
 /// [`ActionError::Busy`] when another runner is at work, [`ActionError::Refused`] when another run of the cycle is unfinished,
 /// or when the gates failed and the run was to be approved.
 pub fn run_bills(context: &Context, options: &RunOptions<'_>) -> Result<RunReport, ActionError> {
+    run_bills_until(context, options, &Stop::default())
+}
+
+/// The same, but stops after the chunk at work when it is asked to; the next start goes on from there.
+///
+/// # Errors
+/// Those of [`run_bills`], and [`ActionError::Stopped`].
+pub fn run_bills_until(context: &Context, options: &RunOptions<'_>, stop: &Stop) -> Result<RunReport, ActionError> {
     if options.through > context.today() {
         return Err(ActionError::Refused(format!("--through {} is in the future: expected a day up to {}", options.through, context.today())));
     }
@@ -98,7 +107,7 @@ pub fn run_bills(context: &Context, options: &RunOptions<'_>) -> Result<RunRepor
     if options.dry_run {
         return dry_run(context, options, &book);
     }
-    let lease = Lease::take(context, LEASE)?;
+    let lease = Lease::take(context, LEASE)?.until(stop);
     settle_interrupted(context, &lease, options)?;
     let mut run = find_or_start(context, options)?;
     if run.status == "pricing" {
