@@ -1,5 +1,7 @@
 //! One bill in full, as a customer may ask about it.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use crate::db::billing::{self, BillRow, BilledSegment, RunRow, bill_number};
 use crate::db::payments::{self, PaymentRow};
 use crate::db::{DbConnection, rates};
 use crate::domain::billing::SegmentInputs;
-use crate::domain::ids::{AccountId, RunId};
+use crate::domain::ids::{AccountId, ReadId, RunId};
 use crate::domain::quantity::from_milli;
 use crate::domain::rates::{ChargeLine, Unit};
 
@@ -96,6 +98,8 @@ pub struct SegmentView {
     pub days: i64,
     /// The rates that priced it, oldest first, with the days of each.
     pub rates: Vec<RatePart>,
+    /// How its estimated reads were made, in words.
+    pub bases: BTreeMap<ReadId, String>,
     /// Charges.
     pub total_cents: i64,
     /// The working: quantity, price and amount of each line.
@@ -213,6 +217,7 @@ fn segment_view(conn: &mut DbConnection, units: &mut Units, segment: BilledSegme
         unit: unit.to_string(),
         days: (inputs.end_on - inputs.start_on).num_days(),
         rates: rate_parts(conn, &inputs)?,
+        bases: bases(conn, &inputs)?,
         total_cents: segment.total_cents,
         lines: serde_json::from_str(&segment.lines).map_err(broken)?,
         inputs,
@@ -227,4 +232,9 @@ fn rate_parts(conn: &mut DbConnection, inputs: &SegmentInputs) -> Result<Vec<Rat
         Some(RatePart { schedule: version.schedule.clone(), effective_on: version.effective_on, days: slice.days })
     };
     Ok(inputs.slices.iter().filter_map(part).collect())
+}
+
+fn bases(conn: &mut DbConnection, inputs: &SegmentInputs) -> Result<BTreeMap<ReadId, String>, ActionError> {
+    let reads: Vec<ReadId> = inputs.spans.iter().flat_map(|span| [span.from_read, span.to_read]).collect();
+    Ok(rows::read_bases(conn, &reads)?.into_iter().filter_map(|(read, basis)| Some((read, basis?))).collect())
 }

@@ -7,7 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
-use crate::domain::ids::{AccountId, AgreementId, PersonId, RunId};
+use super::schema::meter_read;
+use crate::domain::ids::{AccountId, AgreementId, PersonId, ReadId, RunId};
 
 /// An account with whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -327,4 +328,15 @@ pub fn segment_addresses(conn: &mut DbConnection, run: RunId, account: AccountId
     .bind::<BigInt, _>(account)
     .load(conn)?;
     Ok(rows.into_iter().map(|row| (row.segment_no, row.address)).collect())
+}
+
+/// How estimated reads were made, in words, of those that say.
+///
+/// # Errors
+/// Those of the database.
+pub fn read_bases(conn: &mut DbConnection, reads: &[ReadId]) -> QueryResult<Vec<(ReadId, Option<String>)>> {
+    meter_read::table
+        .filter(meter_read::id.eq_any(reads).and(meter_read::basis.is_not_null()))
+        .select((meter_read::id, meter_read::basis))
+        .load(conn)
 }

@@ -160,6 +160,13 @@ pub fn words(code: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// A text as one segment of an address: what is not plain is escaped.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 /// How a read came to be, for customers.
 #[must_use]
 pub fn read_kind(kind: ReadKind) -> &'static str {
