@@ -7,9 +7,12 @@ mod forms;
 mod notices;
 mod overview;
 mod payments;
+mod reads;
 mod runs;
 mod runs_act;
+mod schedule;
 mod search;
+mod todos;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -29,10 +32,13 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     search::routes(routes);
     payments::routes(routes);
     adjustments::routes(routes);
+    reads::routes(routes);
     accounts::routes(routes);
+    todos::routes(routes);
     runs::routes(routes);
     runs_act::routes(routes);
     notices::routes(routes);
+    schedule::routes(routes);
     audit::routes(routes);
 }
 
