@@ -17,6 +17,7 @@ pub mod export_ledger;
 pub mod held;
 pub mod import;
 pub mod lease;
+pub mod notice_view;
 pub mod notices;
 pub mod payments;
 pub mod run_view;

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{ListQuery, PAGE_ROWS, Say, account_path, frame, segment};
+use super::{ListQuery, PAGE_ROWS, Say, account_path, frame};
 use crate::actions::notices::{NoticeFilter, NoticeView, list};
 use crate::actions::sign_in::looked_at;
 use crate::actions::staff_account::{self as desk, BillLine, Head, LedgerLine, ReadLine, ServiceLine, Slice, Source};
@@ -16,7 +16,6 @@ use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
 use crate::web::routes::Routes;
-use crate::web::text::words;
 use crate::web::viewer::Viewer;
 
 pub(super) fn routes(routes: &mut Routes) {

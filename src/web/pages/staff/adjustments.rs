@@ -54,7 +54,7 @@ fn give_page(context: &Context, viewer: &Viewer, head: Head, form: Form) -> Acco
     let say = Say::new(context);
     let lead = format!("The balance is {}.", say.balance(&head.balance));
     let top = Top::new(viewer, head, "");
-    AccountForm { frame: frame(context, viewer, "/staff"), say, top, title: "Credit or charge", lead, button: "Post it", form }
+    AccountForm { frame: frame(context, viewer, "/staff"), top, title: "Credit or charge", lead, button: "Post it", form }
 }
 
 /// `GET /staff/accounts/{number}/adjustment`.

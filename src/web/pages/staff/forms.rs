@@ -60,7 +60,7 @@ impl Field {
     }
 
     /// The ids of hint and error, for whoever hears the page.
-    fn described_by(&self) -> String {
+    pub(super) fn described_by(&self) -> String {
         let hint = if self.hint.is_empty() { None } else { Some(format!("{}-hint", self.name)) };
         let error = self.error.as_ref().map(|_| format!("{}-error", self.name));
         hint.into_iter().chain(error).collect::<Vec<_>>().join(" ")

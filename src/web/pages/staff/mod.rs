@@ -23,7 +23,7 @@ use crate::actions::Context;
 use crate::domain::money::Money;
 use crate::web::frame::Frame;
 use crate::web::routes::Routes;
-use crate::web::text::{Currency, Day, Moment};
+use crate::web::text::{Currency, Day, Moment, plural, quantity, words};
 use crate::web::viewer::Viewer;
 
 /// The routes of the staff's pages.
@@ -53,6 +53,7 @@ struct Say {
     now: NaiveDateTime,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self, reason = "templates call methods with references")]
 impl Say {
     fn new(context: &Context) -> Self {
         Self { currency: Currency::new(&context.config.currency), zone: context.config.time_zone, now: context.now() }
@@ -76,6 +77,14 @@ impl Say {
 
     fn day(&self, day: &NaiveDate) -> Day {
         Day(*day)
+    }
+
+    fn quantity(&self, milli: &i64) -> String {
+        quantity(*milli)
+    }
+
+    fn days(&self, days: &i64) -> String {
+        plural(*days, "day")
     }
 
     /// How long ago: `today`, `1 day`, `12 days`.

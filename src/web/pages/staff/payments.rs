@@ -34,7 +34,6 @@ pub(super) fn routes(routes: &mut Routes) {
 #[template(path = "staff/account/form.html")]
 pub(super) struct AccountForm {
     pub frame: Frame,
-    pub say: Say,
     pub top: Top,
     pub title: &'static str,
     pub lead: String,
@@ -71,7 +70,7 @@ fn take_page(context: &Context, viewer: &Viewer, head: Head, form: Form) -> Acco
     let say = Say::new(context);
     let lead = format!("The balance is {}.", say.balance(&head.balance));
     let top = Top::new(viewer, head, "");
-    AccountForm { frame: frame(context, viewer, "/staff"), say, top, title: "Take a payment", lead, button: "Post the payment", form }
+    AccountForm { frame: frame(context, viewer, "/staff"), top, title: "Take a payment", lead, button: "Post the payment", form }
 }
 
 /// `GET /staff/accounts/{number}/payment`.
@@ -161,7 +160,7 @@ fn return_page(context: &Context, viewer: &Viewer, head: Head, payment: &Payment
         say.balance(&after)
     );
     let top = Top::new(viewer, head, "");
-    AccountForm { frame: frame(context, viewer, "/staff"), say, top, title: "Return a payment", lead, button: "Return this payment", form }
+    AccountForm { frame: frame(context, viewer, "/staff"), top, title: "Return a payment", lead, button: "Return this payment", form }
 }
 
 /// `GET /staff/accounts/{number}/payments/{seq}/return`: what will happen, before it does.

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::accounts::{Top, look};
 use super::forms::{Field, Form, Kind, Sent, parse_day, value};
 use super::payments::AccountForm;
-use super::{Say, frame};
+use super::frame;
 use crate::actions::Context;
 use crate::actions::enter_read::{NewRead, ReadOutcome};
 use crate::actions::staff_account::{Head, RegisterLine, enter_read_for, registers};
@@ -58,7 +58,7 @@ fn fields(context: &Context, rows: &[RegisterLine]) -> Form {
 fn enter_page(context: &Context, viewer: &Viewer, head: Head, form: Form) -> AccountForm {
     let lead = "A read is judged like those of a file: one outside the limits is held, an impossible one is refused.".to_owned();
     let top = Top::new(viewer, head, "");
-    AccountForm { frame: frame(context, viewer, "/staff"), say: Say::new(context), top, title: "Enter a read", lead, button: "Enter the read", form }
+    AccountForm { frame: frame(context, viewer, "/staff"), top, title: "Enter a read", lead, button: "Enter the read", form }
 }
 
 /// `GET /staff/accounts/{number}/read`.

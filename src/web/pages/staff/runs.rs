@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{ListQuery, PAGE_ROWS, Say, account_path, frame};
+use super::{ListQuery, PAGE_ROWS, Say, frame};
 use crate::actions::Context;
 use crate::actions::run_view::{RunLine, RunPage, exceptions, run_bills_of, run_page, runs as list_runs};
 use crate::actions::staff_account::Slice;
@@ -15,7 +15,6 @@ use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
 use crate::web::routes::Routes;
-use crate::web::text::words;
 use crate::web::viewer::Viewer;
 
 pub(super) fn routes(routes: &mut Routes) {
