@@ -80,15 +80,14 @@ pub(super) fn count(context: &Context, subjects: &[Subject<'_>]) -> Result<Optio
     context.database.write(|conn| {
         let mut counted = Vec::new();
         for subject in subjects {
-            match sign_in::count_attempt(conn, &subject.key(), now, now - Duration::hours(FORGOTTEN_HOURS))? {
-                Some(failures) => counted.push((*subject, failures)),
-                None => {
-                    for (subject, _) in counted {
-                        sign_in::uncount_attempt(conn, &subject.key())?;
-                    }
-                    return Ok(Some(sign_in::blocked_until(conn, &subject.key())?.unwrap_or(now)));
+            let forgotten = now - Duration::hours(FORGOTTEN_HOURS);
+            let Some(failures) = sign_in::count_attempt(conn, &subject.key(), now, forgotten)? else {
+                for (subject, _) in counted {
+                    sign_in::uncount_attempt(conn, &Subject::key(subject))?;
                 }
-            }
+                return Ok(Some(sign_in::blocked_until(conn, &subject.key())?.unwrap_or(now)));
+            };
+            counted.push((*subject, failures));
         }
         for (subject, failures) in counted {
             if let Some(block) = subject.block(failures) {
