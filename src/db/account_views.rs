@@ -105,6 +105,9 @@ pub struct ServiceRow {
     /// The meter's number.
     #[diesel(sql_type = Nullable<Text>)]
     pub meter: Option<String>,
+    /// Which of its registers.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub register: Option<String>,
     /// Digits before the point.
     #[diesel(sql_type = Nullable<Integer>)]
     pub digits: Option<i32>,
@@ -129,9 +132,9 @@ pub struct ServiceRow {
 pub fn services(conn: &mut DbConnection, account: AccountId, today: NaiveDate, limit: i64) -> QueryResult<Vec<ServiceRow>> {
     diesel::sql_query(
         "SELECT a.id AS agreement_id, s.code, m.address, a.schedule, \
-            coalesce((SELECT t.rate_class FROM agreement_term t WHERE t.agreement_id = a.id AND t.effective_on <= $2 \
+            coalesce((SELECT t.rate_class FROM agreement_term t WHERE t.agreement_id = a.id AND t.effective_on <= $1 \
                 ORDER BY t.effective_on DESC LIMIT 1), a.rate_class) AS rate_class, \
-            a.start_on, a.end_on, e.serial AS meter, r.digits, r.unit, d.read_on, d.reading_milli, d.kind AS read_kind \
+            a.start_on, a.end_on, e.serial AS meter, r.code AS register, r.digits, r.unit, d.read_on, d.reading_milli, d.kind AS read_kind \
          FROM service_agreement a \
          JOIN service_point s ON s.id = a.service_point_id \
          JOIN premise m ON m.id = s.premise_id \
@@ -140,10 +143,10 @@ pub fn services(conn: &mut DbConnection, account: AccountId, today: NaiveDate, l
          LEFT JOIN register r ON r.id = (SELECT min(f.id) FROM register f WHERE f.meter_id = e.id) \
          LEFT JOIN meter_read d ON d.id = (SELECT l.id FROM meter_read l WHERE l.register_id = r.id AND l.status = 'accepted' \
             ORDER BY l.read_on DESC LIMIT 1) \
-         WHERE a.account_id = $1 ORDER BY CASE WHEN a.end_on IS NULL THEN 0 ELSE 1 END, a.id LIMIT $3",
+         WHERE a.account_id = $2 ORDER BY CASE WHEN a.end_on IS NULL THEN 0 ELSE 1 END, a.id LIMIT $3",
     )
-    .bind::<BigInt, _>(account)
     .bind::<Date, _>(today)
+    .bind::<BigInt, _>(account)
     .bind::<BigInt, _>(limit)
     .load(conn)
 }

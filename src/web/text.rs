@@ -125,6 +125,12 @@ pub fn date(day: NaiveDate) -> String {
     day.format("%-d %b %Y").to_string()
 }
 
+/// The same for the middle of a sentence: it never breaks.
+#[must_use]
+pub fn whole_date(day: NaiveDate) -> String {
+    date(day).replace(' ', &SPACE.to_string())
+}
+
 /// A quantity in thousandths: `1,234.5`.
 #[must_use]
 pub fn quantity(milli: i64) -> String {

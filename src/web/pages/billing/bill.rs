@@ -9,7 +9,7 @@ use askama::Template;
 
 use crate::actions::Context;
 use crate::actions::account_view::Activity;
-use crate::actions::show_bill::{BillView, SegmentView, show_bill_to};
+use crate::actions::show_bill::{BillView, RatePart, SegmentView, show_bill_to};
 use crate::actions::sign_in::looked_at;
 use crate::domain::metering::{ReadKind, Span};
 use crate::domain::quantity::from_milli;
@@ -89,8 +89,8 @@ struct SegmentPart {
     unit: String,
     unit_in_full: Option<&'static str>,
     reads: Vec<ReadLine>,
-    /// The days at each rate, when there are several.
-    rate_days: Option<String>,
+    /// The days at each rate; empty when one rate held all the time.
+    rate_days: Vec<RateDays>,
     groups: Vec<LineGroup>,
     total: String,
     /// What of the account its price depends on.
@@ -105,15 +105,22 @@ struct ReadLine {
     to: String,
     kind: String,
     estimated: bool,
-    days: i64,
+    days: String,
     counted: String,
     /// `× 10`, and the register's own unit.
     multiplier: Option<String>,
 }
 
+/// The days at one rate.
+#[derive(Clone)]
+struct RateDays {
+    days: String,
+    from: Day,
+}
+
 /// The lines of one tariff version.
 struct LineGroup {
-    title: Option<String>,
+    title: Option<RateDays>,
     lines: Vec<LineView>,
 }
 
@@ -186,14 +193,6 @@ fn has_adjustments(bill: &BillView) -> bool {
 impl SegmentPart {
     fn new(segment: &SegmentView, currency: &Currency) -> Self {
         let inputs = &segment.inputs;
-        let rate_days = (segment.rates.len() > 1).then(|| {
-            let parts: Vec<String> = segment
-                .rates
-                .iter()
-                .map(|part| format!("{} at rates from {}", text::plural(i64::from(part.days), "day"), text::date(part.effective_on)))
-                .collect();
-            parts.join(", ")
-        });
         Self {
             service_id: segment.service_id.clone(),
             address: segment.address.clone(),
@@ -205,7 +204,7 @@ impl SegmentPart {
             unit: segment.unit.clone(),
             unit_in_full: text::unit_in_full(&segment.unit),
             reads: inputs.spans.iter().map(|span| ReadLine::new(span, segment)).collect(),
-            rate_days,
+            rate_days: if segment.rates.len() > 1 { segment.rates.iter().map(RateDays::new).collect() } else { Vec::new() },
             groups: groups(segment, currency),
             total: currency.money(segment.total_cents),
             terms: inputs.attributes.iter().map(|(name, value)| (text::words(name), value.to_owned())).collect(),
@@ -232,7 +231,7 @@ impl ReadLine {
             to: text::quantity(span.to_milli),
             kind: basis.map_or_else(|| kind.to_owned(), |basis| format!("{kind} ({basis})")),
             estimated: span.kind == ReadKind::Estimated,
-            days: (span.to_on - span.from_on).num_days(),
+            days: text::plural((span.to_on - span.from_on).num_days(), "day"),
             counted: text::quantity(counted),
             multiplier: match (multiplier, unit) {
                 (Some(multiplier), Some(unit)) => Some(format!("{multiplier} {unit}")),
@@ -261,14 +260,17 @@ fn groups(segment: &SegmentView, currency: &Currency) -> Vec<LineGroup> {
         let lines = segment.lines.iter().map(|line| LineView::new(line, segment, currency)).collect();
         return vec![LineGroup { title: None, lines }];
     }
-    let titled = parts.iter().zip(&segment.rates);
-    let title = |days: u32, from| Some(format!("{} at rates from {}", text::plural(i64::from(days), "day"), text::date(from)));
-    titled
-        .map(|(lines, rate)| LineGroup {
-            title: title(rate.days, rate.effective_on),
-            lines: lines.iter().map(|line| LineView::new(line, segment, currency)).collect(),
-        })
-        .collect()
+    let group = |(lines, rate): (&Vec<&ChargeLine>, &RatePart)| LineGroup {
+        title: Some(RateDays::new(rate)),
+        lines: lines.iter().map(|line| LineView::new(line, segment, currency)).collect(),
+    };
+    parts.iter().zip(&segment.rates).map(group).collect()
+}
+
+impl RateDays {
+    fn new(part: &RatePart) -> Self {
+        Self { days: text::plural(i64::from(part.days), "day"), from: Day(part.effective_on) }
+    }
 }
 
 impl LineView {

@@ -7,7 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::chart::Chart;
-use super::{AccountHeading, ActivityLine, account_link, frame, look};
+use super::{AccountHeading, ActivityLine, account_link, frame, look, reading};
 use crate::actions::account_view::{AccountView, Due, account_view, own_accounts};
 use crate::actions::usage_history::usage_history;
 use crate::actions::Context;
@@ -74,6 +74,12 @@ pub(super) async fn accounts(context: Data<Context>, viewer: Viewer, query: Quer
     page(StatusCode::OK, &AccountsPage { frame: frame(&context, &viewer), accounts, next })
 }
 
+/// What was just done.
+#[derive(Deserialize)]
+pub(super) struct Done {
+    done: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "customers/account.html")]
 struct AccountPage {
@@ -84,6 +90,8 @@ struct AccountPage {
     last_payment: Option<PaymentLine>,
     last_bill: Option<BillSummary>,
     services: Vec<ServiceView>,
+    /// Whether there is a meter that the customer may read.
+    can_send_reading: bool,
     activity: Vec<ActivityLine>,
     more: bool,
     chart: Option<Chart>,
@@ -176,7 +184,7 @@ impl ServiceView {
 }
 
 /// `GET /account/{number}`: what is due, and what happened last.
-pub(super) async fn overview(context: Data<Context>, viewer: Viewer, number: Path<String>) -> Result<HttpResponse, PageError> {
+pub(super) async fn overview(context: Data<Context>, viewer: Viewer, number: Path<String>, query: Query<Done>) -> Result<HttpResponse, PageError> {
     let (view, usage) = look(&context, &viewer, number.into_inner(), |context, number, whose| {
         let view = account_view(context, number, whose)?;
         let (_, usage) = usage_history(context, number, whose)?;
@@ -184,7 +192,10 @@ pub(super) async fn overview(context: Data<Context>, viewer: Viewer, number: Pat
     })
     .await?;
     let chart = usage.first().map(|service| Chart::new(1, service, &Currency::new(&context.config.currency)));
-    page(StatusCode::OK, &account_page(&context, &viewer, &view, chart))
+    let notice = query.done.as_deref().and_then(reading::thanks).map(str::to_owned);
+    let mut shown = account_page(&context, &viewer, &view, chart);
+    shown.frame = shown.frame.noting(notice);
+    page(StatusCode::OK, &shown)
 }
 
 fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: Option<Chart>) -> AccountPage {
@@ -197,6 +208,7 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         last_payment: view.last_payment.as_ref().map(|row| PaymentLine::new(row, &currency)),
         last_bill: view.last_bill.as_ref().map(|bill| BillSummary::new(bill, &currency)),
         services: view.services.iter().map(ServiceView::new).collect(),
+        can_send_reading: !viewer.is_staff() && view.services.iter().any(|service| service.meter.is_some()),
         activity: view.recent.iter().map(|row| ActivityLine::new(row, &currency)).collect(),
         more: view.more,
         chart,

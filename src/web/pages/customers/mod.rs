@@ -7,6 +7,7 @@ mod account;
 mod chart;
 mod lists;
 mod profile;
+mod reading;
 mod usage;
 
 use actix_web::web::Data;
@@ -30,6 +31,8 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     routes.get("/account/{number}/activity", lists::activity);
     routes.get("/account/{number}/usage", usage::usage);
     routes.get("/account/{number}/usage.csv", usage::download);
+    routes.get("/account/{number}/reading", reading::form);
+    routes.post("/account/{number}/reading", reading::enter);
     routes.get("/profile", profile::profile);
     routes.post("/profile", profile::save);
 }
@@ -127,8 +130,8 @@ impl ActivityLine {
 pub(in crate::web) fn told(story: &Story) -> (String, Option<String>) {
     let with_reference = |reference: &Option<String>| reference.as_ref().map(|reference| format!("reference {reference}"));
     match story {
-        Story::Bill { on, cancelled, .. } => (format!("Bill of {}", text::date(*on)), cancelled.then(|| "taken back later".to_owned())),
-        Story::BillReversal { on, .. } => (format!("Bill of {} taken back", text::date(*on)), None),
+        Story::Bill { on, cancelled, .. } => (format!("Bill of {}", text::whole_date(*on)), cancelled.then(|| "taken back later".to_owned())),
+        Story::BillReversal { on, .. } => (format!("Bill of {} taken back", text::whole_date(*on)), None),
         Story::Payment { tender, reference, returned_on } => {
             let how = match tender.as_str() {
                 "cash" => "in cash",
@@ -138,13 +141,13 @@ pub(in crate::web) fn told(story: &Story) -> (String, Option<String>) {
             };
             let note = with_reference(reference).map_or_else(|| how.to_owned(), |reference| format!("{how}, {reference}"));
             match returned_on {
-                Some(on) => ("Payment received".to_owned(), Some(format!("{note}; returned on {}", text::date(*on)))),
+                Some(on) => ("Payment received".to_owned(), Some(format!("{note}; returned on {}", text::whole_date(*on)))),
                 None => ("Payment received, thank you".to_owned(), Some(note)),
             }
         }
         Story::PaymentReversal { paid_on, reference, reason } => {
             let notes: Vec<String> = reason.iter().cloned().chain(with_reference(reference)).collect();
-            (format!("Returned payment of {}", text::date(*paid_on)), (!notes.is_empty()).then(|| notes.join(", ")))
+            (format!("Returned payment of {}", text::whole_date(*paid_on)), (!notes.is_empty()).then(|| notes.join(", ")))
         }
         Story::Adjustment { reason } => (reason.clone(), None),
         Story::Other { kind } => (text::words(kind), None),
