@@ -8,6 +8,7 @@ mod adjust;
 mod bench;
 mod bill;
 mod demo;
+mod estimate;
 mod export;
 mod held;
 mod import;
@@ -16,6 +17,7 @@ mod payment;
 mod print;
 mod quote;
 mod rates;
+mod read;
 mod runs;
 mod schedule;
 mod serve;
@@ -68,6 +70,10 @@ enum Command {
     Rates(rates::Args),
     /// Imports a tariff, services, reads, meter exchanges or payments
     Import(import::Args),
+    /// Enters one read by hand
+    Read(read::Args),
+    /// Estimates the reads that a cycle misses on a day
+    Estimate(estimate::Args),
     /// Bills a cycle through a day, or goes on with an unfinished run
     Bill(bill::Args),
     /// Lists bill runs, shows one, discards or rolls back one
@@ -170,6 +176,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Quote(args) => quote::run(&args),
         Command::Rates(args) => rates::run(&args),
         Command::Import(args) => import::run(global, &args),
+        Command::Read(args) => read::run(global, &args),
+        Command::Estimate(args) => estimate::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Schedule(args) => schedule::run(global, &args),

@@ -201,19 +201,22 @@ pub fn settle_reads(conn: &mut DbConnection, ids: &[ReadId], status: &str) -> Qu
         .execute(conn)
 }
 
-/// The rate class and the last billed day of each register's service, for validation.
+/// The terms and the last billed day of a register's service, for validation.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct RegisterService {
     /// The register.
     #[diesel(sql_type = BigInt)]
     pub register_id: RegisterId,
-    /// The latest agreement where its meter is installed.
+    /// An agreement where its meter is installed.
     #[diesel(sql_type = BigInt)]
     pub agreement_id: AgreementId,
     /// Its rate class.
     #[diesel(sql_type = Text)]
     pub rate_class: String,
-    /// The end of its last billed period.
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// The end of the last billed period at the service, whoever had it.
     #[diesel(sql_type = Nullable<Date>)]
     pub billed_through: Option<NaiveDate>,
     /// Since when the meter is in place.
@@ -232,7 +235,8 @@ impl RegisterService {
     }
 }
 
-/// For the meters with ids in a range: the service that each register measures.
+/// The service that each register of these meters measures: one row for each agreement there ever was at it, oldest
+/// first. Whoever has it now, it is billed as far as anybody was billed for it.
 ///
 /// # Errors
 /// Those of the database.
@@ -240,15 +244,24 @@ pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryRe
     let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
     let list = if list.is_empty() { "NULL".to_owned() } else { list };
     diesel::sql_query(format!(
-        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, i.installed_on, i.removed_on, \
-            (SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
-                ORDER BY s.period_start_on DESC LIMIT 1) AS billed_through \
+        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, a.start_on, i.installed_on, i.removed_on, \
+            (SELECT max((SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = g.id AND s.live = 1 \
+                ORDER BY s.period_start_on DESC LIMIT 1)) \
+             FROM service_agreement g WHERE g.service_point_id = i.service_point_id) AS billed_through \
          FROM register r \
          JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.meter_id = r.meter_id) \
-         JOIN service_agreement a ON a.id = (SELECT max(l.id) FROM service_agreement l WHERE l.service_point_id = i.service_point_id) \
-         WHERE r.meter_id IN ({list})"
+         JOIN service_agreement a ON a.service_point_id = i.service_point_id \
+         WHERE r.meter_id IN ({list}) ORDER BY a.id"
     ))
     .load(conn)
+}
+
+/// Of a register's services (oldest first) the one that a read of a day belongs to: where one agreement follows another,
+/// the read between them is the former's last.
+#[must_use]
+pub fn service_on<'a>(services: impl DoubleEndedIterator<Item = &'a RegisterService> + Clone, on: NaiveDate) -> Option<&'a RegisterService> {
+    let begun = services.clone().rev().find(|service| service.start_on.is_none_or(|start| start < on));
+    begun.or_else(|| services.into_iter().next())
 }
 
 /// A read with its register and installation, as a bill run wants it.
@@ -399,4 +412,87 @@ pub fn priced_terms(conn: &mut DbConnection, agreements: &[AgreementId]) -> Quer
         .filter(service_agreement::id.eq_any(agreements))
         .select((service_agreement::id, service_agreement::schedule, service_agreement::rate_class, service_agreement::attributes))
         .load(conn)
+}
+
+/// A register that measures an agreement or once did, for estimating what was not read.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct MeasuringRegister {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// The service's id in files.
+    #[diesel(sql_type = Text)]
+    pub service_id: String,
+    /// The rate class.
+    #[diesel(sql_type = Text)]
+    pub rate_class: String,
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// Last day of the agreement, once it ended.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub end_on: Option<NaiveDate>,
+    /// The end of its last billed period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub billed_through: Option<NaiveDate>,
+    /// The charge of that period, in cents.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_total_cents: Option<i64>,
+    /// The register.
+    #[diesel(sql_type = BigInt)]
+    pub register_id: RegisterId,
+    /// Which of the meter's registers.
+    #[diesel(sql_type = Text)]
+    pub code: String,
+    /// Its digits.
+    #[diesel(sql_type = Integer)]
+    pub digits: i32,
+    /// Its multiplier.
+    #[diesel(sql_type = BigInt)]
+    pub multiplier_milli: i64,
+    /// Its unit.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub unit: Option<String>,
+    /// Since when the meter is in place.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub installed_on: Option<NaiveDate>,
+    /// Until when it was.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub removed_on: Option<NaiveDate>,
+}
+
+/// The registers at the services of a cycle's agreements in a range of accounts that had begun before a day, by
+/// agreement. Agreements without any meter have none.
+///
+/// # Errors
+/// Those of the database.
+pub fn measuring_registers(
+    conn: &mut DbConnection,
+    cycle: &str,
+    first: AccountId,
+    last: AccountId,
+    on: NaiveDate,
+) -> QueryResult<Vec<MeasuringRegister>> {
+    diesel::sql_query(
+        "SELECT a.id AS agreement_id, c.number AS account, p.code AS service_id, a.rate_class, a.start_on, a.end_on, \
+            s.period_end_on AS billed_through, s.total_cents AS last_total_cents, \
+            r.id AS register_id, r.code, r.digits, r.multiplier_milli, r.unit, i.installed_on, i.removed_on \
+         FROM service_agreement a \
+         JOIN account c ON c.id = a.account_id \
+         JOIN service_point p ON p.id = a.service_point_id \
+         JOIN installation i ON i.service_point_id = a.service_point_id \
+         JOIN register r ON r.meter_id = i.meter_id \
+         LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
+            (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
+         WHERE (a.start_on IS NULL OR a.start_on < $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
+         ORDER BY a.account_id, a.id, i.id, r.id",
+    )
+    .bind::<Date, _>(on)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<Text, _>(cycle)
+    .load(conn)
 }

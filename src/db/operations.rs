@@ -155,6 +155,9 @@ pub struct RankedToDo {
     /// The read's day.
     #[diesel(sql_type = Nullable<Date>)]
     pub read_on: Option<NaiveDate>,
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
     /// Start of the period.
     #[diesel(sql_type = Nullable<Date>)]
     pub period_start_on: Option<NaiveDate>,
@@ -173,7 +176,7 @@ pub struct RankedToDo {
 }
 
 const RANKED: &str = "SELECT t.id, t.kind, t.status, c.number AS account, p.code AS service_id, x.serial AS meter, r.id AS register_id, \
-        r.digits, r.multiplier_milli, m.read_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at \
+        r.digits, r.multiplier_milli, m.read_on, a.start_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at \
      FROM todo t \
      LEFT JOIN service_agreement a ON a.id = t.agreement_id \
      LEFT JOIN account c ON c.id = coalesce(t.account_id, a.account_id) \
@@ -259,14 +262,22 @@ pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryRe
     todo::table.filter(todo::status.eq("open").and(todo::id.gt(after))).order(todo::id).limit(limit).select(ToDoRow::as_select()).load(conn)
 }
 
-/// The open work items that ask for a missing read: agreement and day, by item.
+/// The open work items that ask for a missing read.
 ///
 /// # Errors
 /// Those of the database.
-pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<(ToDoId, Option<AgreementId>, Option<NaiveDate>)>> {
+pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<ToDoRow>> {
+    todo::table.filter(todo::kind.eq("read_missing").and(todo::status.eq("open"))).select(ToDoRow::as_select()).load(conn)
+}
+
+/// The work items that ask, or asked, for a missing read of these agreements.
+///
+/// # Errors
+/// Those of the database.
+pub fn missing_reads_of(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<ToDoRow>> {
     todo::table
-        .filter(todo::kind.eq("read_missing").and(todo::status.eq("open")))
-        .select((todo::id, todo::agreement_id, todo::period_end_on))
+        .filter(todo::kind.eq("read_missing").and(todo::agreement_id.eq_any(agreements.iter().map(|id| Some(*id)))))
+        .select(ToDoRow::as_select())
         .load(conn)
 }
 

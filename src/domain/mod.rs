@@ -4,6 +4,7 @@
 //! What does not: anything that reads or writes the outside world.
 
 pub mod billing;
+pub mod estimate;
 pub mod gates;
 pub mod ids;
 pub mod ledger;
