@@ -223,7 +223,7 @@ on_both! {
 
     fn work_items_are_decided_with_what_is_needed(town: Town) {
         let mut town = billed(town);
-        town.reads(&["M-1,2026-03-01,130", "M-1,2026-04-01,145", "M-1,2026-05-01,2000", "M-2,2026-05-01,4000"]);
+        town.reads(&["M-1,2026-03-01,130", "M-1,2026-04-01,145", "M-1,2026-05-01,2000", "M-2,2026-03-01,20", "M-2,2026-04-01,30", "M-2,2026-05-01,4000"]);
         let site = Served::new(&mut town);
         let mut auditor = site.staff(Role::Auditor);
         let page = open(&mut auditor, "/staff/todos");

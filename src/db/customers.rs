@@ -283,43 +283,44 @@ pub fn search_loosely(conn: &mut DbConnection, terms: &SearchTerms, after: Accou
     };
     let (named, at_address) = match conn {
         DbConnection::Sqlite(_) => (
-            "p.id IN (SELECT w.rowid FROM person_words w WHERE w.person_words MATCH $3)",
-            "m.id IN (SELECT w.rowid FROM premise_words w WHERE w.premise_words MATCH $3)",
+            "p.id IN (SELECT w.rowid FROM person_words w WHERE w.person_words MATCH $5)",
+            "m.id IN (SELECT w.rowid FROM premise_words w WHERE w.premise_words MATCH $5)",
         ),
         DbConnection::Postgres(_) => {
-            ("search_words(p.name) @@ to_tsquery('simple', $3)", "search_words(m.address) @@ to_tsquery('simple', $3)")
+            ("search_words(p.name) @@ to_tsquery('simple', $5)", "search_words(m.address) @@ to_tsquery('simple', $5)")
         }
     };
     let starts = |column: &str| format!("lower({column}) {from} $1 AND lower({column}) {below} $2");
+    // SQLite numbers parameters by their first appearance: they appear in the order in which they are bound.
     let ways = [
-        format!("SELECT a.id AS account_id FROM account a WHERE {} AND a.id > $4", starts("a.number")),
+        format!("SELECT a.id AS account_id FROM account a WHERE {} AND a.id > $3", starts("a.number")),
         format!(
-            "SELECT g.account_id FROM service_point p JOIN service_agreement g ON g.service_point_id = p.id WHERE {} AND g.account_id > $4",
+            "SELECT g.account_id FROM service_point p JOIN service_agreement g ON g.service_point_id = p.id WHERE {} AND g.account_id > $3",
             starts("p.code")
         ),
         format!(
             "SELECT g.account_id FROM meter m JOIN installation i ON i.meter_id = m.id \
-             JOIN service_agreement g ON g.service_point_id = i.service_point_id WHERE {} AND g.account_id > $4",
+             JOIN service_agreement g ON g.service_point_id = i.service_point_id WHERE {} AND g.account_id > $3",
             starts("m.serial")
         ),
         format!(
-            "SELECT a.id AS account_id FROM person p JOIN account a ON a.person_id = p.id WHERE p.email IS NOT NULL AND {} AND a.id > $4",
+            "SELECT a.id AS account_id FROM person p JOIN account a ON a.person_id = p.id WHERE p.email IS NOT NULL AND {} AND a.id > $3",
             starts("p.email")
         ),
-        format!("SELECT a.id AS account_id FROM person p JOIN account a ON a.person_id = p.id WHERE {named} AND a.id > $4"),
+        format!("SELECT a.id AS account_id FROM person p JOIN account a ON a.person_id = p.id WHERE {named} AND a.id > $3"),
         format!(
             "SELECT g.account_id FROM premise m JOIN service_point s ON s.premise_id = m.id \
-             JOIN service_agreement g ON g.service_point_id = s.id WHERE {at_address} AND g.account_id > $4"
+             JOIN service_agreement g ON g.service_point_id = s.id WHERE {at_address} AND g.account_id > $3"
         ),
     ];
-    let bounded: Vec<String> = ways.iter().map(|way| format!("SELECT * FROM ({way} ORDER BY account_id LIMIT $5) w")).collect();
-    let sql = format!("{} ORDER BY account_id LIMIT $5", bounded.join(" UNION "));
+    let bounded: Vec<String> = ways.iter().map(|way| format!("SELECT * FROM ({way} ORDER BY account_id LIMIT $4) w")).collect();
+    let sql = format!("{} ORDER BY account_id LIMIT $4", bounded.join(" UNION "));
     let rows: Vec<FoundId> = diesel::sql_query(sql)
         .bind::<Text, _>(&terms.prefix)
         .bind::<Text, _>(&terms.prefix_end)
-        .bind::<Text, _>(words)
         .bind::<BigInt, _>(after)
         .bind::<BigInt, _>(limit)
+        .bind::<Text, _>(words)
         .load(conn)?;
     Ok(rows.into_iter().map(|row| row.account_id).collect())
 }

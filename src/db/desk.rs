@@ -279,11 +279,11 @@ pub fn reads_page(conn: &mut DbConnection, account: AccountId, offset: i64, limi
          JOIN meter_read d ON d.register_id = r.id \
             AND (g.start_on IS NULL OR d.read_on >= g.start_on) AND (g.end_on IS NULL OR d.read_on <= g.end_on) \
             AND (i.installed_on IS NULL OR d.read_on >= i.installed_on) AND (i.removed_on IS NULL OR d.read_on <= i.removed_on) \
-         WHERE g.account_id = $1 ORDER BY d.read_on DESC, d.id DESC LIMIT $3 OFFSET $2",
+         WHERE g.account_id = $1 ORDER BY d.read_on DESC, d.id DESC LIMIT $2 OFFSET $3",
     )
     .bind::<BigInt, _>(account)
-    .bind::<BigInt, _>(offset)
     .bind::<BigInt, _>(limit)
+    .bind::<BigInt, _>(offset)
     .load(conn)
 }
 
