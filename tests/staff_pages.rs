@@ -73,7 +73,7 @@ on_both! {
         says(&both, "/staff/accounts/A-1\"");
         says(&both, "/staff/accounts/A-2\"");
         says(&open(&mut clerk, "/staff/search?q=nobody"), "Nothing was found");
-        for odd in ["%25", "'", "%22*", "a%22%20OR%20%22b", "%26%20%7C%20%21", "(", "-", "%00", "\u{fc}"] {
+        for odd in ["%25", "'", "%22*", "a%22%20OR%20%22b", "%26%20%7C%20%21", "(", "-", "%00", "%C3%BC", "%C2%BD", "%E7%94%B0"] {
             open(&mut clerk, &format!("/staff/search?q={odd}"));
         }
     }
