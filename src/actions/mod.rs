@@ -5,6 +5,7 @@
 
 pub mod account_view;
 pub mod adjust;
+pub mod audit_trail;
 pub mod balances;
 pub mod bench;
 pub mod bill_run;
@@ -19,11 +20,15 @@ pub mod held;
 pub mod import;
 pub mod lease;
 pub mod moves;
+pub mod notice_view;
 pub mod notices;
 pub mod payments;
+pub mod run_view;
 pub mod schedule;
+pub mod search;
 pub mod show_bill;
 pub mod sign_in;
+pub mod staff_account;
 pub mod stop;
 pub mod tariffs;
 pub mod usage_history;
