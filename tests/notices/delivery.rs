@@ -109,7 +109,10 @@ on_both! {
         assert!(record_bounce(&town.context, "nobody", "").is_err());
         let counts = send(&town);
         assert_eq!((counts.sent, counts.bounced), (1, 1));
-        assert_eq!(server.accepted()[0].to(), "p2@town.example");
+        let message = &server.accepted()[0];
+        assert_eq!(message.to(), "p2@town.example");
+        assert_eq!(message.header("Auto-Submitted"), ["auto-generated"]);
+        assert_eq!(message.header("From"), ["Story town <billing@town.example>"]);
     }
 
     fn a_temporary_refusal_is_tried_again(town: Town) {
@@ -282,11 +285,13 @@ on_both! {
     }
 }
 
+type Change<'a> = &'a dyn Fn(&mut MailSettings);
+
 #[test]
 fn settings_that_cannot_work_are_named() {
     let mut town = Town::sqlite();
     let server = MailServer::down(&[]);
-    let changes: [(&str, &dyn Fn(&mut MailSettings)); 3] = [
+    let changes: [(&str, Change<'_>); 3] = [
         ("mail.from", &|mail| mail.from = "no address@".to_owned()),
         ("mail.password_env", &|mail| {
             mail.user = "me".to_owned();
