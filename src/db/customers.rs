@@ -415,7 +415,8 @@ pub fn search_loosely(conn: &mut DbConnection, terms: &SearchTerms, after: Accou
              JOIN service_agreement g ON g.service_point_id = s.id WHERE {at_address} AND +g.account_id > $3"
         ),
     ];
-    let bounded: Vec<String> = ways.iter().map(|way| format!("SELECT * FROM (SELECT v.account_id FROM ({way}) v ORDER BY +v.account_id LIMIT $4) w")).collect();
+    let bounded: Vec<String> =
+        ways.iter().map(|way| format!("SELECT * FROM (SELECT v.account_id FROM ({way}) v ORDER BY +v.account_id LIMIT $4) w")).collect();
     let sql = format!("{} ORDER BY account_id LIMIT $4", bounded.join(" UNION "));
     let rows: Vec<FoundId> = diesel::sql_query(sql)
         .bind::<Text, _>(&terms.prefix)

@@ -17,9 +17,9 @@ use crate::domain::notices::{
 };
 
 /// Where a person says which notices they want.
-const PREFERENCES_PATH: &str = "/preferences";
+const PREFERENCES_PATH: &str = "/profile";
 /// Where a new password is asked for.
-const FORGOTTEN_PATH: &str = "/password/forgotten";
+const FORGOTTEN_PATH: &str = "/password/forgot";
 /// No more of what somebody else wrote (a browser's own name, say) is repeated.
 const LONGEST_QUOTE: usize = 160;
 
@@ -171,11 +171,11 @@ fn subject(common: &Common, facts: &Facts) -> String {
 
 /// Where the notice's link leads, from `public_url` on.
 fn path(letter: &Letter) -> String {
-    let account = || letter.account.as_deref().map_or_else(|| "/".to_owned(), |number| format!("/accounts/{}", escaped(number)));
+    let account = || letter.account.as_deref().map_or_else(|| "/".to_owned(), |number| format!("/account/{}", escaped(number)));
     match &letter.facts {
         Facts::BillReady(bill) => format!("/bills/{}", escaped(&bill.bill_number)),
         Facts::PaymentReceived(_) | Facts::PaymentReturned(_) | Facts::AdjustmentGiven(_) | Facts::HighUsage(_) => account(),
-        Facts::RunHeld(run) => format!("/runs/{}", run.run_id),
+        Facts::RunHeld(run) => format!("/staff/runs/{}", run.run_id),
         Facts::PasswordLink(link) => link.path.clone(),
         Facts::SignIn(_) | Facts::PasswordChanged(_) | Facts::SecondFactorChanged(_) => FORGOTTEN_PATH.to_owned(),
     }

@@ -58,7 +58,7 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
                 reference: "R-1".to_owned(),
                 balance_cents: 750,
             }),
-            vec!["$40.00", "14 June 2026", "R-1", "$7.50", "https://water.town.example/accounts/A-17"],
+            vec!["$40.00", "14 June 2026", "R-1", "$7.50", "https://water.town.example/account/A-17"],
         ),
         (
             Facts::PaymentReturned(PaymentReturned {
@@ -91,7 +91,7 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
                 total_cents: 5_000_000,
                 reasons: vec!["total: far from the last run".to_owned()],
             }),
-            vec!["12", "north", "14 June 2026", "1234", "$50000.00", "total: far from the last run", "https://water.town.example/runs/12"],
+            vec!["12", "north", "14 June 2026", "1234", "$50000.00", "total: far from the last run", "https://water.town.example/staff/runs/12"],
         ),
         (Facts::SignIn(SignIn { at, device: "Firefox".to_owned() }), vec![moment, "Firefox"]),
         (
@@ -151,7 +151,7 @@ fn a_bill_in_full() {
     Account A-17
 
     --
-    Which of these notices you get by e-mail: https://water.town.example/preferences
+    Which of these notices you get by e-mail: https://water.town.example/profile
     "#);
     insta::assert_snapshot!(words.html, @r#"
     <!DOCTYPE html>
@@ -182,7 +182,7 @@ fn a_bill_in_full() {
     <p><a href="https://water.town.example/bills/12-17">See the whole bill</a></p>
 
     <p>Story Town Water<br>Account A-17</p>
-    <p class="small"><a href="https://water.town.example/preferences">Which of these notices you get by e-mail</a></p>
+    <p class="small"><a href="https://water.town.example/profile">Which of these notices you get by e-mail</a></p>
     </main>
     </body>
     </html>
@@ -197,7 +197,7 @@ fn headers_are_what_they_must_be() {
         "From: AquaBills <billing@example.org>",
         "Message-ID: <0123456789abcdef@town.example>",
         "Auto-Submitted: auto-generated",
-        "List-Unsubscribe: <https://water.town.example/preferences>",
+        "List-Unsubscribe: <https://water.town.example/profile>",
         "Date: Mon, 15 Jun 2026 12:00:00 +0000",
     ] {
         assert!(head.lines().any(|header| header == line), "'{line}' is not in\n{head}");

@@ -137,7 +137,7 @@ impl Pricer<'_> {
         registers: &[RegisterReads],
     ) -> Result<(Vec<Period>, Option<String>), String> {
         let through = self.run.through;
-        if self.data.is_flat(terms, self.book, through) {
+        if ChunkData::is_flat(terms, self.book, through) {
             let start = agreement.start_on.ok_or("a service without a meter begins on no day: expected its first day")?;
             let months = self.book.months_between_bills(&terms.schedule, through).unwrap_or(1);
             return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, months), None));

@@ -74,7 +74,7 @@ impl ChunkData {
     }
 
     /// Whether the service has no meter by its tariff.
-    pub(super) fn is_flat(&self, terms: &AgreementTerms, book: &TariffBook, on: NaiveDate) -> bool {
+    pub(super) fn is_flat(terms: &AgreementTerms, book: &TariffBook, on: NaiveDate) -> bool {
         book.settings_on(&terms.schedule, terms.on(on).0, on).is_some_and(|settings| !settings.metered)
     }
 

@@ -66,7 +66,7 @@ impl<'a> Story<'a> {
     pub(super) fn begin(context: &'a Context, folder: &'a Path, options: TownOptions, days: &'a [NaiveDate]) -> Result<Self, ActionError> {
         let mut random = StdRng::seed_from_u64(SEED);
         let houses: Vec<House> = (1..=options.accounts).map(|number| House::new(number, &mut random)).collect();
-        let leaks = (0..options.accounts / 60 + 1).map(|index| (17 + index * 53, (4 + index * 3 % 17, 2))).collect();
+        let leaks = (0..=options.accounts / 60).map(|index| (17 + index * 53, (4 + index * 3 % 17, 2))).collect();
         let mut story = Self {
             context,
             folder,

@@ -209,6 +209,14 @@ fn in_fours(secret: &str) -> String {
     letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ")
 }
 
+/// The code that an app with this secret shows at a moment; none for what is no secret.
+#[must_use]
+pub fn code_at(secret: &str, at: NaiveDateTime) -> Option<String> {
+    let plain: String = secret.chars().filter(|c| !c.is_whitespace()).collect();
+    let seconds = u64::try_from(at.and_utc().timestamp()).ok()?;
+    Some(totp(&plain)?.generate(seconds).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,12 +251,4 @@ mod tests {
         let picture = picture(&address).unwrap();
         assert!(picture.starts_with("<svg role=") && !picture.contains("style=") && !picture.contains("<?xml"));
     }
-}
-
-/// The code that an app with this secret shows at a moment; none for what is no secret.
-#[must_use]
-pub fn code_at(secret: &str, at: NaiveDateTime) -> Option<String> {
-    let plain: String = secret.chars().filter(|c| !c.is_whitespace()).collect();
-    let seconds = u64::try_from(at.and_utc().timestamp()).ok()?;
-    Some(totp(&plain)?.generate(seconds).to_string())
 }
