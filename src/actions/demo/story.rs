@@ -7,6 +7,7 @@ use chrono::{Datelike, Days, NaiveDate, Weekday};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::sign_ins::CUSTOMER_HOUSE;
 use super::town::{Habit, House, Use};
 use super::{DAYS_TO_BILL, TownOptions, TownReport, at_noon};
 use crate::actions::adjust::{Adjustment, adjust};
@@ -27,6 +28,10 @@ use crate::domain::money::Money;
 const QUIET: ImportOptions<'static> = ImportOptions { dry_run: false, progress: &|_| {} };
 /// The same town each time.
 const SEED: u64 = 7_140;
+/// Where the register has not moved for three months.
+const STUCK_HOUSE: usize = 77;
+/// Where nobody could read the meter for longer than it may be estimated.
+const LOCKED_HOUSE: usize = 88;
 /// In the last so many months a clerk has not decided yet.
 const UNDECIDED_MONTHS: usize = 1;
 
@@ -53,6 +58,8 @@ pub(super) struct Story<'a> {
     /// Nobody could read these this month.
     unread: HashSet<usize>,
     leaks: HashMap<usize, (usize, usize)>,
+    /// Houses whose terms changed.
+    changed: HashSet<usize>,
     coming: BTreeMap<NaiveDate, Vec<Coming>>,
     returns: BTreeMap<NaiveDate, Vec<String>>,
     numbers: HashMap<AccountId, String>,
@@ -66,7 +73,10 @@ impl<'a> Story<'a> {
     pub(super) fn begin(context: &'a Context, folder: &'a Path, options: TownOptions, days: &'a [NaiveDate]) -> Result<Self, ActionError> {
         let mut random = StdRng::seed_from_u64(SEED);
         let houses: Vec<House> = (1..=options.accounts).map(|number| House::new(number, &mut random)).collect();
-        let leaks = (0..=options.accounts / 60).map(|index| (17 + index * 53, (4 + index * 3 % 17, 2))).collect();
+        let now = days.len().saturating_sub(1);
+        let earlier = (0..=options.accounts / 60).map(|index| (17 + index * 53, (4 + index * 3 % 17, 2)));
+        // Two of this month, which nobody has looked at yet.
+        let leaks = earlier.chain([(61, (now, 1)), (133, (now, 1))]).collect();
         let mut story = Self {
             context,
             folder,
@@ -76,6 +86,7 @@ impl<'a> Story<'a> {
             meters: HashMap::new(),
             unread: HashSet::new(),
             leaks,
+            changed: HashSet::new(),
             coming: BTreeMap::new(),
             returns: BTreeMap::new(),
             numbers: HashMap::new(),
@@ -85,6 +96,11 @@ impl<'a> Story<'a> {
         };
         story.settle_in()?;
         Ok(story)
+    }
+
+    /// The meter of a house now.
+    fn meter(&self, house: &House) -> String {
+        self.meters.get(&house.number).cloned().unwrap_or_else(|| house.meter())
     }
 
     pub(super) fn report(&self) -> TownReport {
@@ -131,7 +147,9 @@ impl<'a> Story<'a> {
         let failed = |error: csv::Error| ActionError::Form(error.to_string());
         table.write_record(header).map_err(failed)?;
         let start = start.to_string();
-        for house in &self.houses {
+        // People who moved in gave theirs at once; a house with other terms has another class now.
+        let still = |house: &&House| !with_email || !(self.tenants.contains_key(&house.number) || self.changed.contains(&house.number));
+        for house in self.houses.iter().filter(still) {
             let email = if with_email { house.email() } else { String::new() };
             let mut row = |service: String, class: &str, meter: &str, digits: &str, attributes: String, measured_by: &str, schedule: &str| {
                 table.write_record([
@@ -151,7 +169,7 @@ impl<'a> Story<'a> {
                 ])
             };
             let water = house.service('W');
-            let (meter, digits) = (house.meter(), house.digits().to_string());
+            let (meter, digits) = (self.meter(house), house.digits().to_string());
             row(water.clone(), water_class(house), &meter, &digits, water_attributes(house), "", "water").map_err(failed)?;
             if house.sewer {
                 row(house.service('S'), "SEWER", "", "", String::new(), &water, "sewer").map_err(failed)?;
@@ -194,6 +212,9 @@ impl<'a> Story<'a> {
         let days = (to - from).num_days();
         let month0 = usize::try_from(to.month0()).unwrap_or(0);
         for house in &mut self.houses {
+            if house.number == STUCK_HOUSE && month + 3 > self.days.len() - 1 {
+                continue;
+            }
             let leaking = self.leaks.get(&house.number).is_some_and(|(first, months)| month >= *first && month < first + months);
             house.run(month0, days, if leaking { 700 } else { 0 }, &mut self.random);
         }
@@ -278,15 +299,16 @@ impl<'a> Story<'a> {
         let mut rows = String::from("meter_id,read_on,reading\n");
         let mut own = Vec::new();
         for house in &self.houses {
-            let meter = self.meters.get(&house.number).cloned().unwrap_or_else(|| house.meter());
+            let meter = self.meter(house);
             // One house has a dog for three months on end.
-            let dog = house.number == 29 && (9..12).contains(&month);
+            let dog = house.number == CUSTOMER_HOUSE && (9..12).contains(&month);
+            let locked = house.number == LOCKED_HOUSE && month + 4 > self.days.len() - 1;
             match self.random.random_range(0..100) {
                 0 if month > 3 => own.push((meter, house.reading())),
                 1 | 2 if month > 3 => {
                     self.unread.insert(house.number);
                 }
-                _ if dog => {
+                _ if dog || locked => {
                     self.unread.insert(house.number);
                 }
                 _ => rows += &format!("{meter},{on},{}\n", house.reading()),
@@ -307,7 +329,7 @@ impl<'a> Story<'a> {
         if month + 1 == self.days.len() - 1 {
             let start = self.days.first().copied().unwrap_or(read_on);
             let path = self.write_services(start, true)?;
-            services::import_services(&at_noon(self.context, bill_on), &path, QUIET)?;
+            taken(&services::import_services(&at_noon(self.context, bill_on), &path, QUIET)?)?;
         }
         self.run(bill_on, read_on)?;
         if month + UNDECIDED_MONTHS >= self.days.len() {
@@ -421,9 +443,9 @@ impl Story<'_> {
                 let reading = self.reading(41)?;
                 self.comes(&then, 41, eve, vec![reading])?;
             }
-            12 | 15 | 19 => self.exchange(&then, month * 9 + 3, eve)?,
+            6 | 10 | 12 | 15 | 19 | 21 => self.exchange(&then, month * 9 + 3, eve)?,
             13 => self.becomes_a_shop(&then, 52, eve)?,
-            14 => self.forgive_leak(&then)?,
+            7 => self.forgive_leak(&then)?,
             _ => {}
         }
         Ok(())
@@ -452,7 +474,7 @@ impl Story<'_> {
     /// What the register showed some days before the month's read; it never shows more than on the day itself.
     fn reading(&self, number: usize) -> Result<Reading, ActionError> {
         let house = self.house(number)?;
-        let meter = self.meters.get(&house.number).cloned().unwrap_or_else(|| house.meter());
+        let meter = self.meter(house);
         let last = self.context.database.read(|conn| {
             let registers = crate::db::metering::registers_by_serial(conn, &[&meter])?;
             let ids: Vec<_> = registers.iter().map(|(row, _)| row.id).collect();
@@ -530,7 +552,10 @@ impl Story<'_> {
             attributes: vec![("meter_size".to_owned(), "1\"".to_owned())],
             note: "a bakery opened in the house".to_owned(),
         };
-        change_terms(then, &change).map(|_| ())
+        change_terms(then, &change)?;
+        let house = self.house(number)?.number;
+        self.changed.insert(house);
+        Ok(())
     }
 
     fn forgive_leak(&mut self, then: &Context) -> Result<(), ActionError> {
