@@ -371,13 +371,14 @@ pub fn count_attempt(conn: &mut DbConnection, subject: &str, now: NaiveDateTime,
     Ok(counted.map(|row| row.failures))
 }
 
-/// Until when a subject is blocked.
+/// Until when a subject is blocked, and since when.
 ///
 /// # Errors
 /// Those of the database.
-pub fn blocked_until(conn: &mut DbConnection, subject: &str) -> QueryResult<Option<NaiveDateTime>> {
-    let found: Option<Option<NaiveDateTime>> = login_throttle::table.find(subject).select(login_throttle::blocked_until).first(conn).optional()?;
-    Ok(found.flatten())
+pub fn block_of(conn: &mut DbConnection, subject: &str) -> QueryResult<Option<(NaiveDateTime, NaiveDateTime)>> {
+    let found: Option<(Option<NaiveDateTime>, NaiveDateTime)> =
+        login_throttle::table.find(subject).select((login_throttle::blocked_until, login_throttle::last_at)).first(conn).optional()?;
+    Ok(found.and_then(|(until, since)| Some((until?, since))))
 }
 
 /// Blocks a subject until a moment, or lifts the block.
@@ -388,17 +389,13 @@ pub fn block(conn: &mut DbConnection, subject: &str, until: Option<NaiveDateTime
     diesel::update(login_throttle::table.find(subject)).set(login_throttle::blocked_until.eq(until)).execute(conn).map(|_| ())
 }
 
-/// Takes back the count of an attempt that was no failure; returns how many failures remain.
+/// Takes back the count of an attempt that was no failure.
 ///
 /// # Errors
 /// Those of the database.
-pub fn uncount_attempt(conn: &mut DbConnection, subject: &str) -> QueryResult<i32> {
-    let left: Option<Failures> =
-        diesel::sql_query("UPDATE login_throttle SET failures = failures - 1 WHERE subject = $1 AND failures > 0 RETURNING failures")
-            .bind::<Text, _>(subject)
-            .get_result(conn)
-            .optional()?;
-    Ok(left.map_or(0, |row| row.failures))
+pub fn uncount_attempt(conn: &mut DbConnection, subject: &str) -> QueryResult<()> {
+    let counted = login_throttle::table.filter(login_throttle::subject.eq(subject).and(login_throttle::failures.gt(0)));
+    diesel::update(counted).set(login_throttle::failures.eq(login_throttle::failures - 1)).execute(conn).map(|_| ())
 }
 
 /// Forgets the failures of a subject.
@@ -411,13 +408,13 @@ pub fn forget_failures(conn: &mut DbConnection, subject: &str) -> QueryResult<()
 
 // --- the audit trail and the broom ------------------------------------------------------------------------------
 
-/// Whether the actor's action on the subject is in the audit trail since a moment.
+/// Whether the actor's action on the subject is in the audit trail at a moment or later.
 ///
 /// # Errors
 /// Those of the database.
 pub fn audited_since(conn: &mut DbConnection, actor: &str, action: &str, subject: &str, since: NaiveDateTime) -> QueryResult<bool> {
     let found: Option<i64> = audit_event::table
-        .filter(audit_event::subject.eq(subject).and(audit_event::actor.eq(actor)).and(audit_event::action.eq(action)).and(audit_event::at.gt(since)))
+        .filter(audit_event::subject.eq(subject).and(audit_event::actor.eq(actor)).and(audit_event::action.eq(action)).and(audit_event::at.ge(since)))
         .order(audit_event::id.desc())
         .select(audit_event::id)
         .first(conn)

@@ -170,13 +170,14 @@ fn names_in(small: &str, around: &Surroundings) -> Option<&'static str> {
 }
 
 fn leaves_little(small: &str, name: &str) -> bool {
-    let name = name.to_lowercase();
-    let together: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    let (small, name) = (plain(small), name.to_lowercase());
+    let together = plain(&name);
     let words = name.split(|c: char| !c.is_alphanumeric()).chain([together.as_str()]).filter(|word| word.chars().count() >= SHORTEST_NAME);
     let mut words: Vec<&str> = words.collect();
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    let rest = words.iter().fold(small.to_owned(), |rest, word| rest.replace(word, ""));
-    rest.len() < small.len() && rest.chars().filter(|c| !c.is_whitespace()).count() < FEWEST_BESIDE_NAMES
+    let rest = words.iter().fold(small.clone(), |rest, word| rest.replace(word, ""));
+    rest.len() < small.len() && rest.chars().count() < FEWEST_BESIDE_NAMES
 }
 
 #[cfg(test)]

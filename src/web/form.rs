@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::error::PageError;
 use super::viewer::{Extracting, FormOwner, Viewer, context_of};
 use crate::actions::Context;
-use crate::actions::sign_in::{csrf_token, new_token, same};
+use crate::actions::sign_in::{csrf_token, new_token, same_csrf};
 
 /// No form is larger.
 const LARGEST_FORM_BYTES: usize = 64 * 1024;
@@ -134,7 +134,7 @@ fn parse<T: DeserializeOwned>(body: &str, expected: &str) -> Result<T, PageError
         [one] => one.trim_start_matches("csrf="),
         _ => return Err(PageError::Forged("its hidden token is missing")),
     };
-    if !same(given, expected) {
+    if !same_csrf(given, expected) {
         return Err(PageError::Forged("its hidden token is of another session"));
     }
     let form = web::Query::<T>::from_query(&fields.join("&"));

@@ -40,6 +40,9 @@ impl Application {
     pub fn build(context: Context, listen: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
+        if !context.config.sign_in.secure_cookies && !address.ip().is_loopback() {
+            log::warn!("sign_in.secure_cookies is off and {address} is reached from elsewhere: cookies travel in the clear");
+        }
         Ok(Self { context, listener, address })
     }
 

@@ -26,7 +26,7 @@ pub fn change_password(context: &Context, id: LoginId, session: &str, current: &
     let hash = hash_password(new)?;
     context.database.write(|conn| {
         sign_in::lock_login(conn, id)?;
-        accepted(conn, now, &subjects)?;
+        accepted(conn, &subjects)?;
         sign_in::set_password(conn, id, &hash, now)?;
         let ended = sign_in::revoke_sessions(conn, id, Some(session), now)?;
         sign_in::void_links(conn, id, now)?;

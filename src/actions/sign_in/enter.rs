@@ -50,20 +50,19 @@ pub fn sign_in(context: &Context, email: &str, password: &str, client: &Client) 
         return Ok(Attempt::Blocked { until });
     }
     let login = context.database.read(|conn| sign_in::login_by_email(conn, &email))?;
-    let known = login.filter(|login| login.disabled_at.is_none());
+    let known = login.clone().filter(|login| login.disabled_at.is_none());
     let hash = known.as_ref().and_then(|login| login.password_hash.as_deref());
     let right = is_password(password, hash);
     let now = context.now();
     context.database.write(|conn| {
-        let login = known.clone().filter(|_| right);
-        match login {
-            Some(login) if is_as_before(conn, &login)? => {
-                accepted(conn, now, &subjects)?;
-                Ok(Attempt::Accepted(enter(conn, context, &login, client)?))
+        match known.as_ref().filter(|_| right) {
+            Some(login) if is_as_before(conn, login)? => {
+                accepted(conn, &subjects)?;
+                Ok(Attempt::Accepted(enter(conn, context, login, client)?))
             }
             _ => {
                 // What was typed as an address of nobody may be a password: it is not written down.
-                let subject = known.as_ref().map_or("an address that is not known", |login| login.email.as_str());
+                let subject = login.as_ref().map_or("an address that is not known", |login| login.email.as_str());
                 operations::audit(conn, now, "nobody", "sign_in.failed", subject, &format!("password, from {}", client.address))?;
                 Ok(Attempt::Wrong)
             }

@@ -101,7 +101,7 @@ pub fn drop_factor(context: &Context, id: LoginId, session: &str, password: &str
     }
     let now = context.now();
     context.database.write(|conn| {
-        accepted(conn, now, &subjects)?;
+        accepted(conn, &subjects)?;
         forget(conn, context, &login, &login.email)?;
         sign_in::revoke_sessions(conn, id, Some(session), now)?;
         Ok(Attempt::Accepted(()))
@@ -143,7 +143,7 @@ fn with_code(
         if let Some(step) = step
             && let Some(token) = opens(conn, &login, step, now)?
         {
-            accepted(conn, now, &subjects)?;
+            accepted(conn, &subjects)?;
             return Ok(Attempt::Accepted(token));
         }
         operations::audit(conn, now, "nobody", "sign_in.failed", &login.email, "second factor")?;

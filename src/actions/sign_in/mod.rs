@@ -27,4 +27,4 @@ pub use session::{SignedIn, Stage, current_session};
 pub use staff::{NewStaff, StaffMember, add_staff, list_staff, reset_factor, send_link, set_staff_disabled};
 pub use sweep::sweep;
 pub use throttle::Attempt;
-pub use token::{csrf_token, new_token, same, token_hash};
+pub use token::{csrf_token, new_token, same_csrf, token_hash};

@@ -7,7 +7,7 @@ use chrono::{Duration, NaiveDateTime};
 
 use super::token_hash;
 use crate::actions::{ActionError, Context};
-use crate::db::{DbConnection, sign_in};
+use crate::db::{DbConnection, operations, sign_in};
 use crate::domain::ids::LoginId;
 
 /// The block after the first failure that is not free; it doubles with each.
@@ -85,7 +85,7 @@ pub(super) fn count(context: &Context, subjects: &[Subject<'_>]) -> Result<Optio
                 for (subject, _) in counted {
                     sign_in::uncount_attempt(conn, &Subject::key(subject))?;
                 }
-                return Ok(Some(sign_in::blocked_until(conn, &subject.key())?.unwrap_or(now)));
+                return write_down_block(conn, now, *subject).map(Some);
             };
             counted.push((*subject, failures));
         }
@@ -98,14 +98,35 @@ pub(super) fn count(context: &Context, subjects: &[Subject<'_>]) -> Result<Optio
     })
 }
 
+/// Writes a block into the audit trail, once for each; returns its end.
+fn write_down_block(conn: &mut DbConnection, now: NaiveDateTime, subject: Subject<'_>) -> Result<NaiveDateTime, ActionError> {
+    const ACTION: &str = "sign_in.blocked";
+    const ACTOR: &str = "nobody";
+    let (until, since) = sign_in::block_of(conn, &subject.key())?.unwrap_or((now, now));
+    let login = match subject {
+        Subject::Address(email) | Subject::LinksTo(email) => sign_in::login_by_email(conn, email)?,
+        Subject::Factor(id) => sign_in::login(conn, id)?,
+        Subject::Client(_) | Subject::LinksFor(_) => None,
+    };
+    let name = match subject {
+        Subject::Client(client) | Subject::LinksFor(client) => format!("client {client}"),
+        _ => login.map_or_else(|| "an address that is not known".to_owned(), |login| login.email),
+    };
+    if !sign_in::audited_since(conn, ACTOR, ACTION, &name, since)? {
+        operations::audit(conn, now, ACTOR, ACTION, &name, &format!("too many attempts, until {}", until.format("%Y-%m-%d %H:%M:%S UTC")))?;
+    }
+    Ok(until)
+}
+
 /// The attempt was right: what was guessed at is forgotten, the client only gets this attempt back, so that a right
 /// password of one's own does not free the way for guesses at others'.
-pub(super) fn accepted(conn: &mut DbConnection, now: NaiveDateTime, subjects: &[Subject<'_>]) -> Result<(), ActionError> {
+pub(super) fn accepted(conn: &mut DbConnection, subjects: &[Subject<'_>]) -> Result<(), ActionError> {
     for subject in subjects {
         let key = subject.key();
         if matches!(subject, Subject::Client(_)) {
-            let left = sign_in::uncount_attempt(conn, &key)?;
-            sign_in::block(conn, &key, subject.block(left).map(|block| now + block))?;
+            sign_in::uncount_attempt(conn, &key)?;
+            // Its own count may have begun a block; an earlier one had ended, or the attempt had not been looked at.
+            sign_in::block(conn, &key, None)?;
         } else {
             sign_in::forget_failures(conn, &key)?;
         }

@@ -1,0 +1,221 @@
+//! Who reaches what: every route under every role, for what is one's own, another's, and nobody's.
+//!
+//! A new page adds its rows to [`TABLE`]: the test fails when a route of the application has none. A row has the answer
+//! to each role in the order guest, customer, clerk, supervisor, auditor, administrator; for a customer's object there
+//! is one row for each of own, another's and nobody's. `303` sends a guest to the sign-in.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use aquabills::actions::sign_in;
+use aquabills::domain::roles::Role;
+use support::http::{Browser, Served, encoded};
+use support::{Town, on_both};
+
+/// One request and what each role is answered.
+struct Row {
+    method: &'static str,
+    /// As the application names it.
+    route: &'static str,
+    /// The address that is asked for; `{own}`, `{other}` and `{none}` stand for account numbers.
+    path: &'static str,
+    /// The form's fields beside the hidden token, which is always right.
+    fields: &'static [(&'static str, &'static str)],
+    /// Guest, customer, clerk, supervisor, auditor, administrator.
+    answers: [u16; 6],
+}
+
+const fn get(route: &'static str, path: &'static str, answers: [u16; 6]) -> Row {
+    Row { method: "GET", route, path, fields: &[], answers }
+}
+
+const fn post(route: &'static str, path: &'static str, fields: &'static [(&'static str, &'static str)], answers: [u16; 6]) -> Row {
+    Row { method: "POST", route, path, fields, answers }
+}
+
+/// Everybody.
+const ALL: [u16; 6] = [200; 6];
+/// Guests, and whoever is signed in is sent on.
+const GUESTS: [u16; 6] = [200, 303, 303, 303, 303, 303];
+/// Whoever is signed in.
+const SIGNED_IN: [u16; 6] = [303, 200, 200, 200, 200, 200];
+/// Whoever is signed in, for a form that is refused for its content (it is filled in wrongly on purpose).
+const SIGNED_IN_REFUSED: [u16; 6] = [303, 422, 422, 422, 422, 422];
+/// Administrators.
+const ADMINISTRATORS: [u16; 6] = [303, 403, 403, 403, 403, 200];
+/// Administrators, for a form that is refused for its content.
+const ADMINISTRATORS_REFUSED: [u16; 6] = [303, 403, 403, 403, 403, 422];
+
+/// Somebody who is not there, so that nothing is changed.
+const NOBODY: &[(&str, &str)] = &[("email", "nobody@utility.example")];
+
+/// Staff looks at accounts, runs and what waits.
+const LOOKING: [u16; 6] = [303, 403, 200, 200, 200, 200];
+/// The same for what is not there.
+const LOOKING_GONE: [u16; 6] = [303, 403, 404, 404, 404, 404];
+/// Whoever reads the audit trail.
+const AUDITING: [u16; 6] = [303, 403, 403, 200, 200, 200];
+/// Whoever works accounts: a page, a form that is refused for its content, what is not there.
+const WORKING: [u16; 6] = [303, 403, 200, 200, 403, 403];
+const WORKING_REFUSED: [u16; 6] = [303, 403, 422, 422, 403, 403];
+const WORKING_GONE: [u16; 6] = [303, 403, 404, 404, 403, 403];
+/// Whoever decides about runs.
+const DECIDING: [u16; 6] = [303, 403, 403, 200, 403, 403];
+const DECIDING_REFUSED: [u16; 6] = [303, 403, 403, 422, 403, 403];
+const DECIDING_GONE: [u16; 6] = [303, 403, 403, 404, 403, 403];
+
+const TABLE: &[Row] = &[
+    get("/health", "/health", ALL),
+    get("/", "/", ALL),
+    get("/static/style.css", "/static/style.css", ALL),
+    get("/static/icon.svg", "/static/icon.svg", ALL),
+    // sign-in: a guest's form has a token of its own, so that others' sessions are of no use for it
+    get("/sign-in", "/sign-in", GUESTS),
+    post("/sign-in", "/sign-in", &[("email", "nobody@example.org"), ("password", "wrong")], [422, 403, 403, 403, 403, 403]),
+    get("/sign-in/second-factor", "/sign-in/second-factor", [303; 6]),
+    post("/sign-in/second-factor", "/sign-in/second-factor", &[("code", "000000")], [303; 6]),
+    get("/sign-in/set-up-factor", "/sign-in/set-up-factor", [303, 200, 422, 422, 422, 422]),
+    post("/sign-in/set-up-factor", "/sign-in/set-up-factor", &[("code", "x")], SIGNED_IN_REFUSED),
+    get("/sign-in/link", "/sign-in/link", ALL),
+    post("/sign-in/link", "/sign-in/link", &[("email", "nobody@example.org")], [200, 403, 403, 403, 403, 403]),
+    get("/password/{token}", "/password/nobody-was-sent-this", [410; 6]),
+    post("/password/{token}", "/password/nobody-was-sent-this", &[("password", "x"), ("repeated", "x")], [410, 403, 403, 403, 403, 403]),
+    get("/profile/sign-in", "/profile/sign-in", SIGNED_IN),
+    post("/profile/sign-in/password", "/profile/sign-in/password", &[("current", "x"), ("password", "x"), ("repeated", "y")], SIGNED_IN_REFUSED),
+    post("/profile/sign-in/end", "/profile/sign-in/end", &[("session", "{others-session}")], [303, 404, 404, 404, 404, 404]),
+    post("/profile/sign-in/drop-factor", "/profile/sign-in/drop-factor", &[("current", "x")], SIGNED_IN_REFUSED),
+    get("/staff/logins", "/staff/logins", ADMINISTRATORS),
+    post("/staff/logins", "/staff/logins", &[("email", "x"), ("name", "x"), ("role", "clerk")], ADMINISTRATORS_REFUSED),
+    post("/staff/logins/disable", "/staff/logins/disable", NOBODY, ADMINISTRATORS_REFUSED),
+    post("/staff/logins/enable", "/staff/logins/enable", NOBODY, ADMINISTRATORS_REFUSED),
+    post("/staff/logins/reset-factor", "/staff/logins/reset-factor", NOBODY, ADMINISTRATORS_REFUSED),
+    post("/staff/logins/link", "/staff/logins/link", NOBODY, ADMINISTRATORS_REFUSED),
+    // staff
+    get("/staff", "/staff", LOOKING),
+    get("/staff/search", "/staff/search?q=mill", LOOKING),
+    get("/staff/todos", "/staff/todos", LOOKING),
+    post("/staff/todos", "/staff/todos", &[("decision", "release")], WORKING_REFUSED),
+    get("/staff/runs", "/staff/runs", LOOKING),
+    get("/staff/runs/{id}", "/staff/runs/99", LOOKING_GONE),
+    get("/staff/runs/{id}/held", "/staff/runs/99/held", LOOKING_GONE),
+    get("/staff/runs/{id}/excluded", "/staff/runs/99/excluded", LOOKING_GONE),
+    get("/staff/runs/{id}/bills", "/staff/runs/99/bills", LOOKING_GONE),
+    get("/staff/run", "/staff/run", DECIDING),
+    post("/staff/run", "/staff/run", &[("cycle", "no such cycle")], DECIDING_REFUSED),
+    post("/staff/runs/{id}/approve", "/staff/runs/99/approve", &[], DECIDING_GONE),
+    post("/staff/runs/{id}/discard", "/staff/runs/99/discard", &[], DECIDING_GONE),
+    post("/staff/runs/{id}/resume", "/staff/runs/99/resume", &[], DECIDING_GONE),
+    get("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", DECIDING_GONE),
+    post("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", &[("reason", "x")], DECIDING_GONE),
+    get("/staff/notices", "/staff/notices", LOOKING),
+    get("/staff/notices/{id}", "/staff/notices/0", LOOKING_GONE),
+    get("/staff/schedule", "/staff/schedule", LOOKING),
+    get("/staff/audit", "/staff/audit", AUDITING),
+    get("/staff/accounts/{number}", "/staff/accounts/{own}", LOOKING),
+    get("/staff/accounts/{number}", "/staff/accounts/{none}", LOOKING_GONE),
+    get("/staff/accounts/{number}/bills", "/staff/accounts/{own}/bills", LOOKING),
+    get("/staff/accounts/{number}/bills", "/staff/accounts/{none}/bills", LOOKING_GONE),
+    get("/staff/accounts/{number}/services", "/staff/accounts/{own}/services", LOOKING),
+    get("/staff/accounts/{number}/services", "/staff/accounts/{none}/services", LOOKING_GONE),
+    get("/staff/accounts/{number}/reads", "/staff/accounts/{own}/reads", LOOKING),
+    get("/staff/accounts/{number}/reads", "/staff/accounts/{none}/reads", LOOKING_GONE),
+    get("/staff/accounts/{number}/notices", "/staff/accounts/{own}/notices", LOOKING),
+    get("/staff/accounts/{number}/notices", "/staff/accounts/{none}/notices", LOOKING_GONE),
+    get("/staff/accounts/{number}/trail", "/staff/accounts/{own}/trail", AUDITING),
+    get("/staff/accounts/{number}/trail", "/staff/accounts/{none}/trail", [303, 403, 403, 404, 404, 404]),
+    get("/staff/accounts/{number}/payment", "/staff/accounts/{own}/payment", WORKING),
+    get("/staff/accounts/{number}/payment", "/staff/accounts/{none}/payment", WORKING_GONE),
+    post("/staff/accounts/{number}/payment", "/staff/accounts/{own}/payment", &[("amount", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/payment", "/staff/accounts/{none}/payment", &[("amount", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/adjustment", "/staff/accounts/{own}/adjustment", WORKING),
+    get("/staff/accounts/{number}/adjustment", "/staff/accounts/{none}/adjustment", WORKING_GONE),
+    post("/staff/accounts/{number}/adjustment", "/staff/accounts/{own}/adjustment", &[("amount", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/adjustment", "/staff/accounts/{none}/adjustment", &[("amount", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/read", "/staff/accounts/{own}/read", WORKING),
+    get("/staff/accounts/{number}/read", "/staff/accounts/{none}/read", WORKING_GONE),
+    post("/staff/accounts/{number}/read", "/staff/accounts/{own}/read", &[("amount", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/read", "/staff/accounts/{none}/read", &[("amount", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/payments/{seq}", "/staff/accounts/{own}/payments/9", LOOKING_GONE),
+    get("/staff/accounts/{number}/payments/{seq}/return", "/staff/accounts/{own}/payments/9/return", WORKING_GONE),
+    post("/staff/accounts/{number}/payments/{seq}/return", "/staff/accounts/{own}/payments/9/return", &[], WORKING_GONE),
+    // last, because the sessions end with them
+    post("/profile/sign-in/end-all", "/profile/sign-in/end-all", &[], [303; 6]),
+    post("/sign-out", "/sign-out", &[], [303; 6]),
+];
+
+/// Guest, the customer who owns `{own}`, and the utility's people, in the order of a row's answers.
+fn people(served: &Served) -> Vec<(&'static str, Browser)> {
+    vec![
+        ("guest", served.browser()),
+        ("customer", served.customer("ada@example.org")),
+        ("clerk", served.staff(Role::Clerk)),
+        ("supervisor", served.staff(Role::Supervisor)),
+        ("auditor", served.staff(Role::Auditor)),
+        ("administrator", served.staff(Role::Administrator)),
+    ]
+}
+
+/// A right hidden token: the session's, or the guest's own.
+fn token(browser: &mut Browser) -> String {
+    let place = if browser.cookies.contains_key("aquabills") { "/" } else { "/sign-in" };
+    browser.get(place).csrf("")
+}
+
+fn request(row: &Row, browser: &mut Browser, others_session: &str) -> u16 {
+    let filled = |text: &str| {
+        let names = [("{own}", "A1"), ("{other}", "B1"), ("{none}", "Z9"), ("{others-session}", others_session)];
+        names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+    };
+    let path = filled(row.path);
+    if row.method == "GET" {
+        return browser.get(&path).status;
+    }
+    let csrf = token(browser);
+    let fields: Vec<(&str, String)> = row.fields.iter().map(|(name, value)| (*name, filled(value))).collect();
+    let mut pairs: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    pairs.push(("csrf", &csrf));
+    browser.post(&path, &encoded(&pairs)).status
+}
+
+/// A town with an account of Ada's and one of Bob's.
+fn serve(town: &mut Town) -> Served {
+    town.tariff(support::TARIFF).expect("the tariff is accepted");
+    let services = "customer_id,service_id,rate_class,meter_id,register_digits,name,email\n\
+                    A1,S1,HOME,M1,4,Ada Lovelace,ada@example.org\nB1,S2,HOME,M2,4,Bob Babbage,bob@example.org\n";
+    assert_eq!(town.services(services).expect("the services are read").refused, 0);
+    Served::new(town)
+}
+
+on_both! {
+    fn every_route_answers_every_role_as_the_table_says(town: Town) {
+        let mut town = town;
+        let served = serve(&mut town);
+        let bob = served.customer("bob@example.org");
+        let bobs_session = sign_in::token_hash(&bob.cookies["aquabills"]);
+        let mut wrong = Vec::new();
+        for (at, (who, mut browser)) in people(&served).into_iter().enumerate() {
+            for row in TABLE {
+                let status = request(row, &mut browser, &bobs_session);
+                if status != row.answers[at] {
+                    wrong.push(format!("{} {} as {who}: {status}, expected {}", row.method, row.path, row.answers[at]));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} unexpected answers:\n{}", wrong.len(), wrong.join("\n"));
+        assert!(bob.clone().is_signed_in(), "another's session is untouched");
+    }
+}
+
+#[test]
+fn every_route_has_a_row() {
+    let named: BTreeSet<(&str, &str)> = TABLE.iter().map(|row| (row.method, row.route)).collect();
+    let routes = aquabills::web::routes();
+    let there: BTreeSet<(&str, &str)> = routes.iter().map(|(method, path)| (method.as_str(), *path)).collect();
+    let missing: Vec<_> = there.difference(&named).collect();
+    assert!(missing.is_empty(), "these routes need a row in TABLE: {missing:#?}");
+    let gone: Vec<_> = named.difference(&there).collect();
+    assert!(gone.is_empty(), "these rows are of no route: {gone:#?}");
+    assert_eq!(routes.len(), there.len(), "a route is there twice: the second is never reached");
+}
