@@ -159,7 +159,7 @@ fn people(served: &Served) -> Vec<(&'static str, Browser)> {
 
 /// A right hidden token: the session's, or the guest's own.
 fn token(browser: &mut Browser) -> String {
-    let place = if browser.cookies.contains_key("aquabills") { "/" } else { "/sign-in" };
+    let place = if browser.cookies.contains_key("aquabills") { "/profile/sign-in" } else { "/sign-in" };
     browser.get(place).csrf("")
 }
 
