@@ -1,14 +1,14 @@
 //! People come and go: a move out ends every service of an account at a premise, a move in begins them for another.
 //!
-//! The reads of the day are taken in first, each by its own verb, and then the agreements change in one transaction. Both
-//! halves can be repeated: a move that was interrupted is finished by the same words.
+//! The reads of the day are taken in and the agreements change in one transaction: a refusal leaves neither behind. The same
+//! move again changes nothing.
 
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::enter_read::{NewRead, ReadOutcome, enter_read};
+use super::enter_read::{NewRead, ReadOutcome, enter_along};
 use super::payments::check_not_future;
 use super::{ActionError, Context};
 use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, ServicePointRow};
@@ -87,12 +87,11 @@ pub struct MoveReport {
 /// that is billed beyond that day, or a reading is not possible.
 pub fn move_out(context: &Context, movement: &MoveOut) -> Result<MoveReport, ActionError> {
     check_not_future(context, movement.on)?;
-    context.database.read(|conn| Premise::find(conn, &movement.service)?.leaving(conn, &movement.account, movement.on).map(|_| ()))?;
-    let held = record(context, &movement.readings, movement.on, ReadKind::Final)?;
     context.database.write(|conn| {
         let premise = Premise::find(conn, &movement.service)?;
         let leaving = premise.leaving(conn, &movement.account, movement.on)?;
-        let mut report = MoveReport { held: held.clone(), unchanged: leaving.is_empty(), ..MoveReport::default() };
+        let held = record(context, conn, &movement.readings, movement.on, ReadKind::Final)?;
+        let mut report = MoveReport { held, unchanged: leaving.is_empty(), ..MoveReport::default() };
         for (point, agreement) in &leaving {
             end(conn, point, agreement, movement.on)?;
             report.ended.push(point.code.clone());
@@ -121,12 +120,11 @@ pub fn move_out(context: &Context, movement: &MoveOut) -> Result<MoveReport, Act
 pub fn move_in(context: &Context, movement: &MoveIn) -> Result<MoveReport, ActionError> {
     check_not_future(context, movement.on)?;
     super::import::parse_code("account", &movement.account).map_err(ActionError::Refused)?;
-    context.database.read(|conn| Premise::find(conn, &movement.service)?.coming(conn, &movement.account, movement.on).map(|_| ()))?;
-    let held = record(context, &movement.readings, movement.on, ReadKind::Actual)?;
     context.database.write(|conn| {
         let premise = Premise::find(conn, &movement.service)?;
         let coming = premise.coming(conn, &movement.account, movement.on)?;
-        let mut report = MoveReport { held: held.clone(), unchanged: coming.is_empty(), ..MoveReport::default() };
+        let held = record(context, conn, &movement.readings, movement.on, ReadKind::Actual)?;
+        let mut report = MoveReport { held, unchanged: coming.is_empty(), ..MoveReport::default() };
         let account = find_or_open(conn, movement)?;
         for (point, before) in &coming {
             if before.end_on.is_none() {
@@ -297,16 +295,15 @@ fn number_of(conn: &mut DbConnection, id: AccountId) -> Result<String, ActionErr
 
 /// Takes the readings of the day in. One that is there already with the same figure need not be of the same kind: the
 /// final read of who left is the first of who comes.
-fn record(context: &Context, readings: &[Reading], on: NaiveDate, kind: ReadKind) -> Result<Vec<String>, ActionError> {
+fn record(context: &Context, conn: &mut DbConnection, readings: &[Reading], on: NaiveDate, kind: ReadKind) -> Result<Vec<String>, ActionError> {
     let mut held = Vec::new();
     for reading in readings {
-        let there = context.database.read(|conn| reading_on(conn, reading, on))?;
-        if there == Some(reading.reading_milli) {
+        if reading_on(conn, reading, on)? == Some(reading.reading_milli) {
             continue;
         }
         let (meter, register) = (reading.meter.clone(), reading.register.clone());
         let read = NewRead { meter, register, read_on: on, reading_milli: reading.reading_milli, kind };
-        match enter_read(context, &read)? {
+        match enter_along(context, conn, &read)? {
             ReadOutcome::Accepted | ReadOutcome::Unchanged => {}
             ReadOutcome::Held(reason) => held.push(format!("meter {}: {reason}", reading.meter)),
             ReadOutcome::Refused(reason) => return Err(ActionError::Refused(format!("meter {}: {reason}", reading.meter))),
