@@ -160,6 +160,7 @@ on_both! {
         done(&mut clerk, &form, "/staff/services/S-1/move-out", &moving_out("106", "2026-05-06"));
         let page = open(&mut clerk, "/staff/services/S-1");
         says(&page, "Olga Owner, O-1");
+        says(&open(&mut clerk, "/staff/services/S-1/move-out"), "The account keeps S-9");
         let form = open(&mut clerk, path);
         refused(&mut clerk, &form, path, &moving_in("B-1", "", "107"), "name", "is new");
         refused(&mut clerk, &form, path, &moving_in("A-1", "Bob New", "107"), "account", "Ada Byron");
@@ -238,6 +239,66 @@ on_both! {
         town.bill("2026-06-01");
         assert_eq!(town.balance("A-1"), "44.00");
         town.assert_sound();
+    }
+
+    fn a_meter_is_exchanged_at_the_command_line_too(town: Town) {
+        let town = billed(town);
+        let run = |last: &str, on: &str| {
+            let args = ["service", "exchange", "S-1", "--on", on, "--old", "M-1", "--final", last, "--new", "N-1", "--digits", "5"];
+            let output = town.command(&args).output().expect("the program runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            (output.status.code(), said)
+        };
+        let (status, said) = run("108", "2026-04-20");
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("exchanged_on: meter 'M-1' was read on 2026-05-01"), "{said}");
+        let (status, said) = run("108", "2026-05-11");
+        assert_eq!((status, said.trim()), (Some(0), "service S-1 is measured by meter N-1 now"));
+        let (status, said) = run("108", "2026-05-11");
+        assert_eq!((status, said.trim()), (Some(0), "it had happened already; nothing changed"));
+    }
+
+    fn a_final_bill_that_a_gate_holds_waits_for_a_supervisor(town: Town) {
+        let mut town = billed(town);
+        town.configure(|config| config.gates.fewest_compared = 1);
+        let site = Served::new(&mut town);
+        let mut clerk = site.staff(Role::Clerk);
+        let form = open(&mut clerk, "/staff/services/S-1/move-out");
+        done(&mut clerk, &form, "/staff/services/S-1/move-out", &moving_out("145", "2026-06-01"));
+        let path = "/staff/accounts/A-1/final-bill";
+        let form = open(&mut clerk, path);
+        says(&form, "A gate would hold it");
+        let page = done(&mut clerk, &form, path, &[("through", "2026-06-01")]);
+        says(&page, "held by its gates");
+        says(&page, "It waits for a supervisor");
+        says(&done(&mut clerk, &form, path, &[("through", "2026-06-01")]), "It waits for a supervisor");
+        says(&open(&mut clerk, path), "is made already and waits");
+        assert_eq!(town.balance("A-1"), "20.00", "nothing is posted before somebody looked into it");
+        town.assert_sound();
+    }
+
+    fn a_final_bill_without_its_read_says_why_it_is_held(town: Town) {
+        let mut town = billed(town);
+        town.reads(&["M-1,2026-05-10,107", "M-1,2026-05-20,109"]);
+        let site = Served::new(&mut town);
+        let mut clerk = site.staff(Role::Clerk);
+        let form = open(&mut clerk, "/staff/services/S-1/move-out");
+        says(&done(&mut clerk, &form, "/staff/services/S-1/move-out", &moving_out("4000", "2026-06-01")), "waits for a decision");
+        let path = "/staff/accounts/A-1/final-bill";
+        let form = open(&mut clerk, path);
+        says(&form, "Held:");
+        assert_eq!(town.balance("A-1"), "20.00");
+    }
+
+    fn a_refused_move_leaves_no_reading_behind(town: Town) {
+        let mut town = billed(town);
+        let site = Served::new(&mut town);
+        let mut clerk = site.staff(Role::Clerk);
+        let form = open(&mut clerk, "/staff/services/S-1/move-out");
+        done(&mut clerk, &form, "/staff/services/S-1/move-out", &moving_out("106", "2026-05-06"));
+        let form = open(&mut clerk, "/staff/services/S-1/move-in");
+        refused(&mut clerk, &form, "/staff/services/S-1/move-in", &moving_in("B-1", "", "4567"), "name", "is new");
+        says_not(&open(&mut clerk, "/staff/services/S-1"), "4,567");
     }
 
     fn a_doubtful_last_reading_is_held_and_said(town: Town) {

@@ -39,6 +39,15 @@ pub struct RunPage {
     pub standing: StandingBills,
 }
 
+/// The unfinished run of a cycle, when there is one: what it priced is nobody else's to bill.
+///
+/// # Errors
+/// Those of the database.
+pub fn unfinished_run_of(context: &Context, cycle: &str) -> Result<Option<RunId>, ActionError> {
+    let runs = context.database.read(billing::unfinished_runs)?;
+    Ok(runs.into_iter().find(|run| run.cycle == cycle).map(|run| run.id))
+}
+
 /// Events of a run that are shown.
 const EVENTS: i64 = 20;
 

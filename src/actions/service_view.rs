@@ -35,6 +35,8 @@ pub struct ServicePage {
     pub agreements: Vec<Tenancy>,
     /// The other services at the premise with who has each.
     pub neighbours: Vec<(String, Option<NamedAccount>)>,
+    /// Services that the account in force has at other premises.
+    pub elsewhere: Vec<String>,
     /// Registers of the meters that are or were here, those in place first.
     pub registers: Vec<InstalledRegister>,
     /// Registers in place at the premise, this service's and the others'.
@@ -130,7 +132,12 @@ fn load(conn: &mut DbConnection, code: &str) -> Result<ServicePage, ActionError>
     let neighbours = others.map(|other| (other.code.clone(), in_force(&other.code))).collect();
     let own = tenancies.iter().filter(|row| row.service_id == point.code);
     let agreements = own.map(|row| tenancy(row, &terms)).collect::<Result<_, _>>()?;
+    let elsewhere = match in_force(&point.code) {
+        Some(account) => service_views::services_elsewhere(conn, &account.number, premise.id)?,
+        None => Vec::new(),
+    };
     Ok(ServicePage {
+        elsewhere,
         owner: service_views::named_owner(conn, point.id)?,
         agreements,
         neighbours,

@@ -85,6 +85,21 @@ pub fn tenancies_at(conn: &mut DbConnection, premise: PremiseId, limit: i64) -> 
     .load(conn)
 }
 
+/// The services in force of an account that are at other premises.
+///
+/// # Errors
+/// Those of the database.
+pub fn services_elsewhere(conn: &mut DbConnection, account: &str, premise: PremiseId) -> QueryResult<Vec<String>> {
+    let rows: Vec<Code> = diesel::sql_query(
+        "SELECT p.code FROM account c JOIN service_agreement g ON g.account_id = c.id AND g.end_on IS NULL \
+         JOIN service_point p ON p.id = g.service_point_id AND p.premise_id <> $1 WHERE c.number = $2 ORDER BY p.code LIMIT 20",
+    )
+    .bind::<BigInt, _>(premise)
+    .bind::<Text, _>(account)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.code).collect())
+}
+
 /// Other terms of an agreement from a day on, with who entered them and why.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct EnteredTerms {

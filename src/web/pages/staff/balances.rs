@@ -14,11 +14,12 @@ use super::services::refuse_account;
 use super::{Say, account_path, frame, fresh_reference};
 use crate::actions::balances::{refund_credit, transfer_shown_balance};
 use crate::actions::bill_run::{RunOptions, RunReport, run_bills, start_run};
-use crate::actions::run_view::run_page;
+use crate::actions::run_view::{run_page, unfinished_run_of};
 use crate::actions::service_view::last_end;
 use crate::actions::staff_account::{Head, bills, services};
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{ACCOUNT_CYCLE, bill_number};
+use crate::domain::ids::RunId;
 use crate::domain::money::Money;
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
@@ -212,6 +213,8 @@ struct FinalPage {
     through: String,
     /// Services that go on: what is read of them up to the day is billed along.
     going_on: Vec<String>,
+    /// A run of this account that waits for somebody.
+    waiting: Option<RunId>,
     /// What a bill would be now.
     trial: Option<RunReport>,
     /// The balance with that bill.
@@ -230,6 +233,8 @@ struct Basis {
     head: Head,
     going_on: Vec<String>,
     last_end: Option<NaiveDate>,
+    /// A run of this account that waits for somebody.
+    waiting: Option<RunId>,
 }
 
 fn basis(acting: &Context, number: &str) -> Result<Basis, ActionError> {
@@ -237,7 +242,8 @@ fn basis(acting: &Context, number: &str) -> Result<Basis, ActionError> {
     let all = services(acting, head.id)?;
     let going_on = all.into_iter().filter(|service| service.end_on.is_none()).map(|service| service.service_id).collect();
     let last_end = last_end(acting, head.id)?;
-    Ok(Basis { head, going_on, last_end })
+    let waiting = unfinished_run_of(acting, &cycle_of(&head.number))?;
+    Ok(Basis { head, going_on, last_end, waiting })
 }
 
 fn cycle_of(number: &str) -> String {
@@ -252,7 +258,7 @@ fn try_bill(acting: &Context, number: &str, through: NaiveDate) -> Result<RunRep
 /// The page with what a bill up to that day would be.
 async fn final_page(context: &Context, viewer: &Viewer, basis: Basis, through: &str, problem: Option<String>) -> Result<HttpResponse, PageError> {
     let acting = viewer.acting(context);
-    let Basis { head, going_on, .. } = basis;
+    let Basis { head, going_on, waiting, .. } = basis;
     let mut problem = problem;
     let mut trial = None;
     match parse_day(through).and_then(|day| not_future(context, day)) {
@@ -274,6 +280,7 @@ async fn final_page(context: &Context, viewer: &Viewer, basis: Basis, through: &
         top: Top::new(viewer, head, ""),
         through: through.to_owned(),
         going_on,
+        waiting,
         trial,
         after,
         problem,
@@ -311,6 +318,10 @@ async fn make_final(context: web::Data<Context>, number: web::Path<String>, sent
     let Ok(day) = parse_day(&through).and_then(|day| not_future(&context, day)) else {
         return final_page(&context, &viewer, basis, &through, None).await;
     };
+    if let Some(id) = basis.waiting {
+        // What the same form sent before has priced; its page says where it stands.
+        return Ok(go_to(&format!("/staff/runs/{id}")));
+    }
     match bill_now(acting, basis.head.clone(), day).await {
         Ok(answer) => Ok(answer),
         Err(PageError::Action(error @ (ActionError::Refused(_) | ActionError::Busy { .. }))) => {

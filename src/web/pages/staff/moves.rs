@@ -40,7 +40,6 @@ fn reading_field(row: &InstalledRegister) -> Field {
     let last = last.map_or_else(|| "not read yet".to_owned(), |(on, milli)| format!("{} on {}", quantity(milli), date(on)));
     Field::new(register_field(row), format!("Reading of meter {}{register}", row.meter), Kind::Reading)
         .hint(format!("Service {}; last: {last}. Empty when it was read on that day.", row.service_id))
-        .optional()
 }
 
 fn unread_field() -> Field {
@@ -120,10 +119,15 @@ fn out_fields(context: &Context, account: &str, registers: &[InstalledRegister])
 fn out_page(context: &Context, viewer: &Viewer, service: ServicePage, form: Form) -> ServiceForm {
     let mut leads = Vec::new();
     if let Some(current) = service.current() {
-        let ending = services_of(&service, &current.account.number).join(", ");
-        leads.push(format!("Account {} ({}) leaves {}: {ending} ends.", current.account.number, current.account.name, service.address));
+        let ending = services_of(&service, &current.account.number);
+        let ends = if ending.len() == 1 { "ends" } else { "end" };
+        let ending = ending.join(", ");
+        leads.push(format!("Account {} ({}) leaves {}: {ending} {ends}.", current.account.number, current.account.name, service.address));
         if let Some(owner) = service.owner.as_ref().filter(|owner| **owner != current.account) {
             leads.push(format!("{} goes on for its owner, account {} ({}).", service.code, owner.number, owner.name));
+        }
+        if !service.elsewhere.is_empty() {
+            leads.push(format!("The account keeps {}: what is at another premise has a move out of its own.", service.elsewhere.join(", ")));
         }
         leads.push("The next run makes the final bill; it can be made at once from the account.".to_owned());
     }

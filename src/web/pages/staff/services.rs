@@ -11,7 +11,7 @@ use crate::actions::exchange_meter::{Exchange, ExchangeOutcome, exchange_meter};
 use crate::actions::moves::set_owner;
 use crate::actions::service_view::{Pairs, ServicePage, rate_classes, service_page};
 use crate::actions::{ActionError, Context};
-use crate::domain::quantity::parse_milli;
+use crate::domain::quantity::{from_milli, parse_milli};
 use crate::domain::rates::Attributes;
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
@@ -257,7 +257,7 @@ fn exchange_fields(context: &Context, service: &ServicePage) -> Form {
     let meter = service.meter();
     let old = meter.map_or_else(String::new, |meter| meter.meter.clone());
     let digits = meter.map_or_else(String::new, |meter| meter.digits.to_string());
-    let multiplier = meter.map_or_else(|| "1".to_owned(), |meter| quantity(meter.multiplier_milli));
+    let multiplier = meter.map_or_else(|| "1".to_owned(), |meter| from_milli(meter.multiplier_milli).to_string());
     Form::new(vec![
         Field::new("exchanged_on", "Exchanged on", Kind::Date).hint("Today or earlier").value(context.today().to_string()),
         Field::new("old_meter_id", "Old meter", Kind::Text).hint("The number on the meter that is taken out").value(old),
