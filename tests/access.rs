@@ -51,6 +51,21 @@ const ADMINISTRATORS_REFUSED: [u16; 6] = [303, 403, 403, 403, 403, 422];
 /// Somebody who is not there, so that nothing is changed.
 const NOBODY: &[(&str, &str)] = &[("email", "nobody@utility.example")];
 
+/// Staff looks at accounts, runs and what waits.
+const LOOKING: [u16; 6] = [303, 403, 200, 200, 200, 200];
+/// The same for what is not there.
+const LOOKING_GONE: [u16; 6] = [303, 403, 404, 404, 404, 404];
+/// Whoever reads the audit trail.
+const AUDITING: [u16; 6] = [303, 403, 403, 200, 200, 200];
+/// Whoever works accounts: a page, a form that is refused for its content, what is not there.
+const WORKING: [u16; 6] = [303, 403, 200, 200, 403, 403];
+const WORKING_REFUSED: [u16; 6] = [303, 403, 422, 422, 403, 403];
+const WORKING_GONE: [u16; 6] = [303, 403, 404, 404, 403, 403];
+/// Whoever decides about runs.
+const DECIDING: [u16; 6] = [303, 403, 403, 200, 403, 403];
+const DECIDING_REFUSED: [u16; 6] = [303, 403, 403, 422, 403, 403];
+const DECIDING_GONE: [u16; 6] = [303, 403, 403, 404, 403, 403];
+
 const TABLE: &[Row] = &[
     get("/health", "/health", ALL),
     get("/", "/", ALL),
@@ -77,6 +92,54 @@ const TABLE: &[Row] = &[
     post("/staff/logins/enable", "/staff/logins/enable", NOBODY, ADMINISTRATORS_REFUSED),
     post("/staff/logins/reset-factor", "/staff/logins/reset-factor", NOBODY, ADMINISTRATORS_REFUSED),
     post("/staff/logins/link", "/staff/logins/link", NOBODY, ADMINISTRATORS_REFUSED),
+    // staff
+    get("/staff", "/staff", LOOKING),
+    get("/staff/search", "/staff/search?q=mill", LOOKING),
+    get("/staff/todos", "/staff/todos", LOOKING),
+    post("/staff/todos", "/staff/todos", &[("decision", "release")], WORKING_REFUSED),
+    get("/staff/runs", "/staff/runs", LOOKING),
+    get("/staff/runs/{id}", "/staff/runs/99", LOOKING_GONE),
+    get("/staff/runs/{id}/held", "/staff/runs/99/held", LOOKING_GONE),
+    get("/staff/runs/{id}/excluded", "/staff/runs/99/excluded", LOOKING_GONE),
+    get("/staff/runs/{id}/bills", "/staff/runs/99/bills", LOOKING_GONE),
+    get("/staff/run", "/staff/run", DECIDING),
+    post("/staff/run", "/staff/run", &[("cycle", "no such cycle")], DECIDING_REFUSED),
+    post("/staff/runs/{id}/approve", "/staff/runs/99/approve", &[], DECIDING_GONE),
+    post("/staff/runs/{id}/discard", "/staff/runs/99/discard", &[], DECIDING_GONE),
+    post("/staff/runs/{id}/resume", "/staff/runs/99/resume", &[], DECIDING_GONE),
+    get("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", DECIDING_GONE),
+    post("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", &[("reason", "x")], DECIDING_GONE),
+    get("/staff/notices", "/staff/notices", LOOKING),
+    get("/staff/notices/{id}", "/staff/notices/0", LOOKING_GONE),
+    get("/staff/schedule", "/staff/schedule", LOOKING),
+    get("/staff/audit", "/staff/audit", AUDITING),
+    get("/staff/accounts/{number}", "/staff/accounts/{own}", LOOKING),
+    get("/staff/accounts/{number}", "/staff/accounts/{none}", LOOKING_GONE),
+    get("/staff/accounts/{number}/bills", "/staff/accounts/{own}/bills", LOOKING),
+    get("/staff/accounts/{number}/bills", "/staff/accounts/{none}/bills", LOOKING_GONE),
+    get("/staff/accounts/{number}/services", "/staff/accounts/{own}/services", LOOKING),
+    get("/staff/accounts/{number}/services", "/staff/accounts/{none}/services", LOOKING_GONE),
+    get("/staff/accounts/{number}/reads", "/staff/accounts/{own}/reads", LOOKING),
+    get("/staff/accounts/{number}/reads", "/staff/accounts/{none}/reads", LOOKING_GONE),
+    get("/staff/accounts/{number}/notices", "/staff/accounts/{own}/notices", LOOKING),
+    get("/staff/accounts/{number}/notices", "/staff/accounts/{none}/notices", LOOKING_GONE),
+    get("/staff/accounts/{number}/trail", "/staff/accounts/{own}/trail", AUDITING),
+    get("/staff/accounts/{number}/trail", "/staff/accounts/{none}/trail", [303, 403, 403, 404, 404, 404]),
+    get("/staff/accounts/{number}/payment", "/staff/accounts/{own}/payment", WORKING),
+    get("/staff/accounts/{number}/payment", "/staff/accounts/{none}/payment", WORKING_GONE),
+    post("/staff/accounts/{number}/payment", "/staff/accounts/{own}/payment", &[("amount", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/payment", "/staff/accounts/{none}/payment", &[("amount", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/adjustment", "/staff/accounts/{own}/adjustment", WORKING),
+    get("/staff/accounts/{number}/adjustment", "/staff/accounts/{none}/adjustment", WORKING_GONE),
+    post("/staff/accounts/{number}/adjustment", "/staff/accounts/{own}/adjustment", &[("amount", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/adjustment", "/staff/accounts/{none}/adjustment", &[("amount", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/read", "/staff/accounts/{own}/read", WORKING),
+    get("/staff/accounts/{number}/read", "/staff/accounts/{none}/read", WORKING_GONE),
+    post("/staff/accounts/{number}/read", "/staff/accounts/{own}/read", &[("amount", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/read", "/staff/accounts/{none}/read", &[("amount", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/payments/{seq}", "/staff/accounts/{own}/payments/9", LOOKING_GONE),
+    get("/staff/accounts/{number}/payments/{seq}/return", "/staff/accounts/{own}/payments/9/return", WORKING_GONE),
+    post("/staff/accounts/{number}/payments/{seq}/return", "/staff/accounts/{own}/payments/9/return", &[], WORKING_GONE),
     // last, because the sessions end with them
     post("/profile/sign-in/end-all", "/profile/sign-in/end-all", &[], [303; 6]),
     post("/sign-out", "/sign-out", &[], [303; 6]),
@@ -96,7 +159,7 @@ fn people(served: &Served) -> Vec<(&'static str, Browser)> {
 
 /// A right hidden token: the session's, or the guest's own.
 fn token(browser: &mut Browser) -> String {
-    let place = if browser.cookies.contains_key("aquabills") { "/" } else { "/sign-in" };
+    let place = if browser.cookies.contains_key("aquabills") { "/profile/sign-in" } else { "/sign-in" };
     browser.get(place).csrf("")
 }
 
