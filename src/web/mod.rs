@@ -2,6 +2,7 @@
 //!
 //! What belongs here: HTTP. What does not: SQL and rules; a handler loads, authorises, acts, answers.
 
+pub mod frame;
 mod pages;
 pub mod viewer;
 
@@ -15,6 +16,9 @@ use crate::actions::Context;
 
 /// Styles, built into the program.
 const STYLE: &str = include_str!("../../static/style.css");
+
+/// The picture beside the page's title in a browser.
+const ICON: &str = include_str!("../../static/icon.svg");
 
 /// What browsers may load: our own files and nothing else.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -62,6 +66,7 @@ impl Application {
                 .route("/health", web::get().to(pages::operations::health))
                 .route("/", web::get().to(pages::operations::front))
                 .route("/static/style.css", web::get().to(pages::operations::style))
+                .route("/static/icon.svg", web::get().to(pages::operations::icon))
                 .default_service(web::to(pages::operations::not_found))
         });
         Ok(server.workers(workers).shutdown_timeout(10).listen(self.listener)?.run())

@@ -6,13 +6,14 @@ use askama::Template;
 
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, RunRow};
-use crate::web::STYLE;
+use crate::web::frame::Frame;
+use crate::web::{ICON, STYLE};
 
 /// The front page: what this is and how the last runs went.
 #[derive(Template)]
 #[template(path = "operations/front.html")]
 struct Front {
-    utility: String,
+    frame: Frame,
     version: &'static str,
     runs: Vec<RunLine>,
 }
@@ -29,7 +30,7 @@ struct RunLine {
 #[derive(Template)]
 #[template(path = "operations/error.html")]
 struct ErrorPage {
-    utility: String,
+    frame: Frame,
     title: &'static str,
     message: &'static str,
 }
@@ -51,7 +52,7 @@ pub(in crate::web) async fn health(context: web::Data<Context>) -> HttpResponse 
 pub(in crate::web) async fn front(context: web::Data<Context>) -> HttpResponse {
     let utility = context.config.utility_name.clone();
     match web::block(move || load_runs(&context)).await {
-        Ok(Ok(runs)) => page(HttpResponse::Ok(), &Front { utility, version: env!("CARGO_PKG_VERSION"), runs }),
+        Ok(Ok(runs)) => page(HttpResponse::Ok(), &Front { frame: Frame::signed_out(&utility), version: env!("CARGO_PKG_VERSION"), runs }),
         Ok(Err(error)) => failed(utility, &error),
         Err(error) => failed(utility, &error),
     }
@@ -80,16 +81,21 @@ pub(in crate::web) async fn style() -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/css; charset=utf-8")).insert_header((CACHE_CONTROL, "public, max-age=3600")).body(STYLE)
 }
 
+/// `GET /static/icon.svg`.
+pub(in crate::web) async fn icon() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "image/svg+xml")).insert_header((CACHE_CONTROL, "public, max-age=86400")).body(ICON)
+}
+
 /// Whatever has no route.
 pub(in crate::web) async fn not_found(context: web::Data<Context>) -> HttpResponse {
     let utility = context.config.utility_name.clone();
-    page(HttpResponse::NotFound(), &ErrorPage { utility, title: "Page not found", message: "There is no page at this address." })
+    page(HttpResponse::NotFound(), &ErrorPage { frame: Frame::signed_out(&utility), title: "Page not found", message: "There is no page at this address." })
 }
 
 fn failed(utility: String, error: &dyn std::fmt::Display) -> HttpResponse {
     log::error!("a page could not be made: {error}");
     let message = "The page could not be made. Nothing was changed; please try again in a moment.";
-    page(HttpResponse::InternalServerError(), &ErrorPage { utility, title: "Something went wrong", message })
+    page(HttpResponse::InternalServerError(), &ErrorPage { frame: Frame::signed_out(&utility), title: "Something went wrong", message })
 }
 
 fn page(mut response: actix_web::HttpResponseBuilder, template: &impl Template) -> HttpResponse {
