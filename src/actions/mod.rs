@@ -13,8 +13,10 @@ pub mod export_ledger;
 pub mod held;
 pub mod import;
 pub mod lease;
+pub mod notices;
 pub mod payments;
 pub mod show_bill;
+pub mod sign_in;
 pub mod tariffs;
 pub mod verify_bills;
 

@@ -1,5 +1,7 @@
 //! Sessions, passwords and guesses.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 
 /// Sessions, passwords and guesses.
@@ -16,10 +18,12 @@ pub struct SignInSettings {
     pub link_minutes: u32,
     /// Whether cookies are sent over protected connections only. Off only when the program is reached at 127.0.0.1.
     pub secure_cookies: bool,
+    /// The address of the proxy in front, when there is one: only what it says in `X-Forwarded-For` is believed.
+    pub trusted_proxy: Option<IpAddr>,
 }
 
 impl Default for SignInSettings {
     fn default() -> Self {
-        Self { staff_idle_minutes: 30, customer_idle_minutes: 60, absolute_minutes: 720, link_minutes: 30, secure_cookies: true }
+        Self { staff_idle_minutes: 30, customer_idle_minutes: 60, absolute_minutes: 720, link_minutes: 30, secure_cookies: true, trusted_proxy: None }
     }
 }

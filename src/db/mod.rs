@@ -11,10 +11,12 @@ pub mod customers;
 pub mod ledger;
 pub mod metering;
 mod migrations;
+pub mod notices;
 pub mod operations;
 pub mod payments;
 pub mod rates;
 mod schema;
+pub mod sign_in;
 mod sql_types;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod limits;
 pub mod metering;
 pub mod money;
+pub mod notices;
 pub mod quantity;
 pub mod rates;
 pub mod roles;

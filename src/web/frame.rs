@@ -1,6 +1,17 @@
-//! What every page has around it: the utility's name, who is signed in, where they can go.
+//! What every page stands in: the utility's name, who looks, and where in the application they are.
 
-/// The fields that `templates/base.html` needs; every page's view has one as `frame`.
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::web;
+use askama::Template;
+
+use super::error::PageError;
+use super::viewer::Viewer;
+use crate::actions::{ActionError, Context};
+use crate::domain::roles::Permission;
+
+/// The fields that `templates/base.html` needs; every page's template has one as `frame`.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
     /// The utility's name.
@@ -26,10 +37,53 @@ pub struct NavLink {
     pub current: bool,
 }
 
+/// What the navigation of a signed-in person offers: where it leads, what it says, and to whom. Areas add a line each.
+const NAVIGATION: &[(&str, &str, fn(&Viewer) -> bool)] =
+    &[("/", "Home", |_| true), ("/staff/logins", "Staff", |viewer| viewer.may(Permission::ManageLogins)), ("/profile/sign-in", "Security", |_| true)];
+
 impl Frame {
+    /// The frame of a page; `active` is the address of the navigation's entry that the page belongs to.
+    #[must_use]
+    pub fn new(context: &Context, viewer: Option<&Viewer>, active: &str) -> Self {
+        let plain = Self::signed_out(&context.config.utility_name);
+        let Some(viewer) = viewer else { return plain };
+        let entries = NAVIGATION.iter().filter(|(_, _, offered)| offered(viewer));
+        let links = entries.map(|(href, label, _)| NavLink { href, label, current: *href == active }).collect();
+        Self { name: Some(viewer.name.clone()), csrf: viewer.csrf.clone(), links, ..plain }
+    }
+
     /// For somebody who is not signed in.
     #[must_use]
     pub fn signed_out(utility: &str) -> Self {
         Self { utility: utility.to_owned(), ..Self::default() }
     }
+
+    /// The same with a line about what was just done.
+    #[must_use]
+    pub fn noting(self, notice: Option<String>) -> Self {
+        Self { notice, ..self }
+    }
+}
+
+/// A page. It is nobody else's: no cache keeps it.
+///
+/// # Errors
+/// [`PageError::Internal`] when the template fails.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<HttpResponse, PageError> {
+    let html = template.render().map_err(PageError::internal)?;
+    let kind = (CONTENT_TYPE, "text/html; charset=utf-8");
+    Ok(HttpResponse::build(status).insert_header(kind).insert_header((CACHE_CONTROL, "no-store")).body(html))
+}
+
+/// After a form: the browser is sent to a page, so that reloading does not send the form again.
+pub(super) fn go_to(place: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, place)).insert_header((CACHE_CONTROL, "no-store")).finish()
+}
+
+/// Runs a verb away from the threads that serve.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) async fn act<T: Send + 'static>(work: impl FnOnce() -> Result<T, ActionError> + Send + 'static) -> Result<T, PageError> {
+    Ok(web::block(work).await.map_err(PageError::internal)??)
 }

@@ -2,14 +2,18 @@
 //!
 //! What belongs here: HTTP. What does not: SQL and rules; a handler loads, authorises, acts, answers.
 
+pub mod error;
+pub mod form;
 pub mod frame;
+mod guard;
 mod pages;
+mod routes;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::Server;
-use actix_web::middleware::{Compress, DefaultHeaders};
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 
 use crate::actions::Context;
@@ -19,9 +23,6 @@ const STYLE: &str = include_str!("../../static/style.css");
 
 /// The picture beside the page's title in a browser.
 const ICON: &str = include_str!("../../static/icon.svg");
-
-/// What browsers may load: our own files and nothing else.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The application, bound to its address and ready to run.
 pub struct Application {
@@ -60,23 +61,18 @@ impl Application {
         let workers = context.config.runs.worker_count().max(2);
         let server = HttpServer::new(move || {
             App::new()
-                .wrap(security_headers())
+                .wrap(from_fn(guard::guard))
                 .wrap(Compress::default())
                 .app_data(context.clone())
-                .route("/health", web::get().to(pages::operations::health))
-                .route("/", web::get().to(pages::operations::front))
-                .route("/static/style.css", web::get().to(pages::operations::style))
-                .route("/static/icon.svg", web::get().to(pages::operations::icon))
+                .configure(pages::configure)
                 .default_service(web::to(pages::operations::not_found))
         });
         Ok(server.workers(workers).shutdown_timeout(10).listen(self.listener)?.run())
     }
 }
 
-fn security_headers() -> DefaultHeaders {
-    DefaultHeaders::new()
-        .add(("Content-Security-Policy", CONTENT_POLICY))
-        .add(("X-Content-Type-Options", "nosniff"))
-        .add(("Referrer-Policy", "same-origin"))
-        .add(("Cross-Origin-Opener-Policy", "same-origin"))
+/// Method and path of every route, in the order in which they are tried: for whoever checks who reaches what.
+#[must_use]
+pub fn routes() -> Vec<(String, &'static str)> {
+    pages::all_routes().names()
 }

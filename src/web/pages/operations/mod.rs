@@ -1,13 +1,25 @@
 //! The front page, the health check, and what every area shares.
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, RunRow};
-use crate::web::frame::Frame;
+use crate::web::error::PageError;
+use crate::web::frame::{Frame, act, page};
+use crate::web::routes::Routes;
+use crate::web::viewer::MaybeViewer;
 use crate::web::{ICON, STYLE};
+
+/// The routes of this area.
+pub(in crate::web) fn routes(routes: &mut Routes) {
+    routes.get("/health", health);
+    routes.get("/", front);
+    routes.get("/static/style.css", style);
+    routes.get("/static/icon.svg", icon);
+}
 
 /// The front page: what this is and how the last runs went.
 #[derive(Template)]
@@ -27,14 +39,6 @@ struct RunLine {
     held: i64,
 }
 
-#[derive(Template)]
-#[template(path = "operations/error.html")]
-struct ErrorPage {
-    frame: Frame,
-    title: &'static str,
-    message: &'static str,
-}
-
 /// Runs on the front page.
 const RUNS_SHOWN: i64 = 5;
 
@@ -49,13 +53,10 @@ pub(in crate::web) async fn health(context: web::Data<Context>) -> HttpResponse 
 }
 
 /// `GET /`.
-pub(in crate::web) async fn front(context: web::Data<Context>) -> HttpResponse {
-    let utility = context.config.utility_name.clone();
-    match web::block(move || load_runs(&context)).await {
-        Ok(Ok(runs)) => page(HttpResponse::Ok(), &Front { frame: Frame::signed_out(&utility), version: env!("CARGO_PKG_VERSION"), runs }),
-        Ok(Err(error)) => failed(utility, &error),
-        Err(error) => failed(utility, &error),
-    }
+pub(in crate::web) async fn front(context: web::Data<Context>, viewer: MaybeViewer) -> Result<HttpResponse, PageError> {
+    let frame = Frame::new(&context, viewer.0.as_ref(), "/");
+    let runs = act(move || load_runs(&context)).await?;
+    page(StatusCode::OK, &Front { frame, version: env!("CARGO_PKG_VERSION"), runs })
 }
 
 fn load_runs(context: &Context) -> Result<Vec<RunLine>, ActionError> {
@@ -86,24 +87,7 @@ pub(in crate::web) async fn icon() -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "image/svg+xml")).insert_header((CACHE_CONTROL, "public, max-age=86400")).body(ICON)
 }
 
-/// Whatever has no route.
-pub(in crate::web) async fn not_found(context: web::Data<Context>) -> HttpResponse {
-    let utility = context.config.utility_name.clone();
-    page(HttpResponse::NotFound(), &ErrorPage { frame: Frame::signed_out(&utility), title: "Page not found", message: "There is no page at this address." })
-}
-
-fn failed(utility: String, error: &dyn std::fmt::Display) -> HttpResponse {
-    log::error!("a page could not be made: {error}");
-    let message = "The page could not be made. Nothing was changed; please try again in a moment.";
-    page(HttpResponse::InternalServerError(), &ErrorPage { frame: Frame::signed_out(&utility), title: "Something went wrong", message })
-}
-
-fn page(mut response: actix_web::HttpResponseBuilder, template: &impl Template) -> HttpResponse {
-    match template.render() {
-        Ok(html) => response.content_type("text/html; charset=utf-8").insert_header((CACHE_CONTROL, "no-store")).body(html),
-        Err(error) => {
-            log::error!("a template failed: {error}");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
+/// Whatever has no route. Looks for the viewer, so that the header is theirs.
+pub(in crate::web) async fn not_found(_viewer: MaybeViewer) -> Result<HttpResponse, PageError> {
+    Err(PageError::NotFound)
 }

@@ -1,0 +1,417 @@
+//! Notices: what people are told by e-mail, what of it they may switch off, and when a failed attempt is repeated.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AccountId, LoginId, PersonId, RunId};
+
+/// Nobody is told of what happened longer ago than this: an import of history must not flood the town.
+pub const OLDEST_NEWS_DAYS: i64 = 30;
+/// The bound of the pause after the first failed attempt; it doubles with each.
+pub const FIRST_PAUSE_MS: u64 = 1_000;
+/// No pause is longer.
+pub const LONGEST_PAUSE_MS: u64 = 15 * 60 * 1_000;
+/// After so long it is given up.
+pub const HORIZON_HOURS: i64 = 72;
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// A bill was issued.
+    BillReady,
+    /// A payment was posted.
+    PaymentReceived,
+    /// A payment went back.
+    PaymentReturned,
+    /// A credit or charge was given by hand.
+    AdjustmentGiven,
+    /// A read is far above what was used before: perhaps a leak.
+    HighUsage,
+    /// To staff: a bill run's gates failed.
+    RunHeld,
+    /// Somebody signed in with a device that was not seen before.
+    SignIn,
+    /// A link to set or reset a password.
+    PasswordLink,
+    /// The password was changed.
+    PasswordChanged,
+    /// The second factor was set up, changed or removed.
+    SecondFactorChanged,
+}
+
+impl NoticeKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::BillReady,
+        Self::PaymentReceived,
+        Self::PaymentReturned,
+        Self::AdjustmentGiven,
+        Self::HighUsage,
+        Self::RunHeld,
+        Self::SignIn,
+        Self::PasswordLink,
+        Self::PasswordChanged,
+        Self::SecondFactorChanged,
+    ];
+
+    /// The kinds that a customer may switch off, in the order in which a form shows them.
+    pub const SWITCHABLE: [Self; 5] = [Self::BillReady, Self::PaymentReceived, Self::PaymentReturned, Self::AdjustmentGiven, Self::HighUsage];
+
+    /// The name that tables use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BillReady => "bill_ready",
+            Self::PaymentReceived => "payment_received",
+            Self::PaymentReturned => "payment_returned",
+            Self::AdjustmentGiven => "adjustment_given",
+            Self::HighUsage => "high_usage",
+            Self::RunHeld => "run_held",
+            Self::SignIn => "sign_in",
+            Self::PasswordLink => "password_link",
+            Self::PasswordChanged => "password_changed",
+            Self::SecondFactorChanged => "second_factor_changed",
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::BillReady => "A bill is ready",
+            Self::PaymentReceived => "A payment was received",
+            Self::PaymentReturned => "A payment was returned",
+            Self::AdjustmentGiven => "A credit or charge was made",
+            Self::HighUsage => "Unusually high usage, perhaps a leak",
+            Self::RunHeld => "A bill run was held",
+            Self::SignIn => "A sign-in from a new device",
+            Self::PasswordLink => "A link to set a password",
+            Self::PasswordChanged => "The password was changed",
+            Self::SecondFactorChanged => "The second factor was changed",
+        }
+    }
+
+    /// Whether a person may do without it. Who is told of their own security is not asked.
+    #[must_use]
+    pub fn can_be_switched_off(self) -> bool {
+        Self::SWITCHABLE.contains(&self)
+    }
+}
+
+impl fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for NoticeKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        let names = || Self::ALL.map(Self::as_str).join(", ");
+        found.ok_or_else(|| format!("'{text}' is not a kind of notice: expected one of {}", names()))
+    }
+}
+
+/// Where a notice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeStatus {
+    /// It waits to be sent, or to be tried again.
+    Queued,
+    /// It is being handed to the server; whether the server has it is not known.
+    Sending,
+    /// The server took it.
+    Sent,
+    /// It was refused for good.
+    Bounced,
+    /// It could not be sent for too long.
+    GivenUp,
+    /// It is not sent: it is not wanted, has nowhere to go, or is too old.
+    Suppressed,
+}
+
+impl NoticeStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] = [Self::Queued, Self::Sending, Self::Sent, Self::Bounced, Self::GivenUp, Self::Suppressed];
+
+    /// The name that tables use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Bounced => "bounced",
+            Self::GivenUp => "given_up",
+            Self::Suppressed => "suppressed",
+        }
+    }
+}
+
+impl fmt::Display for NoticeStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for NoticeStatus {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        let names = || Self::ALL.map(Self::as_str).join(", ");
+        found.ok_or_else(|| format!("'{text}' is not a status of a notice: expected one of {}", names()))
+    }
+}
+
+/// What a notice's text is made of: one form for each kind. Amounts are cents with the ledger's sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Facts {
+    /// Of [`NoticeKind::BillReady`].
+    BillReady(BillReady),
+    /// Of [`NoticeKind::PaymentReceived`].
+    PaymentReceived(PaymentReceived),
+    /// Of [`NoticeKind::PaymentReturned`].
+    PaymentReturned(PaymentReturned),
+    /// Of [`NoticeKind::AdjustmentGiven`].
+    AdjustmentGiven(AdjustmentGiven),
+    /// Of [`NoticeKind::HighUsage`].
+    HighUsage(HighUsage),
+    /// Of [`NoticeKind::RunHeld`].
+    RunHeld(RunHeld),
+    /// Of [`NoticeKind::SignIn`].
+    SignIn(SignIn),
+    /// Of [`NoticeKind::PasswordLink`].
+    PasswordLink(PasswordLink),
+    /// Of [`NoticeKind::PasswordChanged`].
+    PasswordChanged(PasswordChanged),
+    /// Of [`NoticeKind::SecondFactorChanged`].
+    SecondFactorChanged(SecondFactorChanged),
+}
+
+impl Facts {
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> NoticeKind {
+        match self {
+            Self::BillReady(_) => NoticeKind::BillReady,
+            Self::PaymentReceived(_) => NoticeKind::PaymentReceived,
+            Self::PaymentReturned(_) => NoticeKind::PaymentReturned,
+            Self::AdjustmentGiven(_) => NoticeKind::AdjustmentGiven,
+            Self::HighUsage(_) => NoticeKind::HighUsage,
+            Self::RunHeld(_) => NoticeKind::RunHeld,
+            Self::SignIn(_) => NoticeKind::SignIn,
+            Self::PasswordLink(_) => NoticeKind::PasswordLink,
+            Self::PasswordChanged(_) => NoticeKind::PasswordChanged,
+            Self::SecondFactorChanged(_) => NoticeKind::SecondFactorChanged,
+        }
+    }
+
+    /// The facts without what must stay secret; `None` when nothing in them is.
+    #[must_use]
+    pub fn without_secret(&self) -> Option<Self> {
+        match self {
+            Self::PasswordLink(link) if !link.path.is_empty() => Some(Self::PasswordLink(PasswordLink { path: String::new(), ..link.clone() })),
+            _ => None,
+        }
+    }
+}
+
+/// A bill was issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BillReady {
+    /// The bill's number.
+    pub bill_number: String,
+    /// The bill's own date.
+    pub bill_on: NaiveDate,
+    /// When it is to be paid.
+    pub due_on: NaiveDate,
+    /// The charges of this bill.
+    pub charges_cents: i64,
+    /// The balance before it: above zero was still owed.
+    pub opening_balance_cents: i64,
+    /// The balance after it: above zero is to be paid.
+    pub amount_due_cents: i64,
+}
+
+/// A payment was posted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentReceived {
+    /// How much was paid, above zero.
+    pub amount_cents: i64,
+    /// Value date.
+    pub effective_on: NaiveDate,
+    /// The payment's reference.
+    pub reference: String,
+    /// The balance after it.
+    pub balance_cents: i64,
+}
+
+/// A payment went back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentReturned {
+    /// How much went back, above zero.
+    pub amount_cents: i64,
+    /// The payment's value date.
+    pub paid_on: NaiveDate,
+    /// The value date of the return.
+    pub returned_on: NaiveDate,
+    /// The payment's reference.
+    pub reference: String,
+    /// Why, in words.
+    pub reason: String,
+    /// The balance after it.
+    pub balance_cents: i64,
+}
+
+/// A credit or charge was given by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdjustmentGiven {
+    /// The movement of the balance: below zero is a credit to the customer.
+    pub amount_cents: i64,
+    /// Value date.
+    pub effective_on: NaiveDate,
+    /// The reason's name.
+    pub reason: String,
+    /// The adjustment's reference.
+    pub reference: String,
+    /// The balance after it.
+    pub balance_cents: i64,
+}
+
+/// A read is far above what was used before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighUsage {
+    /// The place, in one line.
+    pub address: String,
+    /// The service's id.
+    pub service_id: String,
+    /// The day of the read.
+    pub read_on: NaiveDate,
+    /// What is unusual, in words and figures.
+    pub detail: String,
+}
+
+/// A bill run's gates failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHeld {
+    /// The run.
+    pub run_id: RunId,
+    /// Its cycle.
+    pub cycle: String,
+    /// Its day.
+    pub through_on: NaiveDate,
+    /// Bills that were priced.
+    pub bills: i64,
+    /// Their total.
+    pub total_cents: i64,
+    /// Why each failed gate failed.
+    pub reasons: Vec<String>,
+}
+
+/// Somebody signed in with a new device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// When, UTC.
+    pub at: NaiveDateTime,
+    /// The browser's own name.
+    pub device: String,
+}
+
+/// A link to set or reset a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordLink {
+    /// Where the link leads, from `public_url` on, with its token: a secret. Empty once it was sent.
+    pub path: String,
+    /// Whether it is somebody's first password.
+    pub first: bool,
+    /// Until when it is good, UTC.
+    pub expires_at: NaiveDateTime,
+}
+
+/// The password was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordChanged {
+    /// When, UTC.
+    pub at: NaiveDateTime,
+}
+
+/// The second factor was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorChanged {
+    /// When, UTC.
+    pub at: NaiveDateTime,
+    /// What happened to it, as the end of "Your second factor …": `was set up`, `was removed`.
+    pub change: String,
+}
+
+/// Who is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressee {
+    /// The person behind an account; somebody without an e-mail address is told nothing.
+    Account(AccountId),
+    /// Somebody who signs in, at the address that they sign in with.
+    Login {
+        /// The sign-in.
+        id: LoginId,
+        /// Whose it is, for a customer's.
+        person_id: Option<PersonId>,
+        /// The address.
+        email: String,
+        /// The name to greet.
+        name: String,
+    },
+    /// Everybody in the setting `mail.staff`.
+    Staff,
+}
+
+/// A notice to be queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNotice {
+    /// The event, in a word: a second notice with the same key is none. `bill:RUN:ACCOUNT`, `payment:ACCOUNT:SEQ`, …
+    pub key: String,
+    /// Who is told.
+    pub to: Addressee,
+    /// The day on which it happened (the value date): old news is not told.
+    pub happened_on: NaiveDate,
+    /// What the text is made of.
+    pub facts: Facts,
+}
+
+/// What becomes of a notice after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It is tried again then.
+    At(NaiveDateTime),
+    /// It is given up.
+    GiveUp,
+}
+
+/// The longest pause after so many failed attempts: it begins with a second, doubles, and ends at a quarter of an hour.
+#[must_use]
+pub fn pause_bound_ms(attempts: u32) -> u64 {
+    let doublings = attempts.saturating_sub(1).min(32);
+    (FIRST_PAUSE_MS << doublings).min(LONGEST_PAUSE_MS)
+}
+
+/// When a notice that was queued at `created_at` and failed for the `attempts`th time at `now` is tried again.
+///
+/// Full jitter: the pause is `luck` (any number) taken into 0 to the bound, so that a thousand notices that failed
+/// together do not come back together.
+#[must_use]
+pub fn retry(created_at: NaiveDateTime, now: NaiveDateTime, attempts: u32, luck: u64) -> Retry {
+    let pause = luck % (pause_bound_ms(attempts) + 1);
+    let next = now + TimeDelta::milliseconds(i64::try_from(pause).unwrap_or(0));
+    if next > created_at + TimeDelta::hours(HORIZON_HOURS) { Retry::GiveUp } else { Retry::At(next) }
+}
+
+/// Whether what happened on a day is still news today.
+#[must_use]
+pub fn is_news(happened_on: NaiveDate, today: NaiveDate) -> bool {
+    today.signed_duration_since(happened_on).num_days() <= OLDEST_NEWS_DAYS
+}
