@@ -37,14 +37,7 @@ struct ErrorPage {
 
 /// Around every request: errors get their page, every response its headers.
 pub(super) async fn guard(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
-    let outer = request.request().clone();
-    let mut response = match next.call(request).await {
-        Ok(response) => with_page(response.map_into_boxed_body()),
-        Err(error) => {
-            let inner = HttpResponse::from_error(error);
-            with_page(ServiceResponse::new(outer, inner))
-        }
-    };
+    let mut response = with_page(next.call(request).await?.map_into_boxed_body());
     let secure = context_of(response.request()).is_ok_and(|context| context.config.sign_in.secure_cookies);
     add_headers(response.headers_mut(), secure);
     Ok(response)
