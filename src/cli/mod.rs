@@ -19,6 +19,7 @@ mod rates;
 mod runs;
 mod serve;
 mod show;
+mod staff;
 mod verify;
 
 use std::path::PathBuf;
@@ -86,6 +87,8 @@ enum Command {
     Ledger(ledger::Args),
     /// Exports bills as CSV
     Export(export::Args),
+    /// Lists, adds and changes the utility's people who may sign in
+    Staff(staff::Args),
     /// Measures
     Bench(bench::Args),
 }
@@ -173,6 +176,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Verify(args) => verify::run(global, &args),
         Command::Ledger(args) => ledger::run(global, &args),
         Command::Export(args) => export::run(global, &args),
+        Command::Staff(args) => staff::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
     }
 }

@@ -143,7 +143,7 @@ impl Config {
             ("due_days", config.due_days <= 365, "0 to 365"),
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
-        match bounds.iter().find(|(_, fits, _)| !fits) {
+        match bounds.iter().chain(&config.sign_in.bounds()).find(|(_, fits, _)| !fits) {
             Some((name, _, expected)) => Err(format!("{name}: expected {expected}")),
             None => Ok(config),
         }

@@ -269,7 +269,7 @@ pub fn sessions_of(conn: &mut DbConnection, owner: LoginId, now: NaiveDateTime) 
 /// # Errors
 /// Those of the database.
 pub fn knows_browser(conn: &mut DbConnection, owner: LoginId, user_agent: &str) -> QueryResult<(bool, bool)> {
-    let all = login_session::table.filter(login_session::login_id.eq(owner));
+    let all = login_session::table.filter(login_session::login_id.eq(owner).and(login_session::stage.eq("full")));
     let of_browser: i64 = all.filter(login_session::user_agent.eq(user_agent)).count().get_result(conn)?;
     let of_any: i64 = all.count().get_result(conn)?;
     Ok((of_browser > 0, of_any > 0))
@@ -436,14 +436,34 @@ pub struct Swept {
     pub throttles: usize,
 }
 
-/// Deletes sessions and links that ended before `ended_before`, and counts that began before `counted_before`.
+/// Deletes sessions that ended, links that are no longer good, and counts that began, before these moments.
 ///
 /// # Errors
 /// Those of the database.
-pub fn sweep(conn: &mut DbConnection, ended_before: NaiveDateTime, counted_before: NaiveDateTime) -> QueryResult<Swept> {
-    let ended = login_session::expires_at.lt(ended_before);
-    let sessions = diesel::delete(login_session::table.filter(ended)).execute(conn)?;
-    let links = diesel::delete(login_link::table.filter(login_link::expires_at.lt(ended_before))).execute(conn)?;
+pub fn sweep(
+    conn: &mut DbConnection,
+    ended_before: NaiveDateTime,
+    expired_before: NaiveDateTime,
+    counted_before: NaiveDateTime,
+) -> QueryResult<Swept> {
+    let sessions = diesel::delete(login_session::table.filter(login_session::expires_at.lt(ended_before))).execute(conn)?;
+    let links = diesel::delete(login_link::table.filter(login_link::expires_at.lt(expired_before))).execute(conn)?;
     let throttles = diesel::delete(login_throttle::table.filter(login_throttle::first_at.lt(counted_before))).execute(conn)?;
     Ok(Swept { sessions, links, throttles })
+}
+
+/// Locks every administrator's row, so that the last two do not shut each other out at the same moment.
+///
+/// # Errors
+/// Those of the database.
+pub fn lock_administrators(conn: &mut DbConnection) -> QueryResult<()> {
+    diesel::update(login::table.filter(login::role.eq("administrator"))).set(login::created_at.eq(login::created_at)).execute(conn).map(|_| ())
+}
+
+/// How many administrators may sign in.
+///
+/// # Errors
+/// Those of the database.
+pub fn administrators(conn: &mut DbConnection) -> QueryResult<i64> {
+    login::table.filter(login::role.eq("administrator").and(login::disabled_at.is_null())).count().get_result(conn)
 }

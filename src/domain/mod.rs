@@ -11,6 +11,7 @@ pub mod limits;
 pub mod metering;
 pub mod money;
 pub mod notices;
+pub mod passwords;
 pub mod quantity;
 pub mod rates;
 pub mod roles;

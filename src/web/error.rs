@@ -39,6 +39,9 @@ pub enum PageError {
     /// There is no such thing, or it belongs to somebody else: nobody learns which.
     #[error("There is no page at this address, or it is not yours to see.")]
     NotFound,
+    /// It was there once and is not any more.
+    #[error("{0}")]
+    Gone(&'static str),
     /// The form was not sent by one of our own pages, or its page is too old.
     #[error("This form was not accepted because {0}. Please open the page again and send it from there.")]
     Forged(&'static str),
@@ -95,6 +98,7 @@ pub(super) fn title_of(status: StatusCode) -> &'static str {
         403 => "Not allowed",
         404 => "Page not found",
         409 => "Not now",
+        410 => "Not there any more",
         413 => "Too large",
         400..=499 => "This was not accepted",
         _ => "Something went wrong",
@@ -125,6 +129,7 @@ impl ResponseError for PageError {
         match self {
             Self::NotSignedIn { .. } | Self::NeedsFactor { .. } | Self::NeedsSetUp { .. } => StatusCode::SEE_OTHER,
             Self::NotAllowed | Self::Forged(_) => StatusCode::FORBIDDEN,
+            Self::Gone(_) => StatusCode::GONE,
             Self::NotFound | Self::Action(ActionError::NotFound { .. }) => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) | Self::Action(ActionError::Refused(_) | ActionError::Form(_) | ActionError::Violated(_)) => {
