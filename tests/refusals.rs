@@ -426,7 +426,7 @@ on_both! {
     fn a_rejected_last_read_of_an_exchange_can_be_put_right(town: Town) {
         let town = started(town);
         assert_eq!(town.exchanges(&["S1,2024-04-01,M1,12,M3,0,4"]).held, 1);
-        assert_eq!(ask(&town, &["held", "reject", "--all"]).status, Some(0));
+        assert_eq!(ask(&town, &["held", "reject", "--all", "--note", "misread"]).status, Some(0));
         let right = town.exchanges(&["S1,2024-04-01,M1,125,M3,0,4"]);
         assert_eq!((right.accepted, right.unchanged), (1, 0), "{:?}", right.first_refusals);
         town.reads(&["M3,2024-05-01,7"]);

@@ -157,7 +157,7 @@ impl Batch {
     fn add_read(&mut self, ids: &[i64], register: i64, read_on: NaiveDate, reading_milli: i64) {
         let id = ReadId(ids.get(self.reads.len()).copied().unwrap_or_default());
         let register_id = RegisterId(register);
-        self.reads.push(ReadRow { id, register_id, read_on, reading_milli, kind: "actual".to_owned(), status: "accepted".to_owned() });
+        self.reads.push(ReadRow { id, register_id, read_on, reading_milli, kind: "actual".to_owned(), status: "accepted".to_owned(), basis: None });
     }
 }
 

@@ -1,12 +1,16 @@
-//! What waits for a person: listed, released or rejected.
+//! What waits for a person: listed by what hangs on it, released or rejected.
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::import::compared::to_do_reads;
 use super::{ActionError, Context};
-use crate::db::operations::{self, ToDoRow};
+use crate::db::operations::{self, RankedToDo, ToDoRow};
 use crate::db::{DbConnection, metering};
 use crate::domain::ids::{ReadId, ToDoId};
+
+pub use super::import::compared::ToDoRead;
+pub use crate::db::operations::ToDoCount;
 
 /// Items that are resolved in one transaction.
 const BATCH: i64 = 1_000;
@@ -31,12 +35,115 @@ pub struct HeldItem {
 }
 
 /// How a clerk decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Decision {
-    /// It is right: bill it.
+    /// It is right: bill it. Of what nothing waits for: it is dealt with.
     Release,
     /// It is wrong: a read is set aside, so that another can take its place.
     Reject,
+}
+
+/// Which work items are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToDoFilter {
+    /// Of this kind only.
+    pub kind: Option<String>,
+    /// About this account only.
+    pub account: Option<String>,
+}
+
+/// A work item as a clerk sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ToDoView {
+    /// Its number, for a decision.
+    pub id: ToDoId,
+    /// What it is about: `read_limit` and `bill_limit` hold a bill, `read_missing` leaves one unmade, `stuck_register` and
+    /// `low_use` only want a look.
+    pub kind: String,
+    /// `open`, `released` or `rejected`.
+    pub status: String,
+    /// The account's number.
+    pub account: Option<String>,
+    /// The service's id in files.
+    pub service_id: Option<String>,
+    /// The meter's number.
+    pub meter: Option<String>,
+    /// The read that it is about, with what it is held against.
+    pub read: Option<ToDoRead>,
+    /// Start of the period that it is about.
+    pub period_start_on: Option<NaiveDate>,
+    /// Its end, or the day of the read.
+    pub period_end_on: Option<NaiveDate>,
+    /// The money at stake, in cents.
+    pub amount_cents: Option<i64>,
+    /// Why it was raised.
+    pub reason: String,
+    /// When, UTC.
+    pub raised_at: chrono::NaiveDateTime,
+    /// For how many whole days it has waited.
+    pub age_days: i64,
+    /// What can be decided about it; nothing once it is decided.
+    pub decisions: Vec<Decision>,
+}
+
+/// A page of open work items: the most money first, then the oldest. It begins after the item `after`.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_todos(context: &Context, filter: &ToDoFilter, after: Option<ToDoId>, limit: i64) -> Result<Vec<ToDoView>, ActionError> {
+    let (kind, account) = (filter.kind.as_deref().unwrap_or(""), filter.account.as_deref().unwrap_or(""));
+    context.database.snapshot(|conn| {
+        let rows = operations::ranked_todos(conn, kind, account, after.unwrap_or(ToDoId(0)), limit)?;
+        view(context, conn, rows)
+    })
+}
+
+/// One work item, open or not.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when there is none.
+pub fn show_todo(context: &Context, id: ToDoId) -> Result<ToDoView, ActionError> {
+    let missing = || ActionError::not_found("held item", id.to_string());
+    context.database.snapshot(|conn| {
+        let row = operations::ranked_todo(conn, id)?.ok_or_else(missing)?;
+        view(context, conn, vec![row])?.into_iter().next().ok_or_else(missing)
+    })
+}
+
+/// How much waits, by kind.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_todos(context: &Context) -> Result<Vec<ToDoCount>, ActionError> {
+    Ok(context.database.read(operations::count_todos)?)
+}
+
+fn view(context: &Context, conn: &mut DbConnection, rows: Vec<RankedToDo>) -> Result<Vec<ToDoView>, ActionError> {
+    let reads = to_do_reads(conn, &rows)?;
+    let now = context.now();
+    let item = |(row, read): (RankedToDo, Option<ToDoRead>)| ToDoView {
+        id: row.id,
+        decisions: if row.status == "open" { decisions(&row.kind) } else { Vec::new() },
+        kind: row.kind,
+        status: row.status,
+        account: row.account,
+        service_id: row.service_id,
+        meter: row.meter,
+        read,
+        period_start_on: row.period_start_on,
+        period_end_on: row.period_end_on,
+        amount_cents: row.amount_cents,
+        reason: row.reason,
+        age_days: (now - row.raised_at).num_days(),
+        raised_at: row.raised_at,
+    };
+    Ok(rows.into_iter().zip(reads).map(item).collect())
+}
+
+/// Only a read is rejected: a held bill goes away with what makes it wrong, the rest is dealt with.
+fn decisions(kind: &str) -> Vec<Decision> {
+    if kind == "read_limit" { vec![Decision::Release, Decision::Reject] } else { vec![Decision::Release] }
 }
 
 /// A page of what waits, oldest first, after an item.
@@ -89,36 +196,62 @@ pub fn decide_some(context: &Context, ids: &[ToDoId], decision: Decision, note: 
 }
 
 fn decide(context: &Context, rows: &[ToDoRow], decision: Decision, note: &str) -> Result<usize, ActionError> {
+    if decision == Decision::Reject {
+        may_reject(rows, note)?;
+    }
     if rows.is_empty() {
         return Ok(0);
     }
-    if decision == Decision::Reject && rows.iter().any(|row| row.meter_read_id.is_none()) {
+    let ids: Vec<ToDoId> = rows.iter().map(|row| row.id).collect();
+    context.database.write(|conn| settle(context, conn, &ids, decision, note))
+}
+
+fn may_reject(rows: &[ToDoRow], note: &str) -> Result<(), ActionError> {
+    if rows.iter().any(|row| row.kind == "bill_limit") {
         return Err(ActionError::Refused(
             "a held bill is not rejected: correct what makes it wrong, and it is priced anew in the next run".to_owned(),
         ));
     }
-    let ids: Vec<ToDoId> = rows.iter().map(|row| row.id).collect();
-    let reads: Vec<ReadId> = rows.iter().filter_map(|row| row.meter_read_id).collect();
-    context.database.write(|conn| settle(context, conn, &ids, &reads, decision, note))
+    if let Some(row) = rows.iter().find(|row| !decisions(&row.kind).contains(&Decision::Reject)) {
+        return Err(ActionError::Refused(format!("item {}: nothing waits for it, so there is nothing to reject: release it when it is dealt with", row.id)));
+    }
+    if note.trim().is_empty() {
+        return Err(ActionError::Refused("note: it is empty: expected why the read is wrong, in words".to_owned()));
+    }
+    Ok(())
 }
 
-fn settle(
-    context: &Context,
-    conn: &mut DbConnection,
-    ids: &[ToDoId],
-    reads: &[ReadId],
-    decision: Decision,
-    note: &str,
-) -> Result<usize, ActionError> {
+fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: Decision, note: &str) -> Result<usize, ActionError> {
     let now = context.now();
     let (status, read_status, action) = match decision {
         Decision::Release => ("released", "accepted", "held.release"),
         Decision::Reject => ("rejected", "rejected", "held.reject"),
     };
-    let resolved = operations::resolve(conn, ids, status, &context.actor, note, now)?;
-    metering::settle_reads(conn, reads, read_status)?;
+    // Only what is open still: another clerk may have decided meanwhile.
+    let open = operations::lock_open_todos(conn, ids)?;
+    let ids: Vec<ToDoId> = open.iter().map(|row| row.id).collect();
+    let reads: Vec<ReadId> = open.iter().filter_map(|row| row.meter_read_id).collect();
+    let resolved = operations::resolve(conn, &ids, status, &context.actor, note, now)?;
+    metering::settle_reads(conn, &reads, read_status)?;
+    if decision == Decision::Reject {
+        for row in &open {
+            if let (Some(agreement), Some(on)) = (row.agreement_id, row.period_end_on) {
+                let bills = operations::open_bills_over(conn, agreement, on)?;
+                drop_bills(context, conn, &bills, on)?;
+            }
+        }
+    }
     operations::audit(conn, now, &context.actor, action, &format!("{resolved} items"), note)?;
     Ok(resolved)
+}
+
+/// A bill that was too high with a rejected read is no longer: what a clerk was asked about it goes with the read.
+fn drop_bills(context: &Context, conn: &mut DbConnection, bills: &[ToDoId], on: NaiveDate) -> Result<(), ActionError> {
+    if !bills.is_empty() {
+        let note = format!("the read of {on} that it was made from was rejected");
+        operations::resolve(conn, bills, "rejected", &context.actor, &note, context.now())?;
+    }
+    Ok(())
 }
 
 /// Sets a read aside that was accepted and is wrong, so that another can take its place. A read that a bill was made
@@ -145,8 +278,12 @@ pub fn reject_read(context: &Context, serial: &str, register: &str, on: NaiveDat
             return Err(ActionError::Refused(format!("the read of {named} belongs to a meter exchange: it is decided about only while it is held")));
         }
         metering::set_read_aside(conn, read.id)?;
-        let todos = operations::open_todos_of_read(conn, read.id)?;
+        let todos = operations::open_todos_of_reads(conn, &[read.id])?;
         operations::resolve(conn, &todos, "rejected", &context.actor, note, context.now())?;
+        for service in services.iter().filter(|service| service.register_id == row.id) {
+            let bills = operations::open_bills_over(conn, service.agreement_id, on)?;
+            drop_bills(context, conn, &bills, on)?;
+        }
         operations::audit(conn, context.now(), &context.actor, "read.reject", &named, note)?;
         Ok(())
     })

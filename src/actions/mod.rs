@@ -3,11 +3,14 @@
 //! What belongs here: authorising against state, calling the rules, writing through `db`. What does not: SQL,
 //! HTTP, printing.
 
+pub mod account_view;
 pub mod adjust;
 pub mod bench;
 pub mod bill_run;
 pub mod check_ledger;
 pub mod demo;
+pub mod enter_read;
+pub mod estimate;
 pub mod export_bills;
 pub mod export_ledger;
 pub mod held;
@@ -18,6 +21,7 @@ pub mod payments;
 pub mod show_bill;
 pub mod sign_in;
 pub mod tariffs;
+pub mod usage_history;
 pub mod verify_bills;
 
 mod context;

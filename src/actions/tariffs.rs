@@ -141,8 +141,13 @@ fn insert_if_new(
 /// # Errors
 /// Those of the database, or [`ActionError::Form`] when a stored text no longer compiles.
 pub fn load_book(context: &Context) -> Result<TariffBook, ActionError> {
+    context.database.read(read_book)
+}
+
+/// The same within a transaction.
+pub(super) fn read_book(conn: &mut DbConnection) -> Result<TariffBook, ActionError> {
     let mut book = TariffBook::default();
-    for row in context.database.read(rates::versions)? {
+    for row in rates::versions(conn)? {
         let broken = |error: &dyn std::fmt::Display| ActionError::Form(format!("stored tariff {} of {}: {error}", row.source_name, row.effective_on));
         let tariff = Tariff::parse(&row.source).map_err(|errors| broken(&errors))?;
         book.add(&row.schedule, row.effective_on, tariff).map_err(|error| broken(&error))?;

@@ -36,6 +36,10 @@ fn show(bill: &BillView) -> Result<(), Failure> {
     let cancelled = if bill.status == "cancelled" { "  (taken back)" } else { "" };
     print::line(&format!("Bill {}{cancelled}", bill.bill_number))?;
     print::line(&format!("{}, account {}; dated {}, due {}", bill.name, bill.account, bill.bill_on, bill.due_on))?;
+    if let Some(cancelled) = &bill.cancelled {
+        let amount = Money::from_cents(cancelled.amount_cents);
+        print::line(&format!("  taken back on {}: {amount}, ledger position {}", cancelled.effective_on, cancelled.account_seq))?;
+    }
     amount("Previous balance", bill.previous_balance_cents)?;
     amount("Payments received", bill.payments_cents)?;
     amount("Adjustments", bill.adjustments_cents)?;
@@ -56,10 +60,21 @@ fn show(bill: &BillView) -> Result<(), Failure> {
 
 fn show_segment(segment: &SegmentView) -> Result<(), Failure> {
     let inputs = &segment.inputs;
-    print::line(&format!("  Service {}, {} to {}, usage {}", segment.service_id, inputs.start_on, inputs.end_on, segment.usage))?;
+    let days = print::count(u64::try_from(segment.days).unwrap_or(0), "day");
+    let usage = format!("usage {} {}", segment.usage, segment.unit);
+    print::line(&format!("  Service {}, {} to {} ({days}), {usage}", segment.service_id, inputs.start_on, inputs.end_on))?;
     for span in &inputs.spans {
         let (from, to) = (from_milli(span.from_milli), from_milli(span.to_milli));
-        print::line(&format!("    read {from} on {}, {to} on {} ({})", span.from_on, span.to_on, span.kind))?;
+        let multiplier = match span.register.multiplier_milli {
+            1000 => String::new(),
+            milli => format!(", × {}", from_milli(milli)),
+        };
+        let unit = span.register.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
+        print::line(&format!("    read {from} on {}, {to} on {} ({}){multiplier}{unit}", span.from_on, span.to_on, span.kind))?;
+    }
+    if segment.rates.len() > 1 {
+        let parts: Vec<String> = segment.rates.iter().map(|part| format!("{} days at rates from {}", part.days, part.effective_on)).collect();
+        print::line(&format!("    {}", parts.join(", ")))?;
     }
     for line in &segment.lines {
         show_line(line)?;

@@ -30,6 +30,8 @@ pub struct Config {
     pub time_zone: Tz,
     /// ISO 4217 code of the currency, with two decimals.
     pub currency: String,
+    /// How customers pay, in the utility's own words: shown beside what is due, line by line.
+    pub how_to_pay: String,
     /// Days from a bill's date to its due date.
     pub due_days: u32,
     /// Where the web application listens.
@@ -49,6 +51,10 @@ pub struct Config {
     /// How notices leave.
     pub mail: MailSettings,
 }
+
+/// What is said of paying when the utility says nothing.
+const HOW_TO_PAY: &str = "Pay by bank transfer with your account number as the reference, \
+    or by cheque, card or in cash at our office. A payment shows here as soon as it has arrived.";
 
 /// How bill runs work.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -82,6 +88,7 @@ impl Default for Config {
             utility_name: "AquaBills".to_owned(),
             time_zone: Tz::UTC,
             currency: "USD".to_owned(),
+            how_to_pay: HOW_TO_PAY.to_owned(),
             due_days: 21,
             listen: "127.0.0.1:8080".to_owned(),
             public_url: "http://127.0.0.1:8080".to_owned(),

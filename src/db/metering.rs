@@ -6,7 +6,7 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use super::bulk::insert_all;
-use super::schema::{installation, meter, meter_read, register};
+use super::schema::{installation, meter, meter_read, register, service_agreement};
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
 
 /// A meter as stored.
@@ -69,6 +69,8 @@ pub struct ReadRow {
     pub kind: String,
     /// `accepted`, `held` or `rejected`.
     pub status: String,
+    /// How an estimate was made, in words.
+    pub basis: Option<String>,
 }
 
 /// Everything that new services bring to the metering tables.
@@ -321,16 +323,19 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
     .load(conn)
 }
 
+/// A rejected read: its register, day, reading and kind.
+pub type RejectedRead = (RegisterId, NaiveDate, i64, String);
+
 /// The rejected reads of these registers: what a clerk set aside stays aside when its file comes again.
 ///
 /// # Errors
 /// Those of the database.
-pub fn rejected_reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<Vec<(RegisterId, NaiveDate, i64)>> {
+pub fn rejected_reads_of(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<Vec<RejectedRead>> {
     let mut reads = Vec::new();
     for page in registers.chunks(20_000) {
-        let rows: Vec<(RegisterId, NaiveDate, i64)> = meter_read::table
+        let rows: Vec<RejectedRead> = meter_read::table
             .filter(meter_read::status.eq("rejected").and(meter_read::register_id.eq_any(page)))
-            .select((meter_read::register_id, meter_read::read_on, meter_read::reading_milli))
+            .select((meter_read::register_id, meter_read::read_on, meter_read::reading_milli, meter_read::kind))
             .load(conn)?;
         reads.extend(rows);
     }
@@ -346,4 +351,52 @@ pub fn set_read_aside(conn: &mut DbConnection, id: ReadId) -> QueryResult<bool> 
         .set(meter_read::status.eq("rejected"))
         .execute(conn)
         .map(|count| count == 1)
+}
+
+/// Sets reads aside; returns how many were not aside already.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_reads_aside(conn: &mut DbConnection, ids: &[ReadId]) -> QueryResult<usize> {
+    diesel::update(meter_read::table.filter(meter_read::id.eq_any(ids).and(meter_read::status.ne("rejected"))))
+        .set(meter_read::status.eq("rejected"))
+        .execute(conn)
+}
+
+/// Takes the locks of registers, in id order, so that whoever else brings reads of them waits and then sees ours.
+///
+/// SQLite has one writer at a time and needs none.
+///
+/// # Errors
+/// Those of the database.
+pub fn lock_registers(conn: &mut DbConnection, registers: &[RegisterId]) -> QueryResult<()> {
+    if let DbConnection::Postgres(conn) = conn {
+        let ids: Vec<i64> = registers.iter().map(|id| id.0).collect();
+        diesel::sql_query("SELECT id FROM register WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE").bind::<Array<BigInt>, _>(ids).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// What of an agreement makes a usage into money.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct PricedTerms {
+    /// The agreement.
+    pub id: AgreementId,
+    /// The tariff schedule.
+    pub schedule: String,
+    /// The rate class.
+    pub rate_class: String,
+    /// The attributes, as JSON.
+    pub attributes: String,
+}
+
+/// What makes the usage of these agreements into money.
+///
+/// # Errors
+/// Those of the database.
+pub fn priced_terms(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<PricedTerms>> {
+    service_agreement::table
+        .filter(service_agreement::id.eq_any(agreements))
+        .select((service_agreement::id, service_agreement::schedule, service_agreement::rate_class, service_agreement::attributes))
+        .load(conn)
 }

@@ -4,6 +4,7 @@
 //! Raw transactions stay inside this module: [`Database::write`] is the only way to change anything, and
 //! [`Database::snapshot`] the way to read several tables as of one moment.
 
+pub mod account_views;
 pub mod billing;
 mod bulk;
 mod connection;

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamp};
+use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
 use super::bulk::insert_all;
@@ -16,7 +16,7 @@ use crate::domain::ids::{AccountId, AgreementId, ReadId, ToDoId};
 pub struct ToDoRow {
     /// Identity.
     pub id: ToDoId,
-    /// `read_limit` or `bill_limit`.
+    /// `read_limit`, `bill_limit`, `read_missing`, `stuck_register`, `low_use`, …
     pub kind: String,
     /// `open`, `released` or `rejected`.
     pub status: String,
@@ -122,7 +122,136 @@ pub fn named_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryR
     .load(conn)
 }
 
-/// A page of open work items, dearest first, then oldest.
+/// A work item with everything that a clerk decides by.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct RankedToDo {
+    /// Identity.
+    #[diesel(sql_type = BigInt)]
+    pub id: ToDoId,
+    /// What it is about.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// `open`, `released` or `rejected`.
+    #[diesel(sql_type = Text)]
+    pub status: String,
+    /// The account's number.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub account: Option<String>,
+    /// The service's id in files.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub service_id: Option<String>,
+    /// The meter's number.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub meter: Option<String>,
+    /// The register of the read.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub register_id: Option<i64>,
+    /// Its digits.
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub digits: Option<i32>,
+    /// Its multiplier.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub multiplier_milli: Option<i64>,
+    /// The read's day.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub read_on: Option<NaiveDate>,
+    /// Start of the period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub period_start_on: Option<NaiveDate>,
+    /// End of the period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub period_end_on: Option<NaiveDate>,
+    /// The amount at stake, in cents.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub amount_cents: Option<i64>,
+    /// Why it was raised.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    /// When, UTC.
+    #[diesel(sql_type = Timestamp)]
+    pub raised_at: NaiveDateTime,
+}
+
+const RANKED: &str = "SELECT t.id, t.kind, t.status, c.number AS account, p.code AS service_id, x.serial AS meter, r.id AS register_id, \
+        r.digits, r.multiplier_milli, m.read_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at \
+     FROM todo t \
+     LEFT JOIN service_agreement a ON a.id = t.agreement_id \
+     LEFT JOIN account c ON c.id = coalesce(t.account_id, a.account_id) \
+     LEFT JOIN service_point p ON p.id = a.service_point_id \
+     LEFT JOIN meter_read m ON m.id = t.meter_read_id \
+     LEFT JOIN register r ON r.id = m.register_id \
+     LEFT JOIN installation i ON i.service_point_id = a.service_point_id AND i.removed_on IS NULL \
+     LEFT JOIN meter x ON x.id = coalesce(r.meter_id, i.meter_id)";
+
+/// A page of open work items: the most money first, then the oldest; those without a figure last. An empty kind or account
+/// stands for all of them; the page begins after the item `after`, wherever that one stands by now.
+///
+/// # Errors
+/// Those of the database.
+pub fn ranked_todos(conn: &mut DbConnection, kind: &str, account: &str, after: ToDoId, limit: i64) -> QueryResult<Vec<RankedToDo>> {
+    diesel::sql_query(format!(
+        "{RANKED} WHERE t.status = 'open' AND ($1 = '' OR t.kind = $1) AND ($2 = '' OR c.number = $2) \
+         AND ($3 = 0 OR coalesce(t.amount_cents, -1) < (SELECT coalesce(s.amount_cents, -1) FROM todo s WHERE s.id = $3) \
+            OR (coalesce(t.amount_cents, -1) = (SELECT coalesce(s.amount_cents, -1) FROM todo s WHERE s.id = $3) AND t.id > $3)) \
+         ORDER BY coalesce(t.amount_cents, -1) DESC, t.id LIMIT $4"
+    ))
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(account)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}
+
+/// One work item, open or not.
+///
+/// # Errors
+/// Those of the database.
+pub fn ranked_todo(conn: &mut DbConnection, id: ToDoId) -> QueryResult<Option<RankedToDo>> {
+    diesel::sql_query(format!("{RANKED} WHERE t.id = $1")).bind::<BigInt, _>(id).get_result(conn).optional()
+}
+
+/// What waits, by kind.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName, serde::Serialize)]
+pub struct ToDoCount {
+    /// What it is about.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// How many items.
+    #[diesel(sql_type = BigInt)]
+    pub total: i64,
+    /// The money at stake in all of them, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_cents: i64,
+    /// Since when the oldest waits, UTC.
+    #[diesel(sql_type = Timestamp)]
+    pub oldest_at: NaiveDateTime,
+}
+
+/// How much waits, by kind.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_todos(conn: &mut DbConnection) -> QueryResult<Vec<ToDoCount>> {
+    diesel::sql_query(
+        "SELECT kind, CAST(count(*) AS BIGINT) AS total, CAST(coalesce(sum(amount_cents), 0) AS BIGINT) AS amount_cents, \
+            min(raised_at) AS oldest_at FROM todo WHERE status = 'open' GROUP BY kind ORDER BY kind",
+    )
+    .load(conn)
+}
+
+/// Those of these work items that are open, locked so that nobody else decides about them meanwhile.
+///
+/// # Errors
+/// Those of the database.
+pub fn lock_open_todos(conn: &mut DbConnection, ids: &[ToDoId]) -> QueryResult<Vec<ToDoRow>> {
+    if let DbConnection::Postgres(conn) = conn {
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        diesel::sql_query("SELECT id FROM todo WHERE id = ANY($1) ORDER BY id FOR UPDATE").bind::<Array<BigInt>, _>(ids).execute(conn)?;
+    }
+    todo::table.filter(todo::id.eq_any(ids).and(todo::status.eq("open"))).order(todo::id).select(ToDoRow::as_select()).load(conn)
+}
+
+/// A page of open work items, by number.
 ///
 /// # Errors
 /// Those of the database.
@@ -130,12 +259,35 @@ pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryRe
     todo::table.filter(todo::status.eq("open").and(todo::id.gt(after))).order(todo::id).limit(limit).select(ToDoRow::as_select()).load(conn)
 }
 
-/// The open work items about a read.
+/// The open work items that ask for a missing read: agreement and day, by item.
 ///
 /// # Errors
 /// Those of the database.
-pub fn open_todos_of_read(conn: &mut DbConnection, read: ReadId) -> QueryResult<Vec<ToDoId>> {
-    todo::table.filter(todo::meter_read_id.eq(Some(read)).and(todo::status.eq("open"))).select(todo::id).load(conn)
+pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<(ToDoId, Option<AgreementId>, Option<NaiveDate>)>> {
+    todo::table
+        .filter(todo::kind.eq("read_missing").and(todo::status.eq("open")))
+        .select((todo::id, todo::agreement_id, todo::period_end_on))
+        .load(conn)
+}
+
+/// The open work items about these reads.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_todos_of_reads(conn: &mut DbConnection, reads: &[ReadId]) -> QueryResult<Vec<ToDoId>> {
+    todo::table.filter(todo::meter_read_id.eq_any(reads.iter().map(|id| Some(*id))).and(todo::status.eq("open"))).select(todo::id).load(conn)
+}
+
+/// The open work items about a bill that a read of a day goes into.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_bills_over(conn: &mut DbConnection, agreement: AgreementId, on: NaiveDate) -> QueryResult<Vec<ToDoId>> {
+    todo::table
+        .filter(todo::kind.eq("bill_limit").and(todo::status.eq("open")).and(todo::agreement_id.eq(Some(agreement))))
+        .filter(todo::period_start_on.le(Some(on)).and(todo::period_end_on.ge(Some(on))))
+        .select(todo::id)
+        .load(conn)
 }
 
 /// The work items with these ids.

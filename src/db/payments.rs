@@ -100,6 +100,19 @@ pub fn at(conn: &mut DbConnection, account: AccountId, account_seq: i64) -> Quer
         .optional()
 }
 
+/// The payment that was posted last to an account.
+///
+/// # Errors
+/// Those of the database.
+pub fn latest(conn: &mut DbConnection, account: AccountId) -> QueryResult<Option<PaymentRow>> {
+    payment::table
+        .filter(payment::account_id.eq(account))
+        .order(payment::account_seq.desc())
+        .select(PaymentRow::as_select())
+        .first(conn)
+        .optional()
+}
+
 /// The payments of a range of accounts, by account and position.
 ///
 /// # Errors

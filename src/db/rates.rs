@@ -49,6 +49,14 @@ pub fn versions_of(conn: &mut DbConnection, schedule: &str) -> QueryResult<Vec<T
         .load(conn)
 }
 
+/// The versions with these hashes.
+///
+/// # Errors
+/// Those of the database.
+pub fn by_sha256(conn: &mut DbConnection, hashes: &[&str]) -> QueryResult<Vec<TariffVersionRow>> {
+    tariff_version::table.filter(tariff_version::sha256.eq_any(hashes)).select(TariffVersionRow::as_select()).load(conn)
+}
+
 /// Stores a version.
 ///
 /// # Errors

@@ -37,12 +37,13 @@ pub struct NavLink {
     pub current: bool,
 }
 
-/// Whether an entry of the navigation is for this viewer.
-type Offered = fn(&Viewer) -> bool;
-
 /// What the navigation of a signed-in person offers: where it leads, what it says, and to whom. Areas add a line each.
-const NAVIGATION: &[(&str, &str, Offered)] =
-    &[("/", "Home", |_| true), ("/staff/logins", "Staff", |viewer| viewer.may(Permission::ManageLogins)), ("/profile/sign-in", "Security", |_| true)];
+const NAVIGATION: &[(&str, &str, fn(&Viewer) -> bool)] = &[
+    ("/account", "Accounts", |viewer| !viewer.is_staff()),
+    ("/staff/logins", "Staff", |viewer| viewer.may(Permission::ManageLogins)),
+    ("/profile", "Profile", |viewer| !viewer.is_staff()),
+    ("/profile/sign-in", "Security", |_| true),
+];
 
 impl Frame {
     /// The frame of a page; `active` is the address of the navigation's entry that the page belongs to.

@@ -4,7 +4,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest};
 use askama::Template;
 
 use super::error::{PageError, title_of};
@@ -37,6 +37,7 @@ struct ErrorPage {
 
 /// Around every request: errors get their page, every response its headers.
 pub(super) async fn guard(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    // The request is not kept beside: the router must be its only holder. Handlers' errors come back as responses.
     let mut response = with_page(next.call(request).await?.map_into_boxed_body());
     let secure = context_of(response.request()).is_ok_and(|context| context.config.sign_in.secure_cookies);
     add_headers(response.headers_mut(), secure);

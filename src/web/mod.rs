@@ -8,6 +8,7 @@ pub mod frame;
 mod guard;
 mod pages;
 mod routes;
+pub mod text;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};

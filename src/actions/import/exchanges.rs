@@ -4,8 +4,8 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 
-use super::read_check::{self, Verdict};
-use super::reads::register_of;
+use super::read_check::{self, Bench, Candidate, Taken, Verdict};
+use super::take::{register_of, set_aside};
 use super::{ImportOptions, ImportReport, parse_code, parse_date};
 use crate::actions::{ActionError, Context};
 use crate::db::metering::{InstallationRow, MeterRow, NewMeters, ReadRow, RegisterRow};
@@ -114,7 +114,7 @@ struct Place {
     /// The installation that ends; none when only a rejected last reading is put right.
     old: Option<InstallationRow>,
     old_register: RegisterRow,
-    hold: Option<String>,
+    taken: Taken,
 }
 
 fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Result<(Outcome, Option<Place>), ActionError> {
@@ -148,12 +148,12 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
     if exchange.initial_milli >= 10_i64.saturating_pow(u32::try_from(exchange.digits).unwrap_or(0)).saturating_mul(1000) {
         return refused("initial_reading: it has more digits than register_digits says".to_owned());
     }
-    let hold = match check_removal(context, conn, exchange, old_register)? {
-        Ok(hold) => hold,
+    let taken = match check_removal(context, conn, exchange, old_register)? {
+        Ok(taken) => taken,
         Err(reason) => return refused(reason),
     };
-    let held = hold.is_some();
-    Ok((Outcome::Accepted { held }, Some(Place { point: point.id, old: Some(old), old_register: old_register.clone(), hold })))
+    let held = taken.hold.is_some();
+    Ok((Outcome::Accepted { held }, Some(Place { point: point.id, old: Some(old), old_register: old_register.clone(), taken })))
 }
 
 /// An exchange that was imported before: unchanged when its figures are the same; a last reading that a clerk
@@ -185,9 +185,9 @@ fn again(
         Some(last) if last.reading_milli == exchange.final_milli => Ok((Outcome::Unchanged, None)),
         Some(last) => refused("final_reading", from_milli(last.reading_milli).to_string(), exchange.final_milli),
         None => match check_removal(context, conn, exchange, old_register)? {
-            Ok(hold) => {
-                let held = hold.is_some();
-                let place = Place { point: successor.service_point_id, old: None, old_register: old_register.clone(), hold };
+            Ok(taken) => {
+                let held = taken.hold.is_some();
+                let place = Place { point: successor.service_point_id, old: None, old_register: old_register.clone(), taken };
                 Ok((Outcome::Accepted { held }, Some(place)))
             }
             Err(reason) => Ok((Outcome::Refused(reason), None)),
@@ -195,25 +195,27 @@ fn again(
     }
 }
 
-/// The old meter's last reading is judged like any read; nothing may have been read on it since.
+/// The old meter's last reading is judged like any read; nothing but estimates may have come since.
 fn check_removal(
     context: &Context,
     conn: &mut DbConnection,
     exchange: &Exchange,
     register: &RegisterRow,
-) -> Result<Result<Option<String>, String>, ActionError> {
+) -> Result<Result<Taken, String>, ActionError> {
     let reads = metering::reads_of(conn, &[register.id])?;
-    if let Some(later) = reads.iter().find(|read| read.read_on >= exchange.on) {
+    let real = |read: &&ReadRow| read.kind != ReadKind::Estimated.as_str();
+    if let Some(later) = reads.iter().filter(real).find(|read| read.read_on >= exchange.on) {
         return Ok(Err(format!("exchanged_on: meter '{}' was read on {}, not before the exchange", exchange.old_serial, later.read_on)));
     }
     let service = metering::register_services(conn, &[register.meter_id])?.into_iter().find(|service| service.register_id == register.id);
     let limits = context.config.limits.of(service.as_ref().map_or("", |service| service.rate_class.as_str()));
     let billed = service.and_then(|service| service.billed_through);
-    let verdict = read_check::check(&register_of(register), &reads, billed, &limits, exchange.on, exchange.final_milli, ReadKind::Removal);
-    Ok(match verdict {
-        Verdict::Accepted { hold, .. } => Ok(hold),
+    let bench = Bench { register: &register_of(register), limits: &limits, billed_through: billed };
+    let candidate = Candidate { on: exchange.on, milli: exchange.final_milli, kind: ReadKind::Removal };
+    Ok(match read_check::check(bench, &reads, candidate) {
+        Verdict::Accepted(taken) => Ok(taken),
         Verdict::Refused(reason) => Err(in_our_words(&reason)),
-        Verdict::Unchanged => Ok(None),
+        Verdict::Unchanged => Ok(Taken { hold: None, since: None, overtakes: Vec::new() }),
     })
 }
 
@@ -252,8 +254,9 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
         }],
     };
     metering::insert_meters(conn, &new)?;
+    set_aside(context, conn, &place.taken.overtakes)?;
     let rows = [
-        read_row(*removal, place.old_register.id, exchange, ReadKind::Removal, place.hold.is_some()),
+        read_row(*removal, place.old_register.id, exchange, ReadKind::Removal, place.taken.hold.is_some()),
         read_row(*first, register, exchange, ReadKind::Installation, false),
     ];
     metering::insert_reads(conn, &rows)?;
@@ -266,7 +269,7 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
 
 /// A doubtful last reading waits for a clerk.
 fn raise_hold(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place, removal: ReadId) -> Result<(), ActionError> {
-    let Some(reason) = &place.hold else { return Ok(()) };
+    let Some(reason) = &place.taken.hold else { return Ok(()) };
     let services = metering::register_services(conn, &[place.old_register.meter_id])?;
     let todo = NewToDo {
         kind: "read_limit".to_owned(),
@@ -286,13 +289,14 @@ fn raise_hold(context: &Context, conn: &mut DbConnection, exchange: &Exchange, p
 fn read_row(id: ReadId, register_id: RegisterId, exchange: &Exchange, kind: ReadKind, held: bool) -> ReadRow {
     let reading_milli = if kind == ReadKind::Removal { exchange.final_milli } else { exchange.initial_milli };
     let status = if held { "held" } else { "accepted" };
-    ReadRow { id, register_id, read_on: exchange.on, reading_milli, kind: kind.as_str().to_owned(), status: status.to_owned() }
+    ReadRow { id, register_id, read_on: exchange.on, reading_milli, kind: kind.as_str().to_owned(), status: status.to_owned(), basis: None }
 }
 
 /// The last reading that a clerk rejected gets its successor.
 fn put_right(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place) -> Result<(), ActionError> {
     let id = ReadId(customers::reserve(conn, "meter_read", 1)?.next().unwrap_or_default());
-    metering::insert_reads(conn, &[read_row(id, place.old_register.id, exchange, ReadKind::Removal, place.hold.is_some())])?;
+    set_aside(context, conn, &place.taken.overtakes)?;
+    metering::insert_reads(conn, &[read_row(id, place.old_register.id, exchange, ReadKind::Removal, place.taken.hold.is_some())])?;
     raise_hold(context, conn, exchange, place, id)?;
     let detail = format!("last reading of {} put right", exchange.old_serial);
     operations::audit(conn, context.now(), &context.actor, "meter.exchange", &exchange.service, &detail)?;

@@ -3,11 +3,15 @@
 //! A file whose form is wrong is refused whole, before anything is written. Importing the same file again
 //! changes nothing: every row is found unchanged (P4).
 
+mod at_stake;
+pub(in crate::actions) mod compared;
 pub mod exchanges;
 pub mod payments;
 mod read_check;
 pub mod reads;
 pub mod services;
+mod swapped;
+pub(in crate::actions) mod take;
 
 use std::path::{Path, PathBuf};
 

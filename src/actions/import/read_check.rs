@@ -3,9 +3,29 @@
 use chrono::NaiveDate;
 
 use crate::db::metering::ReadRow;
-use crate::domain::limits::{Limits, RecentUse, implausible_read};
+use crate::domain::ids::ReadId;
+use crate::domain::limits::{Limits, Reading, Use, above_floor, above_own_average, recent_use, reversed, season_use, too_high, too_low};
 use crate::domain::metering::{ReadKind, Register};
 use crate::domain::quantity::from_milli;
+
+/// What a read is judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Bench<'a> {
+    /// The register.
+    pub(super) register: &'a Register,
+    /// The limits of its service's class.
+    pub(super) limits: &'a Limits,
+    /// Through which day its service is billed.
+    pub(super) billed_through: Option<NaiveDate>,
+}
+
+/// The read to be judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) on: NaiveDate,
+    pub(super) milli: i64,
+    pub(super) kind: ReadKind,
+}
 
 /// What becomes of a read.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,93 +34,192 @@ pub(super) enum Verdict {
     Unchanged,
     /// It is refused.
     Refused(String),
-    /// It is taken in, at this place among the register's reads; `hold` is why it waits for a clerk.
-    Accepted {
-        /// The place.
-        at: usize,
-        /// Why it waits.
-        hold: Option<String>,
-    },
+    /// It is taken in.
+    Accepted(Taken),
 }
 
-/// Checks a read against the register's reads (in date order).
-pub(super) fn check(
-    register: &Register,
-    reads: &[ReadRow],
-    billed_through: Option<NaiveDate>,
-    limits: &Limits,
-    read_on: NaiveDate,
-    reading_milli: i64,
-    kind: ReadKind,
-) -> Verdict {
-    if reading_milli >= register.capacity_milli() {
-        let reading = from_milli(reading_milli);
-        return Verdict::Refused(format!("reading: {reading} has more digits than the register, which shows {}", register.digits));
+/// A read that is taken in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Why it waits for a clerk.
+    pub(super) hold: Option<String>,
+    /// The read that it counts from.
+    pub(super) since: Option<Reading>,
+    /// Reads that it takes the place of: estimates that are not billed, a customer's read of the same day.
+    pub(super) overtakes: Vec<ReadId>,
+}
+
+/// Checks a read against the register's reads (in date order, none rejected).
+///
+/// A real read is held against the last real one over the whole span: what was estimated in between is no yardstick.
+pub(super) fn check(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Verdict {
+    if new.milli >= bench.register.capacity_milli() {
+        let reading = from_milli(new.milli);
+        return Verdict::Refused(format!("reading: {reading} has more digits than the register, which shows {}", bench.register.digits));
     }
-    let at = reads.partition_point(|read| read.read_on < read_on);
-    if let Some(same) = reads.get(at).filter(|read| read.read_on == read_on) {
-        return same_day(same, reading_milli, kind);
+    let at = reads.partition_point(|read| read.read_on < new.on);
+    let same = reads.get(at).filter(|read| read.read_on == new.on);
+    if let Some(verdict) = same.and_then(|same| same_day(same, bench.billed_through, new)) {
+        return verdict;
     }
-    if let Some(billed) = billed_through.filter(|billed| read_on <= *billed) {
+    if let Some(billed) = bench.billed_through.filter(|billed| new.on <= *billed) {
         return Verdict::Refused(format!(
-            "read_on: the service is billed through {billed}; a read of {read_on} would change a bill that was issued: take that bill back first"
+            "read_on: the service is billed through {billed}; a read of {} would change a bill that was issued: take that bill back first",
+            new.on
         ));
     }
-    let (before, after) = (at.checked_sub(1).and_then(|index| reads.get(index)), reads.get(at));
-    let hold = before.and_then(|before| against_before(register, reads.get(..at).unwrap_or_default(), before, limits, read_on, reading_milli));
     let earlier = reads.get(..at).unwrap_or_default();
-    let hold = hold.or_else(|| after.and_then(|after| against_after(register, earlier, after, limits, read_on, reading_milli)));
-    Verdict::Accepted { at, hold }
-}
-
-fn same_day(same: &ReadRow, reading_milli: i64, kind: ReadKind) -> Verdict {
-    if same.reading_milli == reading_milli && same.kind == kind.as_str() {
-        return Verdict::Unchanged;
+    let later = reads.get(at + usize::from(same.is_some())..).unwrap_or_default();
+    // An estimate is no yardstick for a real read; for another estimate it is what must not be undercut.
+    let counts = |read: &&ReadRow| new.kind == ReadKind::Estimated || !is_estimated(read);
+    let before = earlier.iter().rev().find(counts).map(reading_of);
+    if let Some(reason) = too_soon(bench.limits, earlier, new) {
+        return Verdict::Refused(reason);
     }
-    Verdict::Refused(format!(
-        "reading: there is a read of {} on that day already, {} ({}): a second one is not taken; set the first aside with `aquabills held reject-read` to replace it",
-        same.read_on,
-        from_milli(same.reading_milli),
-        same.kind
-    ))
+    let hold = before.and_then(|before| against_before(bench, earlier, before, new));
+    let hold = hold.or_else(|| later.iter().find(counts).and_then(|after| against_after(bench, earlier, after, new)));
+    let mut overtakes = overtaken(bench, reads, new);
+    overtakes.extend(same.filter(|same| !is_estimated(same)).map(|same| same.id));
+    Verdict::Accepted(Taken { hold, since: before, overtakes })
 }
 
-fn against_before(
-    register: &Register,
-    earlier: &[ReadRow],
-    before: &ReadRow,
-    limits: &Limits,
-    read_on: NaiveDate,
-    reading_milli: i64,
-) -> Option<String> {
-    let (counted, rolled_over) = register.counted_milli(before.reading_milli, reading_milli);
-    let days = (read_on - before.read_on).num_days();
-    implausible_read(limits, register, counted, days, rolled_over, recent_use(register, earlier))
+fn is_estimated(read: &ReadRow) -> bool {
+    read.kind == ReadKind::Estimated.as_str()
+}
+
+fn reading_of(read: &ReadRow) -> Reading {
+    Reading { on: read.read_on, milli: read.reading_milli }
+}
+
+/// Which of two reads of one day stands: the utility's before the customer's, either before an estimate, and those of an
+/// exchange before all.
+fn rank(kind: ReadKind) -> u8 {
+    match kind {
+        ReadKind::Estimated => 0,
+        ReadKind::Customer => 1,
+        ReadKind::Actual | ReadKind::Final => 2,
+        ReadKind::Removal | ReadKind::Installation => 3,
+    }
+}
+
+/// What becomes of a read when there is one of that day; none when it takes the other's place.
+fn same_day(same: &ReadRow, billed_through: Option<NaiveDate>, new: Candidate) -> Option<Verdict> {
+    if same.reading_milli == new.milli && same.kind == new.kind.as_str() {
+        return Some(Verdict::Unchanged);
+    }
+    let kind: Option<ReadKind> = same.kind.parse().ok();
+    let outranked = kind.is_some_and(|kind| rank(kind) < rank(new.kind));
+    let billed = billed_through.is_some_and(|billed| same.read_on <= billed);
+    if outranked && !billed {
+        return None;
+    }
+    let (on, reading) = (same.read_on, from_milli(same.reading_milli));
+    let reason = if outranked && is_estimated(same) {
+        format!(
+            "read_on: {on} is billed by an estimate of {reading}: enter this read with the day on which it was really taken, the next day or \
+             later; the next bill then sets the estimate right"
+        )
+    } else if new.kind == ReadKind::Customer && kind.is_some_and(|kind| rank(kind) > rank(new.kind)) {
+        format!("read_on: the utility read this meter itself on {on} ({reading}): its own read stands")
+    } else {
+        format!(
+            "reading: there is a read of {on} on that day already, {reading} ({}): a second one is not taken; set the first aside with \
+             `aquabills held reject-read` to replace it",
+            same.kind
+        )
+    };
+    Some(Verdict::Refused(reason))
+}
+
+/// A customer's next read of their own wants some days in between, unless the utility read the meter since.
+fn too_soon(limits: &Limits, earlier: &[ReadRow], new: Candidate) -> Option<String> {
+    if new.kind != ReadKind::Customer {
+        return None;
+    }
+    let last = earlier.iter().rev().find(|read| !is_estimated(read)).filter(|read| read.kind == ReadKind::Customer.as_str())?;
+    let next = last.read_on + chrono::Days::new(u64::from(limits.customer_read_days));
+    (new.on < next).then(|| format!("read_on: the customer's last read is of {}: expected the next one on {next} or later", last.read_on))
+}
+
+/// Estimates that are not billed and that a real read makes pointless: those near its day, and all after it.
+fn overtaken(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Vec<ReadId> {
+    if new.kind == ReadKind::Estimated {
+        return Vec::new();
+    }
+    let from = new.on - chrono::Days::new(u64::from(bench.limits.estimate_window_days));
+    let unbilled = |read: &&ReadRow| bench.billed_through.is_none_or(|billed| read.read_on > billed);
+    reads.iter().rev().take_while(|read| read.read_on >= from).filter(|read| is_estimated(read)).filter(unbilled).map(|read| read.id).collect()
+}
+
+fn against_before(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, new: Candidate) -> Option<String> {
+    let (counted_milli, rolled_over) = bench.register.counted_milli(before.milli, new.milli);
+    if let Some(reason) = reversed(bench.register, counted_milli) {
+        return Some(reason);
+    }
+    let used = Use { periods: 1, days: (new.on - before.on).num_days(), counted_milli };
+    let by_customer = new.kind == ReadKind::Customer;
+    let looked_at = by_customer || above_floor(bench.limits, &used);
+    if !looked_at {
+        return None;
+    }
+    let own = recent_use(bench.register, &recent_readings(earlier));
+    if above_own_average(bench.limits, &used, &own) {
+        let season = season_use(bench.register, &real_readings(earlier), before.on, new.on);
+        return too_high(bench.limits, &used, rolled_over, &own, season.as_ref());
+    }
+    // A customer's own read waits on any doubt.
+    let low = by_customer.then(|| judge_low(bench, earlier, before, &used, &own)).flatten();
+    let stood_still = by_customer && counted_milli == 0 && own.counted_milli > 0;
+    low.or_else(|| stood_still.then(|| "the customer's own read shows no use at all".to_owned()))
+}
+
+fn judge_low(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, used: &Use, own: &Use) -> Option<String> {
+    too_low(bench.limits, used, own, None)?;
+    let to = before.on + chrono::Days::new(u64::try_from(used.days).unwrap_or(0));
+    let season = season_use(bench.register, &real_readings(earlier), before.on, to);
+    too_low(bench.limits, used, own, season.as_ref())
+}
+
+/// Why a clerk should look at a register's last real read although it is billed.
+pub(super) fn doubtful_low(bench: Bench<'_>, reads: &[ReadRow]) -> Option<String> {
+    let readings = real_readings(reads);
+    let [earlier @ .., last] = readings.as_slice() else { return None };
+    let before = earlier.last()?;
+    let used = Use::over(bench.register, &[*before, *last]);
+    let own = recent_use(bench.register, earlier);
+    too_low(bench.limits, &used, &own, None)?;
+    too_low(bench.limits, &used, &own, season_use(bench.register, earlier, before.on, last.on).as_ref())
 }
 
 /// A read that makes its successor implausible is doubtful itself: it shows only in what its successor counts.
-fn against_after(
-    register: &Register,
-    earlier: &[ReadRow],
-    after: &ReadRow,
-    limits: &Limits,
-    read_on: NaiveDate,
-    reading_milli: i64,
-) -> Option<String> {
-    let (counted, rolled_over) = register.counted_milli(reading_milli, after.reading_milli);
-    let days = (after.read_on - read_on).num_days();
-    let reason = implausible_read(limits, register, counted, days, rolled_over, recent_use(register, earlier))?;
+fn against_after(bench: Bench<'_>, earlier: &[ReadRow], after: &ReadRow, new: Candidate) -> Option<String> {
+    let (counted_milli, rolled_over) = bench.register.counted_milli(new.milli, after.reading_milli);
+    let used = Use { periods: 1, days: (after.read_on - new.on).num_days(), counted_milli };
+    let reason = reversed(bench.register, counted_milli).or_else(|| {
+        let own = recent_use(bench.register, &recent_readings(earlier));
+        if !above_floor(bench.limits, &used) || !above_own_average(bench.limits, &used, &own) {
+            return None;
+        }
+        let season = season_use(bench.register, &real_readings(earlier), new.on, after.read_on);
+        too_high(bench.limits, &used, rolled_over, &own, season.as_ref())
+    })?;
     Some(format!("with it the read after it, {} on {}, is implausible: {reason}", from_milli(after.reading_milli), after.read_on))
 }
 
-/// What the service used over its last periods, up to six of them.
-fn recent_use(register: &Register, reads: &[ReadRow]) -> RecentUse {
-    let accepted: Vec<&ReadRow> = reads.iter().rev().filter(|read| read.status == "accepted").take(7).collect();
-    let mut recent = RecentUse::default();
-    for (later, earlier) in accepted.iter().zip(accepted.iter().skip(1)) {
-        recent.periods += 1;
-        recent.days += (later.read_on - earlier.read_on).num_days();
-        recent.counted_milli += register.counted_milli(earlier.reading_milli, later.reading_milli).0;
-    }
-    recent
+/// Real readings that nobody doubts: what yardsticks are made of.
+fn is_yardstick(read: &&ReadRow) -> bool {
+    read.status == "accepted" && !is_estimated(read)
+}
+
+/// All of them, in date order.
+pub(super) fn real_readings(reads: &[ReadRow]) -> Vec<Reading> {
+    reads.iter().filter(is_yardstick).map(reading_of).collect()
+}
+
+/// The last of them: enough for the own average.
+fn recent_readings(reads: &[ReadRow]) -> Vec<Reading> {
+    let mut readings: Vec<Reading> =
+        reads.iter().rev().filter(is_yardstick).take(crate::domain::limits::RECENT_PERIODS + 1).map(reading_of).collect();
+    readings.reverse();
+    readings
 }

@@ -5,10 +5,10 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use crate::actions::{ActionError, Context};
-use crate::db::billing::{self, RunRow};
+use crate::actions::Context;
+use crate::db::billing;
 use crate::web::error::PageError;
-use crate::web::frame::{Frame, act, page};
+use crate::web::frame::{Frame, go_to, page};
 use crate::web::routes::Routes;
 use crate::web::viewer::MaybeViewer;
 use crate::web::{ICON, STYLE};
@@ -21,26 +21,12 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     routes.get("/static/icon.svg", icon);
 }
 
-/// The front page: what this is and how the last runs went.
+/// The front page: what this is, and where to sign in.
 #[derive(Template)]
 #[template(path = "operations/front.html")]
 struct Front {
     frame: Frame,
-    version: &'static str,
-    runs: Vec<RunLine>,
 }
-
-struct RunLine {
-    id: i64,
-    cycle: String,
-    through: String,
-    status: String,
-    bills: i64,
-    held: i64,
-}
-
-/// Runs on the front page.
-const RUNS_SHOWN: i64 = 5;
 
 /// `GET /health`: 200 when the database answers, 503 when it does not.
 pub(in crate::web) async fn health(context: web::Data<Context>) -> HttpResponse {
@@ -52,28 +38,12 @@ pub(in crate::web) async fn health(context: web::Data<Context>) -> HttpResponse 
     response.insert_header((CACHE_CONTROL, "no-store")).json(body)
 }
 
-/// `GET /`.
+/// `GET /`: what this is; for those who are signed in, where they work.
 pub(in crate::web) async fn front(context: web::Data<Context>, viewer: MaybeViewer) -> Result<HttpResponse, PageError> {
-    let frame = Frame::new(&context, viewer.0.as_ref(), "/");
-    let runs = act(move || load_runs(&context)).await?;
-    page(StatusCode::OK, &Front { frame, version: env!("CARGO_PKG_VERSION"), runs })
-}
-
-fn load_runs(context: &Context) -> Result<Vec<RunLine>, ActionError> {
-    context.database.snapshot(|conn| {
-        let runs = billing::latest_runs(conn, RUNS_SHOWN)?;
-        runs.into_iter().map(|run| Ok(run_line(&run, &billing::run_totals(conn, run.id)?))).collect()
-    })
-}
-
-fn run_line(run: &RunRow, totals: &crate::domain::gates::RunTotals) -> RunLine {
-    RunLine {
-        id: run.id.0,
-        cycle: run.cycle.clone(),
-        through: run.through_on.to_string(),
-        status: run.status.replace('_', " "),
-        bills: totals.bills,
-        held: totals.held,
+    match viewer.0 {
+        Some(viewer) if viewer.is_staff() => Ok(go_to("/staff")),
+        Some(_) => Ok(go_to("/account")),
+        None => page(StatusCode::OK, &Front { frame: Frame::new(&context, None, "/") }),
     }
 }
 

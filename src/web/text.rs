@@ -1,0 +1,267 @@
+//! How pages say money, dates and quantities: the one place where they become words.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
+use rust_decimal::Decimal;
+
+use crate::domain::metering::ReadKind;
+use crate::domain::quantity::from_milli;
+
+/// A space that never breaks.
+const SPACE: char = '\u{a0}';
+/// The sign of amounts below zero, as wide as a plus.
+const MINUS: char = '\u{2212}';
+
+/// How amounts of the utility's currency are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Currency {
+    sign: String,
+}
+
+impl Currency {
+    /// The currency of a code of ISO 4217: its sign where everybody knows it, else the code.
+    #[must_use]
+    pub fn new(code: &str) -> Self {
+        let sign = match code {
+            "USD" | "AUD" | "CAD" | "NZD" => "$".to_owned(),
+            "EUR" => "€".to_owned(),
+            "GBP" => "£".to_owned(),
+            code => format!("{code}{SPACE}"),
+        };
+        Self { sign }
+    }
+
+    /// An amount: `$1,234.56`, `−$12.34`.
+    #[must_use]
+    pub fn money(&self, cents: i64) -> String {
+        let size = cents.unsigned_abs();
+        let minus = if cents < 0 { MINUS.to_string() } else { String::new() };
+        format!("{minus}{}{}.{:02}", self.sign, grouped(&(size / 100).to_string()), size % 100)
+    }
+
+    /// A balance: `$12.34` is owed, `−$12.34 credit` is the customer's.
+    #[must_use]
+    pub fn balance(&self, cents: i64) -> String {
+        let credit = if cents < 0 { format!("{SPACE}credit") } else { String::new() };
+        format!("{}{credit}", self.money(cents))
+    }
+
+    /// The price of one unit, with at least two decimals: `$2.20`, `$0.0375`.
+    #[must_use]
+    pub fn price(&self, price: Decimal) -> String {
+        let mut size = price.abs().normalize();
+        if size.scale() < 2 {
+            size.rescale(2);
+        }
+        let minus = if price.is_sign_negative() && !price.is_zero() { MINUS.to_string() } else { String::new() };
+        format!("{minus}{}{}", self.sign, grouped(&size.to_string()))
+    }
+}
+
+/// Puts commas between thousands, before the point.
+fn grouped(digits: &str) -> String {
+    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, fraction)| (whole, Some(fraction)));
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if let Some(fraction) = fraction {
+        out.push('.');
+        out.push_str(fraction);
+    }
+    out
+}
+
+/// A day: `18 May 2026`, marked up with its date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Day(pub NaiveDate);
+
+impl Day {
+    /// Without markup: for titles, labels and charts.
+    #[must_use]
+    pub fn plain(self) -> String {
+        date(self.0)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "<time datetime=\"{}\">{}</time>", self.0, date(self.0))
+    }
+}
+
+impl HtmlSafe for Day {}
+
+/// A moment in the utility's time zone: `18 May 2026, 14:05`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(DateTime<Tz>);
+
+impl Moment {
+    /// A moment of UTC as the utility's clocks show it.
+    #[must_use]
+    pub fn new(utc: NaiveDateTime, zone: Tz) -> Self {
+        Self(utc.and_utc().with_timezone(&zone))
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = self.0.format("%Y-%m-%dT%H:%M:%S%:z");
+        write!(out, "<time datetime=\"{machine}\">{}, {}</time>", date(self.0.date_naive()), self.0.format("%H:%M"))
+    }
+}
+
+impl HtmlSafe for Moment {}
+
+/// A date for people: `18 May 2026`.
+#[must_use]
+pub fn date(day: NaiveDate) -> String {
+    day.format("%-d %b %Y").to_string()
+}
+
+/// The same for the middle of a sentence: it never breaks.
+#[must_use]
+pub fn whole_date(day: NaiveDate) -> String {
+    date(day).replace(' ', &SPACE.to_string())
+}
+
+/// A quantity in thousandths: `1,234.5`.
+#[must_use]
+pub fn quantity(milli: i64) -> String {
+    decimal(from_milli(milli), 3)
+}
+
+/// A number with at most so many decimals and none that say nothing: `12.167`, `1,000`.
+#[must_use]
+pub fn decimal(number: Decimal, decimals: u32) -> String {
+    let number = number.round_dp(decimals).normalize();
+    let minus = if number.is_sign_negative() && !number.is_zero() { MINUS.to_string() } else { String::new() };
+    format!("{minus}{}", grouped(&number.abs().to_string()))
+}
+
+/// A count with its noun: `1 day`, `31 days`, `2 bodies`.
+#[must_use]
+pub fn plural(count: i64, noun: &str) -> String {
+    let count_text = grouped(&count.unsigned_abs().to_string());
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count_text} {stem}ies"),
+        _ => format!("{count_text} {noun}s"),
+    }
+}
+
+/// A code such as `MULTI_FAMILY` or `service_charge` as words: `Multi family`, `Service charge`.
+#[must_use]
+pub fn words(code: &str) -> String {
+    let spaced = code.replace(['_', '-'], " ");
+    // A code in capitals is shouting; one with small letters was written as it should be read.
+    let calm = if code.chars().any(char::is_lowercase) { spaced } else { spaced.to_lowercase() };
+    let mut letters = calm.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A text as one segment of an address: what is not plain is escaped.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// How a read came to be, for customers.
+#[must_use]
+pub fn read_kind(kind: ReadKind) -> &'static str {
+    match kind {
+        ReadKind::Actual => "read by us",
+        ReadKind::Estimated => "estimated",
+        ReadKind::Customer => "read by you",
+        ReadKind::Final => "final read",
+        ReadKind::Removal => "meter taken out",
+        ReadKind::Installation => "meter put in",
+    }
+}
+
+/// A unit of usage in full, for the first mention: `hundred cubic feet`.
+#[must_use]
+pub fn unit_in_full(unit: &str) -> Option<&'static str> {
+    match unit {
+        "ccf" => Some("hundred cubic feet"),
+        "kgal" => Some("thousand gallons"),
+        "gal" => Some("gallons"),
+        "cf" => Some("cubic feet"),
+        "m³" => Some("cubic metres"),
+        "l" => Some("litres"),
+        "af" => Some("acre-feet"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_its_sign_and_thousands() {
+        let dollars = Currency::new("USD");
+        assert_eq!(dollars.money(123_456_789), "$1,234,567.89");
+        assert_eq!(dollars.money(-1234), "\u{2212}$12.34");
+        assert_eq!(dollars.money(5), "$0.05");
+        assert_eq!(dollars.money(100_000), "$1,000.00");
+        assert_eq!(dollars.money(99_999), "$999.99");
+        assert_eq!(dollars.money(i64::MIN), "\u{2212}$92,233,720,368,547,758.08");
+        assert_eq!(Currency::new("CHF").money(1234), "CHF\u{a0}12.34");
+        assert_eq!(Currency::new("EUR").money(-1), "\u{2212}€0.01");
+    }
+
+    #[test]
+    fn a_credit_is_said_in_words() {
+        let dollars = Currency::new("USD");
+        assert_eq!(dollars.balance(-1234), "\u{2212}$12.34\u{a0}credit");
+        assert_eq!(dollars.balance(0), "$0.00");
+        assert_eq!(dollars.balance(1234), "$12.34");
+    }
+
+    #[test]
+    fn prices_keep_their_fractions() {
+        let price = |text: &str| Currency::new("USD").price(text.parse().unwrap());
+        assert_eq!(price("2.2"), "$2.20");
+        assert_eq!(price("0.0375"), "$0.0375");
+        assert_eq!(price("1234.5"), "$1,234.50");
+        assert_eq!(price("-0.5"), "\u{2212}$0.50");
+    }
+
+    #[test]
+    fn days_are_said_and_marked_up() {
+        let day = Day("2026-05-08".parse().unwrap());
+        assert_eq!(day.plain(), "8 May 2026");
+        assert_eq!(day.to_string(), "<time datetime=\"2026-05-08\">8 May 2026</time>");
+        let noon = "2026-07-01T19:05:00".parse().unwrap();
+        let there = Moment::new(noon, Tz::America__Los_Angeles).to_string();
+        assert_eq!(there, "<time datetime=\"2026-07-01T12:05:00-07:00\">1 Jul 2026, 12:05</time>");
+    }
+
+    #[test]
+    fn quantities_have_no_idle_zeros() {
+        assert_eq!(quantity(12_500), "12.5");
+        assert_eq!(quantity(1_000_000), "1,000");
+        assert_eq!(quantity(0), "0");
+        assert_eq!(decimal("12.16666".parse().unwrap(), 3), "12.167");
+        assert_eq!(decimal("-0.0001".parse().unwrap(), 2), "0");
+    }
+
+    #[test]
+    fn nouns_and_codes_become_words() {
+        assert_eq!(plural(1, "day"), "1 day");
+        assert_eq!(plural(1_200, "bill"), "1,200 bills");
+        assert_eq!(plural(0, "entry"), "0 entries");
+        assert_eq!(plural(2, "day"), "2 days");
+        assert_eq!(words("MULTI_FAMILY"), "Multi family");
+        assert_eq!(words("service_charge"), "Service charge");
+        assert_eq!(words(""), "");
+    }
+}
