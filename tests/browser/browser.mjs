@@ -55,7 +55,11 @@ export async function newContext(browser, base, options = {}) {
   const note = (rule, message) => complaints.push({ rule, message });
   context.on('console', (message) => message.type() === 'error' && note('console', message.text()));
   context.on('weberror', (error) => note('script', String(error.error())));
-  context.on('requestfailed', (request) => note('request', `${request.method()} ${request.url()}: ${request.failure()?.errorText}`));
+  context.on('requestfailed', (request) => {
+    const error = request.failure()?.errorText;
+    // A picture that was still loading when the next page was opened.
+    if (error !== 'net::ERR_ABORTED') note('request', `${request.method()} ${request.url()}: ${error}`);
+  });
   context.on('response', (response) => {
     if (response.status() >= 400) note('status', `${response.status()} for ${response.request().method()} ${response.url()}`);
   });

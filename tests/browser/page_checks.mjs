@@ -101,10 +101,14 @@ export async function keyboard(page) {
   await page.setViewportSize(DESKTOP);
   const problems = [];
   const stops = new Map();
+  let last = null;
   for (let stop = 0; stop < MOST_TAB_STOPS; stop += 1) {
     await page.keyboard.press('Tab');
     const focus = await focused(page);
+    // A field for a date has a stop for each of its parts.
+    if (focus !== null && focus.place === last) continue;
     if (focus === null || stops.has(focus.place)) break;
+    last = focus.place;
     stops.set(focus.place, focus);
     if (!focus.shown) problems.push({ rule: 'focus', message: `nothing shows the focus on ${focus.name}` });
     if (!focus.inView) problems.push({ rule: 'focus', message: `the focus is on something that cannot be seen: ${focus.name}` });

@@ -1,6 +1,10 @@
 // What was checked and what failed: one line for each story, every failure with the place it was seen at.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 export class Report {
+  /** The story that is told, as two are told at a time. */
+  telling = new AsyncLocalStorage();
   checks = 0;
   failures = [];
   current = new Set();
@@ -18,6 +22,8 @@ export class Report {
 
   fail(message) {
     this.failures.push(message);
+    const story = this.telling.getStore();
+    if (story) story.failed = true;
     console.log(`  FAILED ${message}`);
   }
 
@@ -30,15 +36,17 @@ export class Report {
   /** Runs one story; an exception in it is a failure of that story only. */
   async story(name, body) {
     const started = Date.now();
-    const failed = this.failures.length;
+    const story = { failed: false };
     this.current.add(name);
-    try {
-      await body();
-    } catch (error) {
-      this.fail(`${name}: ${error.stack ?? error}`);
-    }
+    await this.telling.run(story, async () => {
+      try {
+        await body();
+      } catch (error) {
+        this.fail(`${name}: ${error.stack ?? error}`);
+      }
+    });
     this.current.delete(name);
-    const verdict = this.failures.length === failed ? 'ok    ' : 'FAILED';
+    const verdict = story.failed ? 'FAILED' : 'ok    ';
     console.log(`${verdict} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
   }
 

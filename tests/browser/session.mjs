@@ -8,9 +8,10 @@ export async function signIn(page, who) {
   await page.locator('main input[type="password"]').fill(who.password);
   await page.locator('main form button[type="submit"], main form button:not([type])').first().click();
   const code = page.locator('main input[autocomplete="one-time-code"]');
+  if (new URL(page.url()).pathname === '/sign-in/set-up-factor') who.secret = (await page.locator('main dd code').innerText()).trim();
   if (who.secret) {
     await code.fill(nextCode(who.secret));
-    await page.locator('main form', { has: code }).locator('button').first().click();
+    await page.locator('main form', { has: page.locator('input[autocomplete="one-time-code"]') }).getByRole('button').first().click();
   }
   const at = new URL(page.url()).pathname;
   if (at.startsWith('/sign-in')) throw new Error(`${who.role} is still at ${at} after signing in: ${(await page.locator('main').innerText()).slice(0, 400)}`);

@@ -7,10 +7,10 @@ import { clerkStory } from './story_staff.mjs';
 
 const STAFF = ['clerk', 'supervisor', 'auditor', 'administrator'];
 /** Where each begins to follow links. */
-const STARTS = { visitor: ['/', '/sign-in', '/password/forgot'], customer: ['/account', '/profile'], staff: ['/staff', '/profile'] };
+const STARTS = { visitor: ['/', '/sign-in', '/sign-in/link'], customer: ['/account', '/profile'], staff: ['/staff', '/profile'] };
 /** Kinds of pages that must be among those seen, so that a lost link is noticed. */
 const MUST_SEE = {
-  visitor: ['/', '/sign-in', '/password/forgot'],
+  visitor: ['/', '/sign-in', '/sign-in/link'],
   customer: ['/account/*', '/account/*/bills', '/account/*/activity', '/account/*/usage', '/bills/*', '/profile'],
   clerk: ['/staff', '/staff/search', '/staff/todos', '/staff/runs'],
   supervisor: ['/staff', '/staff/runs', '/staff/runs/*', '/staff/notices'],

@@ -43,26 +43,30 @@ async function balanceAgrees(page, account, report) {
 /** Previous balance, payments, adjustments and charges as they stand on the bill make the amount due. */
 export async function billAddsUp(page, report) {
   const where = new URL(page.url()).pathname;
-  const sum = (await amounts(page.locator('.bill-sum, [data-sum], main').first())).filter((row) => row.label !== '');
-  const { previous, between, charges, due } = billSum(sum);
-  report.check(previous !== undefined && charges !== undefined && due !== undefined,
-    `${where}: the sum of the bill names previous balance, charges and amount due; seen: ${sum.map((row) => row.label).join(' | ')}`);
-  report.equal(due, previous + between + charges, `${where}: previous balance, what happened since, and charges make the amount due`);
+  const sum = (await amounts(page.locator('main section', { has: page.getByRole('rowheader', { name: 'Previous balance' }) }))).filter((row) => row.label !== '');
+  const { previous, entries, payments, adjustments, charges, due } = billSum(sum);
+  const known = [previous, payments, charges, due].every((amount) => amount !== undefined);
+  report.check(known, `${where}: the sum of the bill names its parts; seen: ${sum.map((row) => row.label).join(' | ')}`);
+  report.equal(due, previous + payments + adjustments + charges, `${where}: previous balance, payments, adjustments and charges make the amount due`);
+  report.equal(entries, payments + adjustments, `${where}: each payment and adjustment is listed`);
+  report.equal(cents(await page.locator('.amount-due').first().innerText()), due, `${where}: the amount due is the same at the head and in the sum`);
   const text = await page.locator('main').innerText();
   report.check(/deducted:\s*payment of|no payment/i.test(text), `${where}: the bill says which payment was deducted last`);
 }
 
-/** The four figures of a bill's sum, from its rows. */
+/** The figures of a bill's sum, from its rows: the parts by name, and what is listed between them. */
 export function billSum(rows) {
   const find = (pattern) => rows.find((row) => pattern.test(row.label))?.cents;
   const from = rows.findIndex((row) => /^previous balance/i.test(row.label));
   const to = rows.findIndex((row, at) => at > from && /charges/i.test(row.label));
-  const between = rows.slice(from + 1, to).filter((row) => !/^(balance|sub-?total)/i.test(row.label));
+  const totals = /^(payments received|adjustments)$/i;
   return {
     previous: rows[from]?.cents,
-    between: between.reduce((sum, row) => sum + row.cents, 0),
+    entries: rows.slice(from + 1, to).filter((row) => !totals.test(row.label)).reduce((sum, row) => sum + row.cents, 0),
+    payments: find(/^payments received$/i),
+    adjustments: find(/^adjustments$/i) ?? 0,
     charges: rows[to]?.cents,
-    due: find(/^(amount due|total due|credit|nothing to pay)/i),
+    due: find(/^amount due/i),
   };
 }
 
@@ -153,7 +157,7 @@ export async function preferencesStory(town, report) {
   const box = page.locator('main input[type="checkbox"]').first();
   const before = await box.isChecked();
   const name = await box.getAttribute('name');
-  const saves = page.locator('main form', { has: box }).getByRole('button').first();
+  const saves = page.locator('main form', { has: page.locator('input[type="checkbox"]') }).getByRole('button').first();
   await box.setChecked(!before);
   await saves.click();
   await page.waitForLoadState('load');
