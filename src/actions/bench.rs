@@ -135,6 +135,7 @@ impl Batch {
             attributes: "{}".to_owned(),
             start_on: None,
             end_on: None,
+            measured_at: None,
         });
         self.meters.meters.push(MeterRow { id: MeterId(meter), serial: format!("M{number:08}") });
         self.meters.registers.push(RegisterRow {

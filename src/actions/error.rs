@@ -41,6 +41,9 @@ pub enum ActionError {
     /// The lease went to another runner while we worked; what was committed stands, the rest is theirs.
     #[error("the lease on {0} went to another runner; it goes on from here")]
     LeaseLost(String),
+    /// The program was told to stop; what was committed stands, and the next start goes on from there.
+    #[error("it was told to stop; what is done stands, and the next start goes on from here")]
+    Stopped,
     /// A rule was broken that the database holds.
     #[error("the database refused it: {0}")]
     Violated(String),

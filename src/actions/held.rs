@@ -213,7 +213,10 @@ fn may_reject(rows: &[ToDoRow], note: &str) -> Result<(), ActionError> {
         ));
     }
     if let Some(row) = rows.iter().find(|row| !decisions(&row.kind).contains(&Decision::Reject)) {
-        return Err(ActionError::Refused(format!("item {}: nothing waits for it, so there is nothing to reject: release it when it is dealt with", row.id)));
+        return Err(ActionError::Refused(format!(
+            "item {}: nothing waits for it, so there is nothing to reject: release it when it is dealt with",
+            row.id
+        )));
     }
     if note.trim().is_empty() {
         return Err(ActionError::Refused("note: it is empty: expected why the read is wrong, in words".to_owned()));

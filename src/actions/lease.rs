@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{DateTime, NaiveDateTime, TimeDelta};
 
+use super::stop::Stop;
 use super::{ActionError, Context};
 use crate::db::operations::{self, LeaseRow};
 
@@ -20,6 +21,7 @@ pub struct Lease {
     token: i64,
     lost: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    asked: Stop,
     heart: Option<thread::JoinHandle<()>>,
 }
 
@@ -63,14 +65,24 @@ impl Lease {
         let token = seen.map_or(1, |lease| lease.token + 1);
         let (lost, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let heart = beat(context.clone(), name.to_owned(), token, Arc::clone(&lost), Arc::clone(&stop));
-        Ok(Some(Self { context: context.clone(), name: name.to_owned(), token, lost, stop, heart: Some(heart) }))
+        Ok(Some(Self { context: context.clone(), name: name.to_owned(), token, lost, stop, asked: Stop::default(), heart: Some(heart) }))
     }
 
-    /// Checks that the lease is still ours, before more work is begun.
+    /// Lets the work under this lease end early when it is asked to.
+    #[must_use]
+    pub fn until(mut self, stop: &Stop) -> Self {
+        self.asked = stop.clone();
+        self
+    }
+
+    /// Checks that the lease is still ours and that we may go on, before more work is begun.
     ///
     /// # Errors
-    /// [`ActionError::LeaseLost`] when it is not.
+    /// [`ActionError::LeaseLost`] when it is not ours, [`ActionError::Stopped`] when we were asked to stop.
     pub fn check(&self) -> Result<(), ActionError> {
+        if self.asked.is_requested() {
+            return Err(ActionError::Stopped);
+        }
         if self.lost.load(Ordering::Acquire) { Err(ActionError::LeaseLost(self.name.clone())) } else { Ok(()) }
     }
 }
@@ -104,8 +116,9 @@ impl Drop for Lease {
                 log::warn!("the heartbeat of the lease on {} ended badly", self.name);
             }
         }
-        let now = self.context.now();
-        let ended = self.context.database.write(|conn| operations::keep_lease(conn, &self.name, self.token, now).map_err(ActionError::from));
+        // Free whatever the clock says, also one that is set back by then.
+        let long_ago = DateTime::UNIX_EPOCH.naive_utc();
+        let ended = self.context.database.write(|conn| operations::keep_lease(conn, &self.name, self.token, long_ago).map_err(ActionError::from));
         if let Err(error) = ended {
             log::warn!("the lease on {} could not be given back, it ends by itself: {error}", self.name);
         }

@@ -5,8 +5,10 @@
 
 pub mod account_view;
 pub mod adjust;
+pub mod balances;
 pub mod bench;
 pub mod bill_run;
+pub mod change_terms;
 pub mod check_ledger;
 pub mod demo;
 pub mod enter_read;
@@ -16,10 +18,13 @@ pub mod export_ledger;
 pub mod held;
 pub mod import;
 pub mod lease;
+pub mod moves;
 pub mod notices;
 pub mod payments;
+pub mod schedule;
 pub mod show_bill;
 pub mod sign_in;
+pub mod stop;
 pub mod tariffs;
 pub mod usage_history;
 pub mod verify_bills;

@@ -70,7 +70,7 @@ fn verify_chunk(context: &Context, chunk: &ChunkRow, book: &TariffBook) -> Resul
         let segments = billing::billed_segments(conn, chunk.run_id, chunk.first_account_id, chunk.last_account_id)?;
         let mut ids: Vec<ReadId> = Vec::new();
         for segment in &segments {
-            ids.extend(inputs_of(segment)?.spans.iter().flat_map(|span| [span.from_read, span.to_read]));
+            ids.extend(inputs_of(segment)?.every_span().flat_map(|span| [span.from_read, span.to_read]));
         }
         ids.sort_unstable();
         ids.dedup();
@@ -133,7 +133,7 @@ fn same_again(segment: &BilledSegment, inputs: &SegmentInputs, book: &TariffBook
 
 /// The reads that a bill was made from must still be what they were.
 fn same_reads(inputs: &SegmentInputs, read_of: impl Fn(ReadId) -> Option<(chrono::NaiveDate, i64)>) -> Result<(), String> {
-    for span in &inputs.spans {
+    for span in inputs.every_span() {
         let kept = [(span.from_read, (span.from_on, span.from_milli)), (span.to_read, (span.to_on, span.to_milli))];
         for (id, expected) in kept {
             if read_of(id) != Some(expected) {

@@ -1,4 +1,4 @@
-//! `aquabills demo`: a demonstration town, billed and served.
+//! `aquabills demo`: a demonstration town with two years of history, served.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -6,27 +6,29 @@ use std::time::Instant;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::check_ledger::check_ledger;
-use crate::actions::demo::{bill_town, write_town};
+use crate::actions::demo::{TownOptions, TownReport, make_town};
 use crate::actions::verify_bills::verify_bills;
 use crate::actions::{ActionError, Context};
 use crate::config::Config;
 use crate::db::billing;
-use crate::domain::gates::GateLimits;
 use crate::domain::money::Money;
 use crate::web::Application;
 
 /// Makes a demonstration town, bills it, and serves it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The town's folder: its files and its database
+    /// The town's folder: its settings, its files and its database
     #[arg(long, default_value = "aquabills-demo")]
     folder: PathBuf,
     /// Makes the town anew, throwing the old one away
     #[arg(long)]
     fresh: bool,
-    /// Bills the town and does not serve it
+    /// Makes the town and does not serve it
     #[arg(long)]
     no_serve: bool,
+    /// Accounts of a new town
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(20..=10_000))]
+    accounts: u16,
     /// Address and port to serve at
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: String,
@@ -37,20 +39,25 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     if args.fresh {
         remove_database(&file)?;
     }
-    write_town(&args.folder)?;
-    // The town is small: its gates compare from ten services on.
-    let gates = GateLimits { fewest_compared: 10, ..global.config.gates.clone() };
-    let config = Config { utility_name: "Millbrook Water".to_owned(), gates, ..global.config.clone() };
-    let town = Global { database: file.display().to_string(), database_named: true, config, actor: global.actor.clone() };
+    let town = Global {
+        database: file.display().to_string(),
+        database_named: true,
+        config: settings(&args.folder, &args.listen)?,
+        actor: global.actor.clone(),
+    };
     let context = town.context()?;
     let billed = context.database.read(|conn| billing::latest_runs(conn, 1)).map_err(ActionError::from)?;
     if billed.is_empty() {
-        make_town(&context, &args.folder)?;
+        let started = Instant::now();
+        let bar = print::progress("months");
+        let options = TownOptions { accounts: usize::from(args.accounts) };
+        let made = make_town(&context, &args.folder, options, &|done, all| print::show_parts(&bar, done, all));
+        bar.finish_and_clear();
+        tell(&made?, started)?;
     } else {
         print::line(&format!("the town in {} is kept as it was (--fresh makes it anew)", args.folder.display()))?;
     }
     let sound = prove(&context)?;
-    print::line(&format!("look around with: aquabills --database {} show 00006-0000001", file.display()))?;
     if args.no_serve || !sound {
         return Ok(sound);
     }
@@ -58,6 +65,41 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     print::line(&format!("serving Millbrook Water at {} (stop with Ctrl-C)", application.address()))?;
     application.run().map_err(|error| Failure::No(error.to_string()))?;
     Ok(true)
+}
+
+/// The town's settings are a file like any other's: written once, and then what the file says.
+fn settings(folder: &Path, listen: &str) -> Result<Config, Failure> {
+    let path = folder.join("aquabills.toml");
+    std::fs::create_dir_all(folder)?;
+    if !path.exists() {
+        let mail = folder.join("mail");
+        let text = format!(
+            "# Settings of Millbrook, a town that does not exist.\n\
+             utility_name = \"Millbrook Water\"\n\
+             time_zone = \"America/Los_Angeles\"\n\
+             currency = \"USD\"\n\
+             public_url = \"http://{listen}\"\n\n\
+             [gates]\n\
+             recompute_one_in = 10\n\n\
+             [sign_in]\n\
+             # The demonstration is reached at this machine alone, without TLS.\n\
+             secure_cookies = false\n\n\
+             [mail]\n\
+             transport = \"folder\"\n\
+             folder = '{}'\n\
+             from = \"Millbrook Water <billing@millbrook.example>\"\n\
+             staff = [\"supervisor@millbrook.example\"]\n\n\
+             [[schedule]]\n\
+             name = \"monthly bills\"\n\
+             cycle = \"town\"\n\
+             cron = \"0 4 18 * *\"\n\
+             days_back = 3\n\
+             estimate = true\n",
+            mail.display()
+        );
+        std::fs::write(&path, text)?;
+    }
+    Config::load(Some(&path)).map_err(|error| Failure::Use(error.to_string()))
 }
 
 /// Only the files of SQLite in the town's own folder, by name.
@@ -73,16 +115,20 @@ fn remove_database(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make_town(context: &Context, folder: &Path) -> Result<(), Failure> {
-    let started = Instant::now();
-    let runs = bill_town(context, folder)?;
-    for report in &runs {
-        let run = report.run_id.map_or(0, |id| id.0);
-        let totals = &report.totals;
-        let total = Money::from_cents(totals.total_cents);
-        print::line(&format!("run {run}: {} bills, {total} in all, {} held, every gate passed: {}", totals.bills, totals.held, report.passed()))?;
-    }
-    print::line(&format!("{} runs in {} ms; the town's files are in {}", runs.len(), started.elapsed().as_millis(), folder.display()))
+fn tell(made: &TownReport, started: Instant) -> Result<(), Failure> {
+    print::line(&format!(
+        "Millbrook: {} accounts, two years, {} runs with {} bills, {} payments ({} returned), {} estimated reads, {} moves, {} meters exchanged; \
+         made in {} ms",
+        made.accounts,
+        made.runs,
+        made.bills,
+        made.payments,
+        made.returned,
+        made.estimated,
+        made.moves,
+        made.exchanges,
+        started.elapsed().as_millis()
+    ))
 }
 
 /// Shows that the town's bills can be made again and its ledger is sound.

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::held::{Decision, decide_all, decide_some, list_held, reject_read};
+use crate::actions::held::{Decision, ToDoFilter, decide_all, decide_some, list_todos, reject_read};
 use crate::domain::ids::ToDoId;
 use crate::domain::money::Money;
 
@@ -16,13 +16,22 @@ pub(super) struct Args {
     command: Command,
 }
 
+/// What an item may be about.
+const KINDS: [&str; 5] = ["read_limit", "bill_limit", "read_missing", "stuck_register", "low_use"];
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists what waits, oldest first
+    /// Lists what waits: the most money first, then the oldest
     List {
         /// Begins after this item
-        #[arg(long, default_value_t = 0)]
-        after: i64,
+        #[arg(long)]
+        after: Option<i64>,
+        /// Only items of this kind
+        #[arg(long, value_parser = KINDS)]
+        kind: Option<String>,
+        /// Only items about this account
+        #[arg(long)]
+        account: Option<String>,
         /// How many
         #[arg(long, default_value_t = 100)]
         limit: i64,
@@ -30,7 +39,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Says that held reads or bills are right: the next run bills them
+    /// Says that held reads or bills are right, or that the rest is dealt with: the next run bills them
     Release(DecideArgs),
     /// Says that held reads are wrong: they are set aside
     Reject(DecideArgs),
@@ -57,8 +66,8 @@ struct DecideArgs {
     /// Everything that waits
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// With --all: only reads, or only bills
-    #[arg(long, value_parser = ["read_limit", "bill_limit"])]
+    /// With --all: only items of this kind
+    #[arg(long, value_parser = KINDS)]
     kind: Option<String>,
     /// Why
     #[arg(long, default_value = "")]
@@ -71,8 +80,9 @@ struct DecideArgs {
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     let (decision, args) = match &args.command {
-        Command::List { after, limit, json } => {
-            let items = list_held(&context, ToDoId(*after), (*limit).clamp(1, 100_000))?;
+        Command::List { after, kind, account, limit, json } => {
+            let filter = ToDoFilter { kind: kind.clone(), account: account.clone() };
+            let items = list_todos(&context, &filter, after.map(ToDoId), (*limit).clamp(1, 100_000))?;
             if *json {
                 print::json(&serde_json::json!({ "held": items }))?;
                 return Ok(true);
@@ -80,7 +90,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             for item in &items {
                 let amount = item.amount_cents.map(|cents| Money::from_cents(cents).to_string()).unwrap_or_default();
                 let service = item.service_id.as_deref().unwrap_or("");
-                print::line(&format!("{:>7}  {:<10} {service:<20} {amount:>14}  {}", item.id, item.kind, item.reason))?;
+                let age = print::count(u64::try_from(item.age_days).unwrap_or(0), "day");
+                print::line(&format!("{:>7}  {:<14} {service:<20} {amount:>14} {age:>9}  {}", item.id, item.kind, item.reason))?;
             }
             print::message(&print::count(u64::try_from(items.len()).unwrap_or(0), "item"));
             return Ok(true);

@@ -5,9 +5,11 @@
 
 mod account;
 mod adjust;
+mod balance;
 mod bench;
 mod bill;
 mod demo;
+mod estimate;
 mod export;
 mod held;
 mod import;
@@ -16,8 +18,11 @@ mod payment;
 mod print;
 mod quote;
 mod rates;
+mod read;
 mod runs;
+mod schedule;
 mod serve;
+mod service;
 mod show;
 mod staff;
 mod verify;
@@ -67,16 +72,26 @@ enum Command {
     Rates(rates::Args),
     /// Imports a tariff, services, reads, meter exchanges or payments
     Import(import::Args),
+    /// Enters one read by hand
+    Read(read::Args),
+    /// Estimates the reads that a cycle misses on a day
+    Estimate(estimate::Args),
     /// Bills a cycle through a day, or goes on with an unfinished run
     Bill(bill::Args),
     /// Lists bill runs, shows one, discards or rolls back one
     Runs(runs::Args),
+    /// Lists what runs by itself
+    Schedule(schedule::Args),
     /// Lists what waits for a decision, releases or rejects it
     Held(held::Args),
     /// Takes a payment, or returns one
     Payment(payment::Args),
     /// Gives a credit or a charge with a reason
     Adjust(adjust::Args),
+    /// Pays a credit balance out, or carries a balance to another account
+    Balance(balance::Args),
+    /// Moves people in and out, changes the terms of a service
+    Service(service::Args),
     /// Shows an account with its balance and transactions
     Account(account::Args),
     /// Shows one bill in full
@@ -117,7 +132,8 @@ impl Global {
     }
 
     fn context_at(&self, database: &str) -> Result<Context, Failure> {
-        let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 3;
+        // A bill run's workers, and beside them leases, jobs and pages.
+        let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 8;
         let database = Database::open(database, connections)?;
         Ok(Context { database, config: Arc::new(self.config.clone()), clock: Clock::System, actor: self.actor.clone() })
     }
@@ -166,11 +182,16 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Quote(args) => quote::run(&args),
         Command::Rates(args) => rates::run(&args),
         Command::Import(args) => import::run(global, &args),
+        Command::Read(args) => read::run(global, &args),
+        Command::Estimate(args) => estimate::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
+        Command::Schedule(args) => schedule::run(global, &args),
         Command::Held(args) => held::run(global, &args),
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
+        Command::Balance(args) => balance::run(global, &args),
+        Command::Service(args) => service::run(global, args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),

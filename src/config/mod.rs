@@ -152,7 +152,7 @@ impl Config {
         ];
         match bounds.iter().chain(&config.sign_in.bounds()).find(|(_, fits, _)| !fits) {
             Some((name, _, expected)) => Err(format!("{name}: expected {expected}")),
-            None => Ok(config),
+            None => schedule::check(&config.schedule, config.time_zone).map(|()| config),
         }
     }
 }

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use super::bulk::insert_all;
-use super::schema::{bill, bill_run, bill_run_chunk, bill_run_exception, bill_segment, service_agreement};
+use super::schema::{account, bill, bill_run, bill_run_chunk, bill_run_exception, bill_segment, service_agreement};
 use crate::domain::gates::{Comparable, RunTotals};
 use crate::domain::ids::{AccountId, AgreementId, RunId};
 
@@ -144,6 +144,10 @@ pub struct SegmentRow {
     pub inputs: String,
     /// 1 while it stands, 0 once it was withdrawn.
     pub live: i32,
+    /// The part of the charges that is tax, in cents.
+    pub tax_cents: i64,
+    /// 1 when it closed with an estimate.
+    pub estimated: i32,
 }
 
 /// A bill as stored.
@@ -174,6 +178,8 @@ pub struct BillRow {
     pub amount_due_cents: i64,
     /// Ledger position of the last payment that it deducts.
     pub last_payment_seq: Option<i64>,
+    /// The part of the charges that is tax, in cents.
+    pub tax_cents: i64,
 }
 
 /// The number printed on a bill: run and account.
@@ -301,6 +307,14 @@ pub fn set_finished(conn: &mut DbConnection, id: RunId, at: NaiveDateTime) -> Qu
     diesel::update(bill_run::table.find(id)).set(bill_run::finished_at.eq(Some(at))).execute(conn).map(|_| ())
 }
 
+/// A run for one account alone has a cycle of its own: this and the account's number.
+pub const ACCOUNT_CYCLE: &str = "account:";
+
+/// What a query over a chunk's accounts filters by: a run for one account takes all its cycles.
+pub(super) fn cycle_within_chunk(cycle: &str) -> &str {
+    if cycle.starts_with(ACCOUNT_CYCLE) { "all" } else { cycle }
+}
+
 /// The accounts that have an agreement in the cycle, in id order, after an id: the raw material of chunks.
 ///
 /// # Errors
@@ -313,7 +327,9 @@ pub fn accounts_in_cycle(conn: &mut DbConnection, cycle: &str, after: AccountId,
         .order(service_agreement::account_id)
         .limit(limit)
         .into_boxed();
-    if cycle != "all" {
+    if let Some(number) = cycle.strip_prefix(ACCOUNT_CYCLE) {
+        query = query.filter(service_agreement::account_id.eq_any(account::table.filter(account::number.eq(number.to_owned())).select(account::id)));
+    } else if cycle != "all" {
         query = query.filter(service_agreement::cycle.eq(cycle.to_owned()));
     }
     query.load(conn)
@@ -332,7 +348,8 @@ struct Count {
 pub fn agreements_due(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<i64> {
     diesel::sql_query(
         "SELECT CAST(count(*) AS BIGINT) AS total FROM service_agreement a \
-         WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4)",
+         WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4 \
+            OR ($4 LIKE 'account:%' AND a.account_id = (SELECT c.id FROM account c WHERE c.number = substr($4, 9))))",
     )
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
@@ -394,7 +411,7 @@ pub fn due_agreements(conn: &mut DbConnection, cycle: &str, through: NaiveDate, 
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
-    .bind::<Text, _>(cycle)
+    .bind::<Text, _>(cycle_within_chunk(cycle))
     .load(conn)
 }
 
@@ -543,6 +560,9 @@ pub struct IssueRow {
     /// What the run's segments add up to, in cents.
     #[diesel(sql_type = BigInt)]
     pub charge_cents: i64,
+    /// The part of it that is tax, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub tax_cents: i64,
     /// Position of the last bill.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub bill_seq: Option<i64>,
@@ -573,9 +593,10 @@ pub struct IssueRow {
 /// Those of the database.
 pub fn issue_basis(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<IssueRow>> {
     diesel::sql_query(
-        "SELECT s.account_id, s.charge_cents, b.account_seq AS bill_seq, b.last_payment_seq AS bill_last_payment_seq, \
+        "SELECT s.account_id, s.charge_cents, s.tax_cents, b.account_seq AS bill_seq, b.last_payment_seq AS bill_last_payment_seq, \
             f.account_seq, f.kind, f.source, f.amount_cents, f.balance_after_cents \
-         FROM (SELECT account_id, CAST(sum(total_cents) AS BIGINT) AS charge_cents FROM bill_segment \
+         FROM (SELECT account_id, CAST(sum(total_cents) AS BIGINT) AS charge_cents, \
+               CAST(sum(tax_cents) AS BIGINT) AS tax_cents FROM bill_segment \
                WHERE run_id = $1 AND account_id BETWEEN $2 AND $3 AND live = 1 GROUP BY account_id) s \
          LEFT JOIN bill b ON b.account_id = s.account_id \
             AND b.account_seq = (SELECT max(l.account_seq) FROM bill l WHERE l.account_id = s.account_id) \
@@ -807,4 +828,71 @@ pub fn billed_through(conn: &mut DbConnection, agreements: &[AgreementId]) -> Qu
     );
     let rows: Vec<BilledThrough> = diesel::sql_query(sql).load(conn)?;
     Ok(rows.into_iter().map(|row| (row.agreement_id, row.billed_through)).collect())
+}
+
+/// An estimated segment that no real read has settled yet.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct OutstandingEstimate {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// Usage that it was billed with, in thousandths.
+    #[diesel(sql_type = BigInt)]
+    pub usage_milli: i64,
+    /// Its charge, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub total_cents: i64,
+    /// The part of it that is tax, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub tax_cents: i64,
+    /// Its inputs, as JSON.
+    #[diesel(sql_type = Text)]
+    pub inputs: String,
+}
+
+/// The estimated segments of a range of accounts that stand after each agreement's last settled one, by agreement and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn outstanding_estimates(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<OutstandingEstimate>> {
+    diesel::sql_query(
+        "SELECT e.agreement_id, e.usage_milli, e.total_cents, e.tax_cents, e.inputs FROM service_agreement a \
+         JOIN bill_segment e ON e.agreement_id = a.id AND e.live = 1 AND e.estimated = 1 \
+         WHERE a.account_id BETWEEN $1 AND $2 AND NOT EXISTS (SELECT 1 FROM bill_segment l WHERE l.agreement_id = a.id \
+            AND l.live = 1 AND l.estimated = 0 AND l.period_start_on > e.period_start_on) \
+         ORDER BY e.agreement_id, e.period_start_on",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)
+}
+
+/// A customer who has gone and to whom a run leaves a credit.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct FinalCredit {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// Its number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// What it has to its good, in cents, above zero.
+    #[diesel(sql_type = BigInt)]
+    pub credit_cents: i64,
+}
+
+/// The accounts of a run whose every agreement has ended and is billed, and whose bill leaves them a credit.
+///
+/// # Errors
+/// Those of the database.
+pub fn final_credits(conn: &mut DbConnection, run: RunId) -> QueryResult<Vec<FinalCredit>> {
+    diesel::sql_query(
+        "SELECT b.account_id, c.number AS account, -b.amount_due_cents AS credit_cents FROM bill b JOIN account c ON c.id = b.account_id \
+         WHERE b.run_id = $1 AND b.status = 'issued' AND b.amount_due_cents < 0 \
+            AND NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
+                coalesce((SELECT max(s.period_end_on) FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1), a.start_on, '0001-01-01'))) \
+         ORDER BY b.account_id",
+    )
+    .bind::<BigInt, _>(run)
+    .load(conn)
 }

@@ -1,11 +1,11 @@
 //! Persons, accounts, premises, service points and agreements.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 
 use super::DbConnection;
 use super::bulk::{insert_all, reserve_ids};
-use super::schema::{account, person, premise, service_agreement, service_point};
+use super::schema::{account, agreement_term, person, premise, service_agreement, service_point};
 use crate::domain::ids::{AccountId, AgreementId, PersonId, PremiseId, ServicePointId};
 
 /// A person as stored.
@@ -76,6 +76,28 @@ pub struct AgreementRow {
     pub start_on: Option<NaiveDate>,
     /// Last day, once it ended.
     pub end_on: Option<NaiveDate>,
+    /// The service point whose meter measures it, when it has none of its own.
+    pub measured_at: Option<ServicePointId>,
+}
+
+/// Other terms of an agreement from a day on, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = agreement_term, treat_none_as_default_value = false)]
+pub struct TermRow {
+    /// The agreement.
+    pub agreement_id: AgreementId,
+    /// The first day that they hold.
+    pub effective_on: NaiveDate,
+    /// The rate class.
+    pub rate_class: String,
+    /// Attributes for pricing, a JSON object of texts.
+    pub attributes: String,
+    /// When they were entered, UTC.
+    pub entered_at: NaiveDateTime,
+    /// By whom.
+    pub entered_by: String,
+    /// Why.
+    pub note: String,
 }
 
 /// Everything that a batch of new services brings with it.
@@ -185,10 +207,91 @@ pub fn latest_agreements_at(conn: &mut DbConnection, points: &[ServicePointId]) 
         .load(conn)
 }
 
-/// Ends an agreement.
+/// Ends an agreement that has not ended; false when it had.
 ///
 /// # Errors
 /// Those of the database.
-pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<()> {
-    diesel::update(service_agreement::table.find(id)).set(service_agreement::end_on.eq(Some(on))).execute(conn).map(|_| ())
+pub fn end_agreement(conn: &mut DbConnection, id: AgreementId, on: NaiveDate) -> QueryResult<bool> {
+    diesel::update(service_agreement::table.filter(service_agreement::id.eq(id).and(service_agreement::end_on.is_null())))
+        .set(service_agreement::end_on.eq(Some(on)))
+        .execute(conn)
+        .map(|count| count == 1)
+}
+
+/// The agreements of an account, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn agreements_of(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<AgreementRow>> {
+    service_agreement::table
+        .filter(service_agreement::account_id.eq(account))
+        .order(service_agreement::id)
+        .select(AgreementRow::as_select())
+        .load(conn)
+}
+
+/// The service points of a premise, by code.
+///
+/// # Errors
+/// Those of the database.
+pub fn points_at(conn: &mut DbConnection, premise: PremiseId) -> QueryResult<Vec<ServicePointRow>> {
+    service_point::table.filter(service_point::premise_id.eq(premise)).order(service_point::code).select(ServicePointRow::as_select()).load(conn)
+}
+
+/// The account that takes a service over between two tenants, when it is agreed.
+///
+/// # Errors
+/// Those of the database.
+pub fn owner_of(conn: &mut DbConnection, point: ServicePointId) -> QueryResult<Option<AccountId>> {
+    service_point::table.find(point).select(service_point::owner_account_id).first(conn)
+}
+
+/// Agrees, or no longer, who takes a service over between two tenants.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_owner(conn: &mut DbConnection, point: ServicePointId, owner: Option<AccountId>) -> QueryResult<()> {
+    diesel::update(service_point::table.find(point)).set(service_point::owner_account_id.eq(owner)).execute(conn).map(|_| ())
+}
+
+/// Where mail on paper goes when it is not the premise.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_mailing_address(conn: &mut DbConnection, person: PersonId, address: &str) -> QueryResult<()> {
+    diesel::update(person::table.find(person)).set(person::mailing_address.eq(Some(address))).execute(conn).map(|_| ())
+}
+
+/// The later terms of a range of accounts' agreements, by agreement and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn terms_in_range(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<TermRow>> {
+    agreement_term::table
+        .inner_join(service_agreement::table.on(service_agreement::id.eq(agreement_term::agreement_id)))
+        .filter(service_agreement::account_id.between(first, last))
+        .order((agreement_term::agreement_id, agreement_term::effective_on))
+        .select(TermRow::as_select())
+        .load(conn)
+}
+
+/// The later terms of one agreement, by date.
+///
+/// # Errors
+/// Those of the database.
+pub fn terms_of(conn: &mut DbConnection, agreement: AgreementId) -> QueryResult<Vec<TermRow>> {
+    agreement_term::table
+        .filter(agreement_term::agreement_id.eq(agreement))
+        .order(agreement_term::effective_on)
+        .select(TermRow::as_select())
+        .load(conn)
+}
+
+/// Stores terms from a day on, in place of others from that day.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_term(conn: &mut DbConnection, row: &TermRow) -> QueryResult<()> {
+    diesel::delete(agreement_term::table.find((row.agreement_id, row.effective_on))).execute(conn)?;
+    diesel::insert_into(agreement_term::table).values(row).execute(conn).map(|_| ())
 }

@@ -122,6 +122,14 @@ pub fn registers_by_serial(conn: &mut DbConnection, serials: &[&str]) -> QueryRe
         .load(conn)
 }
 
+/// The registers of one meter, by code.
+///
+/// # Errors
+/// Those of the database.
+pub fn registers_of(conn: &mut DbConnection, meter: MeterId) -> QueryResult<Vec<RegisterRow>> {
+    register::table.filter(register::meter_id.eq(meter)).order(register::code).select(RegisterRow::as_select()).load(conn)
+}
+
 /// Where these meters are or were installed.
 ///
 /// # Errors
@@ -295,8 +303,9 @@ pub struct BillableRead {
     pub status: Option<String>,
 }
 
-/// The unbilled reads of a cycle's agreements in a range of accounts: those from the last billed day on, up to and
-/// including `through`, within the agreement's dates. Ordered by agreement, installation, register and date.
+/// The unbilled reads of a cycle's agreements in a range of accounts: those from the last day that was billed by a real
+/// read on, up to and including `through`, within the agreement's dates. A service without a meter of its own has the
+/// reads of the service that measures it. Ordered by agreement, installation, register and date.
 ///
 /// # Errors
 /// Those of the database.
@@ -305,11 +314,13 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
         "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
             i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \
          FROM service_agreement a \
-         JOIN installation i ON i.service_point_id = a.service_point_id \
+         JOIN installation i ON i.service_point_id = coalesce(a.measured_at, a.service_point_id) \
          JOIN register r ON r.meter_id = i.meter_id \
          LEFT JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' AND m.read_on <= $1 \
             AND m.read_on >= coalesce((SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
-                ORDER BY s.period_start_on DESC LIMIT 1), a.start_on, '0001-01-01') \
+                AND s.estimated = 0 ORDER BY s.period_start_on DESC LIMIT 1), \
+                (SELECT s.period_start_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
+                ORDER BY s.period_start_on LIMIT 1), a.start_on, '0001-01-01') \
             AND (a.end_on IS NULL OR m.read_on <= a.end_on) \
             AND (i.installed_on IS NULL OR m.read_on >= i.installed_on) \
             AND (i.removed_on IS NULL OR m.read_on <= i.removed_on) \
@@ -319,7 +330,32 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
-    .bind::<Text, _>(cycle)
+    .bind::<Text, _>(super::billing::cycle_within_chunk(cycle))
+    .load(conn)
+}
+
+/// All reads of these agreements on or after a day, within the agreements' dates: what a winter is computed from.
+///
+/// # Errors
+/// Those of the database.
+pub fn reads_since(conn: &mut DbConnection, agreements: &[AgreementId], since: NaiveDate) -> QueryResult<Vec<BillableRead>> {
+    let list = agreements.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    diesel::sql_query(format!(
+        "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
+            i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \
+         FROM service_agreement a \
+         JOIN installation i ON i.service_point_id = coalesce(a.measured_at, a.service_point_id) \
+         JOIN register r ON r.meter_id = i.meter_id \
+         JOIN meter_read m ON m.register_id = r.id AND m.status <> 'rejected' AND m.read_on >= $1 \
+            AND (a.start_on IS NULL OR m.read_on >= a.start_on) \
+            AND (a.end_on IS NULL OR m.read_on <= a.end_on) \
+            AND (i.installed_on IS NULL OR m.read_on >= i.installed_on) \
+            AND (i.removed_on IS NULL OR m.read_on <= i.removed_on) \
+         WHERE a.id IN ({list}) \
+         ORDER BY a.id, i.id, r.id, m.read_on"
+    ))
+    .bind::<Date, _>(since)
     .load(conn)
 }
 
@@ -399,4 +435,87 @@ pub fn priced_terms(conn: &mut DbConnection, agreements: &[AgreementId]) -> Quer
         .filter(service_agreement::id.eq_any(agreements))
         .select((service_agreement::id, service_agreement::schedule, service_agreement::rate_class, service_agreement::attributes))
         .load(conn)
+}
+
+/// A register that measures an agreement or once did, for estimating what was not read.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct MeasuringRegister {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// The service's id in files.
+    #[diesel(sql_type = Text)]
+    pub service_id: String,
+    /// The rate class.
+    #[diesel(sql_type = Text)]
+    pub rate_class: String,
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// Last day of the agreement, once it ended.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub end_on: Option<NaiveDate>,
+    /// The end of its last billed period.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub billed_through: Option<NaiveDate>,
+    /// The charge of that period, in cents.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_total_cents: Option<i64>,
+    /// The register.
+    #[diesel(sql_type = BigInt)]
+    pub register_id: RegisterId,
+    /// Which of the meter's registers.
+    #[diesel(sql_type = Text)]
+    pub code: String,
+    /// Its digits.
+    #[diesel(sql_type = Integer)]
+    pub digits: i32,
+    /// Its multiplier.
+    #[diesel(sql_type = BigInt)]
+    pub multiplier_milli: i64,
+    /// Its unit.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub unit: Option<String>,
+    /// Since when the meter is in place.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub installed_on: Option<NaiveDate>,
+    /// Until when it was.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub removed_on: Option<NaiveDate>,
+}
+
+/// The registers at the services of a cycle's agreements in a range of accounts that had begun before a day, by
+/// agreement. Agreements without any meter have none.
+///
+/// # Errors
+/// Those of the database.
+pub fn measuring_registers(
+    conn: &mut DbConnection,
+    cycle: &str,
+    first: AccountId,
+    last: AccountId,
+    on: NaiveDate,
+) -> QueryResult<Vec<MeasuringRegister>> {
+    diesel::sql_query(
+        "SELECT a.id AS agreement_id, c.number AS account, p.code AS service_id, a.rate_class, a.start_on, a.end_on, \
+            s.period_end_on AS billed_through, s.total_cents AS last_total_cents, \
+            r.id AS register_id, r.code, r.digits, r.multiplier_milli, r.unit, i.installed_on, i.removed_on \
+         FROM service_agreement a \
+         JOIN account c ON c.id = a.account_id \
+         JOIN service_point p ON p.id = a.service_point_id \
+         JOIN installation i ON i.service_point_id = a.service_point_id \
+         JOIN register r ON r.meter_id = i.meter_id \
+         LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
+            (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
+         WHERE (a.start_on IS NULL OR a.start_on < $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
+         ORDER BY a.account_id, a.id, i.id, r.id",
+    )
+    .bind::<Date, _>(on)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<Text, _>(cycle)
+    .load(conn)
 }

@@ -16,6 +16,7 @@ pub mod notices;
 pub mod operations;
 pub mod payments;
 pub mod rates;
+pub mod schedule;
 mod schema;
 pub mod sign_in;
 mod sql_types;

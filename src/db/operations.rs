@@ -58,6 +58,27 @@ pub struct NewToDo {
     pub reason: String,
     /// When, UTC.
     pub raised_at: NaiveDateTime,
+    /// The account, when it is about one as a whole.
+    pub account_id: Option<AccountId>,
+}
+
+impl NewToDo {
+    /// An open work item with nothing but its reason.
+    #[must_use]
+    pub fn about(reason: String, raised_at: NaiveDateTime) -> Self {
+        Self {
+            kind: String::new(),
+            status: "open".to_owned(),
+            agreement_id: None,
+            meter_read_id: None,
+            period_start_on: None,
+            period_end_on: None,
+            amount_cents: None,
+            reason,
+            raised_at,
+            account_id: None,
+        }
+    }
 }
 
 /// Raises work items; a bill that is already waiting is not raised twice.
@@ -259,14 +280,22 @@ pub fn open_todos(conn: &mut DbConnection, after: ToDoId, limit: i64) -> QueryRe
     todo::table.filter(todo::status.eq("open").and(todo::id.gt(after))).order(todo::id).limit(limit).select(ToDoRow::as_select()).load(conn)
 }
 
-/// The open work items that ask for a missing read: agreement and day, by item.
+/// The open work items that ask for a missing read.
 ///
 /// # Errors
 /// Those of the database.
-pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<(ToDoId, Option<AgreementId>, Option<NaiveDate>)>> {
+pub fn open_missing_reads(conn: &mut DbConnection) -> QueryResult<Vec<ToDoRow>> {
+    todo::table.filter(todo::kind.eq("read_missing").and(todo::status.eq("open"))).select(ToDoRow::as_select()).load(conn)
+}
+
+/// The work items that ask, or asked, for a missing read of these agreements.
+///
+/// # Errors
+/// Those of the database.
+pub fn missing_reads_of(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<ToDoRow>> {
     todo::table
-        .filter(todo::kind.eq("read_missing").and(todo::status.eq("open")))
-        .select((todo::id, todo::agreement_id, todo::period_end_on))
+        .filter(todo::kind.eq("read_missing").and(todo::agreement_id.eq_any(agreements.iter().map(|id| Some(*id)))))
+        .select(ToDoRow::as_select())
         .load(conn)
 }
 
@@ -305,6 +334,16 @@ pub fn todos(conn: &mut DbConnection, ids: &[ToDoId]) -> QueryResult<Vec<ToDoRow
 pub fn resolve(conn: &mut DbConnection, ids: &[ToDoId], status: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
     diesel::update(todo::table.filter(todo::id.eq_any(ids).and(todo::status.eq("open"))))
         .set((todo::status.eq(status), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
+        .execute(conn)
+}
+
+/// Resolves the open work items of a kind about an account as a whole.
+///
+/// # Errors
+/// Those of the database.
+pub fn resolve_about_account(conn: &mut DbConnection, account: AccountId, kind: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(todo::table.filter(todo::account_id.eq(Some(account)).and(todo::kind.eq(kind)).and(todo::status.eq("open"))))
+        .set((todo::status.eq("released"), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
         .execute(conn)
 }
 

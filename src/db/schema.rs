@@ -272,6 +272,7 @@ diesel::table! {
         lines -> Text,
         inputs -> Text,
         live -> Integer,
+        estimated -> Integer,
         tax_cents -> BigInt,
     }
 }
@@ -310,10 +311,15 @@ diesel::table! {
     scheduled_run (schedule, due_at) {
         schedule -> Text,
         due_at -> Timestamp,
+        seq -> BigInt,
+        timetable -> Text,
         cycle -> Text,
         through_on -> Date,
         status -> Text,
         run_id -> Nullable<BigInt>,
+        missed -> Integer,
+        attempts -> Integer,
+        retry_at -> Nullable<Timestamp>,
         message -> Text,
         started_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,

@@ -16,6 +16,9 @@ pub const RECEIVABLE: &str = "receivable";
 /// The general-ledger account that bills are earned in.
 pub const REVENUE: &str = "revenue:service";
 
+/// The general-ledger account of taxes that are collected for others.
+pub const TAXES: &str = "payable:taxes";
+
 /// No single entry by hand or by file is larger, in cents: a trillion. Sums of entries stay far from what fits.
 pub const LARGEST_AMOUNT_CENTS: i64 = 100_000_000_000_000;
 
@@ -147,6 +150,19 @@ impl Entry {
     pub fn against(account_id: AccountId, kind: EntryKind, source: String, amount: Money, effective_on: NaiveDate, gl_code: &str) -> Self {
         let postings = vec![Posting { gl_code: RECEIVABLE.to_owned(), amount }, Posting { gl_code: gl_code.to_owned(), amount: -amount }];
         Self { account_id, kind, source, amount, effective_on, postings }
+    }
+
+    /// A bill's charges, or the same taken back: what is earned and, apart from it, what is collected for others.
+    #[must_use]
+    pub fn charge(account_id: AccountId, kind: EntryKind, source: String, amount: Money, tax: Money, effective_on: NaiveDate) -> Self {
+        let mut entry = Self::against(account_id, kind, source, amount, effective_on, REVENUE);
+        if tax != Money::default() {
+            if let Some(revenue) = entry.postings.last_mut() {
+                revenue.amount += tax;
+            }
+            entry.postings.push(Posting { gl_code: TAXES.to_owned(), amount: -tax });
+        }
+        entry
     }
 
     /// Checks P3 before the database does, so that the error names the entry.

@@ -149,8 +149,14 @@ pub struct Period {
     pub start_on: NaiveDate,
     /// The read that closes it; the day itself belongs to the next period.
     pub end_on: NaiveDate,
-    /// What each register counted.
+    /// What each register counted. When the period settles estimates, from the last day on which every register was read.
     pub spans: Vec<Span>,
+    /// Whether it closes with an estimate: the next real read settles it.
+    pub estimated: bool,
+    /// For a period that settles estimates before it: the day from which its spans count.
+    pub settles_since: Option<NaiveDate>,
+    /// For a part of a calendar period of a service without a meter: the days of the whole.
+    pub whole_days: Option<u32>,
 }
 
 /// Why an agreement cannot be billed now although it is due.
@@ -173,6 +179,14 @@ pub enum MeteringHold {
     /// The agreement ended and its last days are not billed.
     #[error("it ended on {0} and there is no read of that day: expected the final read")]
     NoFinalRead(NaiveDate),
+    /// A register of several shows less than the estimate that its period opens with, and not all of them were read.
+    #[error("register {register} was read on {on} and shows less than its estimate: expected a read of every register of the service")]
+    BelowEstimate {
+        /// The register.
+        register: RegisterId,
+        /// The day of the read.
+        on: NaiveDate,
+    },
     /// No meter at the service point.
     #[error("no meter is installed")]
     NoMeter,
@@ -191,8 +205,8 @@ pub enum MeteringHold {
 
 /// The unbilled periods of a service up to and including `through`, oldest first.
 ///
-/// `billed_through` is the end of the last billed period; reads before it are not looked at. The first read of a
-/// service that was never billed opens its first period and is not billed itself.
+/// `billed_through` is the end of the last billed period; reads before it open no period, and are looked at only to
+/// settle estimates. The first read of a service that was never billed opens its first period and is not billed itself.
 ///
 /// # Errors
 /// [`MeteringHold`] when any unbilled read up to `through` needs a person first: the whole service waits, so
@@ -239,7 +253,30 @@ fn opening_boundary(registers: &[RegisterReads], billed_through: Option<NaiveDat
 }
 
 /// One period: every register that was in place during it must account for its part.
+///
+/// A period that closes with real reads after one that closed with estimates counts from the last real reads: what the
+/// estimates said in between is no reading. How that usage is spread over the periods is for billing to say.
 fn period(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate) -> Result<Period, MeteringHold> {
+    let estimated = is_estimated(registers, end_on);
+    let settles_since = if !estimated && is_estimated(registers, start_on) { last_real_boundary(registers, start_on) } else { None };
+    let spans = spans_between(registers, settles_since.unwrap_or(start_on), end_on, settles_since.is_some())?;
+    Ok(Period { start_on, end_on, spans, estimated, settles_since, whole_days: None })
+}
+
+/// Whether any register shows no more than an estimate on a day.
+fn is_estimated(registers: &[RegisterReads], on: NaiveDate) -> bool {
+    registers.iter().flat_map(|register| &register.reads).any(|read| read.read_on == on && read.kind == ReadKind::Estimated)
+}
+
+/// The last day before an estimate on which a period could end with real reads alone.
+fn last_real_boundary(registers: &[RegisterReads], before: NaiveDate) -> Option<NaiveDate> {
+    let reads = registers.iter().flat_map(|register| &register.reads);
+    let days =
+        reads.filter(|read| read.read_on < before && read.kind != ReadKind::Estimated && read.kind != ReadKind::Removal).map(|read| read.read_on);
+    days.filter(|on| !is_estimated(registers, *on)).max()
+}
+
+fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate, real_only: bool) -> Result<Vec<Span>, MeteringHold> {
     let mut spans = Vec::with_capacity(registers.len());
     for register in registers {
         let gone = register.removed_on.is_some_and(|removed| removed <= start_on);
@@ -247,25 +284,31 @@ fn period(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate) -
         if gone || not_yet {
             continue;
         }
-        spans.extend(register_span(register, start_on, end_on)?);
+        spans.extend(register_span(register, start_on, end_on, real_only)?);
     }
-    Ok(Period { start_on, end_on, spans })
+    Ok(spans)
 }
 
 /// The span of one register within a period: from the opening read (or its installation) to the closing read
 /// (or its removal).
-fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate) -> Result<Vec<Span>, MeteringHold> {
+fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, real_only: bool) -> Result<Vec<Span>, MeteringHold> {
     let opens_on = reads.installed_on.filter(|installed| *installed > start_on).unwrap_or(start_on);
     let closes_on = reads.removed_on.filter(|removed| *removed < end_on).unwrap_or(end_on);
     let missing = |on| MeteringHold::RegisterNotRead { register: reads.register.id, on };
-    let within: Vec<&Read> = reads.reads.iter().filter(|read| read.read_on >= opens_on && read.read_on <= closes_on).collect();
+    let counts = |read: &&Read| read.read_on >= opens_on && read.read_on <= closes_on && !(real_only && read.kind == ReadKind::Estimated);
+    let within: Vec<&Read> = reads.reads.iter().filter(counts).collect();
     if within.first().is_none_or(|read| read.read_on != opens_on) {
         return Err(missing(opens_on));
     }
     if within.last().is_none_or(|read| read.read_on != closes_on) {
         return Err(missing(closes_on));
     }
-    Ok(within.iter().zip(within.iter().skip(1)).map(|(from, to)| span(reads.register.clone(), from, to)).collect())
+    let pairs = || within.iter().zip(within.iter().skip(1));
+    // Less than an estimate is not a rollover: only a real read can tell one.
+    if let Some((_, to)) = pairs().find(|(from, to)| from.kind == ReadKind::Estimated && to.reading_milli < from.reading_milli) {
+        return Err(MeteringHold::BelowEstimate { register: reads.register.id, on: to.read_on });
+    }
+    Ok(pairs().map(|(from, to)| span(reads.register.clone(), from, to)).collect())
 }
 
 fn span(register: Register, from: &Read, to: &Read) -> Span {

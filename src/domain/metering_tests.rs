@@ -108,3 +108,59 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_real_read_settles_the_estimates_before_it() {
+    let meter = reads(
+        1,
+        vec![
+            read(1, "2026-01-01", 100, ReadKind::Actual),
+            read(2, "2026-02-01", 130, ReadKind::Estimated),
+            read(3, "2026-03-01", 150, ReadKind::Estimated),
+            read(4, "2026-04-01", 145, ReadKind::Actual),
+        ],
+    );
+    let periods = unbilled_periods(std::slice::from_ref(&meter), None, day("2026-04-01")).expect("no hold");
+    assert_eq!(periods.iter().map(usage).collect::<Vec<_>>(), [30_000, 20_000, 45_000]);
+    assert_eq!(periods.iter().map(|period| period.estimated).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(periods[2].settles_since, Some(day("2026-01-01")));
+    // The same when the estimates were billed already: the last period counts from the last real read.
+    let later = unbilled_periods(&[meter], Some(day("2026-03-01")), day("2026-04-01")).expect("no hold");
+    assert_eq!(later, periods[2..]);
+}
+
+#[test]
+fn an_exchange_among_estimates_counts_both_meters_from_the_last_real_read() {
+    let mut old = reads(
+        1,
+        vec![
+            read(1, "2026-01-01", 100, ReadKind::Actual),
+            read(2, "2026-02-01", 130, ReadKind::Estimated),
+            read(3, "2026-02-10", 125, ReadKind::Removal),
+        ],
+    );
+    old.removed_on = Some(day("2026-02-10"));
+    let mut new = reads(2, vec![read(4, "2026-02-10", 0, ReadKind::Installation), read(5, "2026-03-01", 9, ReadKind::Actual)]);
+    new.installed_on = Some(day("2026-02-10"));
+    let periods = unbilled_periods(&[old, new], Some(day("2026-02-01")), day("2026-03-01")).expect("no hold");
+    assert_eq!(periods.iter().map(usage).collect::<Vec<_>>(), [34_000]);
+    assert_eq!(periods[0].settles_since, Some(day("2026-01-01")));
+}
+
+#[test]
+fn less_than_an_estimate_is_never_taken_for_a_rollover() {
+    let low = reads(
+        1,
+        vec![read(1, "2026-01-01", 1, ReadKind::Actual), read(2, "2026-02-01", 9, ReadKind::Estimated), read(3, "2026-03-01", 5, ReadKind::Actual)],
+    );
+    let high = reads(
+        2,
+        vec![
+            read(4, "2026-01-01", 1, ReadKind::Actual),
+            read(5, "2026-02-01", 2, ReadKind::Estimated),
+            read(6, "2026-03-01", 3, ReadKind::Estimated),
+        ],
+    );
+    let hold = unbilled_periods(&[low, high], Some(day("2026-02-01")), day("2026-03-01")).expect_err("a hold");
+    assert_eq!(hold, MeteringHold::BelowEstimate { register: RegisterId(1), on: day("2026-03-01") });
+}

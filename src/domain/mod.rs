@@ -4,6 +4,8 @@
 //! What does not: anything that reads or writes the outside world.
 
 pub mod billing;
+pub mod calendar;
+pub mod estimate;
 pub mod gates;
 pub mod ids;
 pub mod ledger;
@@ -15,3 +17,5 @@ pub mod passwords;
 pub mod quantity;
 pub mod rates;
 pub mod roles;
+pub mod winter;
+pub mod schedule;

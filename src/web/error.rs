@@ -135,7 +135,7 @@ impl ResponseError for PageError {
             Self::Refused(_) | Self::Action(ActionError::Refused(_) | ActionError::Form(_) | ActionError::Violated(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::Action(ActionError::Busy { .. } | ActionError::LeaseLost(_)) => StatusCode::CONFLICT,
+            Self::Action(ActionError::Busy { .. } | ActionError::LeaseLost(_) | ActionError::Stopped) => StatusCode::CONFLICT,
             Self::Action(ActionError::File { .. } | ActionError::Database(_)) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

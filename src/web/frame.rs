@@ -37,8 +37,11 @@ pub struct NavLink {
     pub current: bool,
 }
 
+/// Whether an entry of the navigation is for this viewer.
+type Offered = fn(&Viewer) -> bool;
+
 /// What the navigation of a signed-in person offers: where it leads, what it says, and to whom. Areas add a line each.
-const NAVIGATION: &[(&str, &str, fn(&Viewer) -> bool)] = &[
+const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/account", "Accounts", |viewer| !viewer.is_staff()),
     ("/staff/logins", "Staff", |viewer| viewer.may(Permission::ManageLogins)),
     ("/profile", "Profile", |viewer| !viewer.is_staff()),

@@ -12,6 +12,7 @@ pub mod text;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
@@ -24,6 +25,9 @@ const STYLE: &str = include_str!("../../static/style.css");
 
 /// The picture beside the page's title in a browser.
 const ICON: &str = include_str!("../../static/icon.svg");
+
+/// How long requests at work may take when the program ends.
+const LAST_ANSWERS_SECONDS: u64 = 5;
 
 /// The application, bound to its address and ready to run.
 pub struct Application {
@@ -54,10 +58,18 @@ impl Application {
     /// # Errors
     /// When the server cannot start or fails.
     pub fn run(self) -> std::io::Result<()> {
-        actix_web::rt::System::new().block_on(async move { self.server()?.await })
+        actix_web::rt::System::new().block_on(async move { self.server(None)?.await })
     }
 
-    fn server(self) -> std::io::Result<Server> {
+    /// Serves until `told` is ready; requests at work are answered first. Signals are the caller's to listen for.
+    ///
+    /// # Errors
+    /// As [`Application::run`].
+    pub async fn run_until(self, told: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        self.server(Some(Box::pin(told)))?.await
+    }
+
+    fn server(self, told: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> std::io::Result<Server> {
         let context = web::Data::new(self.context);
         let workers = context.config.runs.worker_count().max(2);
         let server = HttpServer::new(move || {
@@ -68,7 +80,11 @@ impl Application {
                 .configure(pages::configure)
                 .default_service(web::to(pages::operations::not_found))
         });
-        Ok(server.workers(workers).shutdown_timeout(10).listen(self.listener)?.run())
+        let server = server.workers(workers).shutdown_timeout(LAST_ANSWERS_SECONDS).listen(self.listener)?;
+        Ok(match told {
+            Some(told) => server.shutdown_signal(told).run(),
+            None => server.run(),
+        })
     }
 }
 

@@ -163,7 +163,7 @@ fn unknown_and_wrong_settings() {
     let settings = |block: &str| refused(&home_with(block, "bill: 1"));
     assert_eq!(
         settings("tier_rules: boundary"),
-        "line 6: aquabills: unknown setting `tier_rules`: expected one of schedule, tier_rule, rounding, proration, classes"
+        "line 6: aquabills: unknown setting `tier_rules`: expected one of schedule, tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes, classes"
     );
     assert_eq!(settings("tier_rule: border"), "line 6: aquabills: `tier_rule` is `border`: expected first_unit, boundary");
     assert_eq!(

@@ -39,14 +39,24 @@ CREATE INDEX audit_event_subject ON audit_event (subject, id);
 CREATE TABLE scheduled_run (
     schedule TEXT NOT NULL,
     due_at TIMESTAMP NOT NULL,
+    -- The order in which rows were made, which clocks that are set back do not change.
+    seq BIGINT NOT NULL,
+    -- The cron text and time zone that made the moment due.
+    timetable TEXT NOT NULL,
     cycle TEXT NOT NULL,
     through_on DATE NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('watching', 'running', 'done', 'held', 'failed')),
     run_id BIGINT REFERENCES bill_run (id),
+    -- Moments that passed while nobody was there to run them.
+    missed INTEGER NOT NULL,
+    -- Also tells a runner that was taken for dead from its successor.
+    attempts INTEGER NOT NULL,
+    retry_at TIMESTAMP,
     message TEXT NOT NULL,
     started_at TIMESTAMP NOT NULL,
     finished_at TIMESTAMP,
-    PRIMARY KEY (schedule, due_at)
+    PRIMARY KEY (schedule, due_at),
+    UNIQUE (schedule, seq)
 );
 
 -- ledger ------------------------------------------------------------------------------------------
@@ -59,10 +69,14 @@ INSERT INTO adjustment_reason (code, name, gl_code, direction) VALUES
     ('transfer', 'Balance carried to or from another account', 'clearing:transfers', 'either');
 
 -- billing -----------------------------------------------------------------------------------------
+-- 1 for a segment that closed with an estimate: the next real read settles it.
+ALTER TABLE bill_segment ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1));
+CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, period_start_on) WHERE live = 1 AND estimated = 1;
 -- The part of a charge that is tax: collected for others, not earned.
 ALTER TABLE bill_segment ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE bill ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
-CREATE TRIGGER bill_segment_tax_fixed BEFORE UPDATE ON bill_segment FOR EACH ROW WHEN (NEW.tax_cents <> OLD.tax_cents)
+CREATE TRIGGER bill_segment_tax_fixed BEFORE UPDATE ON bill_segment FOR EACH ROW
+    WHEN (NEW.tax_cents <> OLD.tax_cents OR NEW.estimated <> OLD.estimated)
     EXECUTE FUNCTION refuse_change('billing: a bill segment is never edited, only withdrawn');
 CREATE TRIGGER bill_tax_fixed BEFORE UPDATE ON bill FOR EACH ROW WHEN (NEW.tax_cents <> OLD.tax_cents)
     EXECUTE FUNCTION refuse_change('billing: a bill is never edited, only cancelled');

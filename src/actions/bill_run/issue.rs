@@ -3,15 +3,13 @@
 //! Everything that a bill says of its account (opening balance, payments since the last bill, the last payment
 //! deducted) is read inside the transaction that posts it, after the accounts are locked.
 
-use chrono::NaiveDate;
-
 use super::Fault;
 use crate::actions::payments::returned_payment_seq;
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow};
 use crate::db::{DbConnection, ledger, look_up_by_index, payments};
 use crate::domain::ids::AccountId;
-use crate::domain::ledger::{Entry, EntryKind, Position, REVENUE, SinceLastBill};
+use crate::domain::ledger::{Entry, EntryKind, Position, SinceLastBill};
 use crate::domain::money::Money;
 
 /// Issues a chunk, in one transaction with the chunk's state.
@@ -59,7 +57,7 @@ fn bill_account(conn: &mut DbConnection, run: &RunRow, rows: &[IssueRow]) -> Res
     let first = rows.first().ok_or_else(|| ActionError::Refused("an account without rows".to_owned()))?;
     let settled = settle(conn, first, rows)?;
     let charge = Money::from_cents(first.charge_cents);
-    let entry = bill_entry(settled.account_id, run, charge, run.bill_on)?;
+    let entry = bill_entry(settled.account_id, run, charge, Money::from_cents(first.tax_cents))?;
     let after = settled.position.after(charge)?;
     let bill = BillRow {
         run_id: run.id,
@@ -74,13 +72,15 @@ fn bill_account(conn: &mut DbConnection, run: &RunRow, rows: &[IssueRow]) -> Res
         opening_balance_cents: settled.position.balance.cents(),
         amount_due_cents: after.balance.cents(),
         last_payment_seq: settled.last_payment_seq,
+        tax_cents: first.tax_cents,
     };
     Ok((entry, after, bill))
 }
 
-fn bill_entry(account_id: AccountId, run: &RunRow, charge: Money, bill_on: NaiveDate) -> Result<Entry, ActionError> {
+/// What a bill earns, and the taxes on it that are collected for others.
+fn bill_entry(account_id: AccountId, run: &RunRow, charge: Money, tax: Money) -> Result<Entry, ActionError> {
     let source = format!("run:{}", run.id);
-    Ok(Entry::against(account_id, EntryKind::Bill, source, charge, bill_on, REVENUE).balanced()?)
+    Ok(Entry::charge(account_id, EntryKind::Bill, source, charge, tax, run.bill_on).balanced()?)
 }
 
 fn settle(conn: &mut DbConnection, first: &IssueRow, rows: &[IssueRow]) -> Result<Settlement, ActionError> {

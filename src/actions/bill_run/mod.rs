@@ -7,6 +7,7 @@
 
 mod issue;
 mod price;
+mod price_data;
 mod undo;
 mod workers;
 
@@ -14,13 +15,15 @@ use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
 use super::lease::Lease;
+use super::stop::Stop;
 use super::tariffs::load_book;
 use super::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
-use crate::db::operations;
+use crate::db::operations::{self, NewToDo};
 use crate::domain::billing::{ENGINE_VERSION, TariffBook};
 use crate::domain::gates::{GateResult, RunTotals, judge};
 use crate::domain::ids::{AccountId, RunId};
+use crate::domain::money::Money;
 
 pub use undo::{discard_run, roll_back_run};
 
@@ -91,6 +94,14 @@ impl RunReport {
 /// [`ActionError::Busy`] when another runner is at work, [`ActionError::Refused`] when another run of the cycle is unfinished,
 /// or when the gates failed and the run was to be approved.
 pub fn run_bills(context: &Context, options: &RunOptions<'_>) -> Result<RunReport, ActionError> {
+    run_bills_until(context, options, &Stop::default())
+}
+
+/// The same, but stops after the chunk at work when it is asked to; the next start goes on from there.
+///
+/// # Errors
+/// Those of [`run_bills`], and [`ActionError::Stopped`].
+pub fn run_bills_until(context: &Context, options: &RunOptions<'_>, stop: &Stop) -> Result<RunReport, ActionError> {
     if options.through > context.today() {
         return Err(ActionError::Refused(format!("--through {} is in the future: expected a day up to {}", options.through, context.today())));
     }
@@ -98,7 +109,7 @@ pub fn run_bills(context: &Context, options: &RunOptions<'_>) -> Result<RunRepor
     if options.dry_run {
         return dry_run(context, options, &book);
     }
-    let lease = Lease::take(context, LEASE)?;
+    let lease = Lease::take(context, LEASE)?.until(stop);
     settle_interrupted(context, &lease, options)?;
     let mut run = find_or_start(context, options)?;
     if run.status == "pricing" {
@@ -295,7 +306,33 @@ fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOption
     if bills != priced {
         return Err(ActionError::Violated(format!("run {}: {priced} bills were priced and {bills} issued", run.id)));
     }
+    tell_of_final_credits(context, run)?;
     finish(context, run.id, "issuing", "issued", "run.issued")
+}
+
+/// Somebody who has gone and has money to their good is a clerk's to settle: paid out, or carried to another account.
+fn tell_of_final_credits(context: &Context, run: &RunRow) -> Result<(), ActionError> {
+    let now = context.now();
+    context.database.write(|conn| {
+        let todos: Vec<NewToDo> = billing::final_credits(conn, run.id)?
+            .into_iter()
+            .map(|credit| NewToDo {
+                kind: "final_credit".to_owned(),
+                account_id: Some(credit.account_id),
+                amount_cents: Some(credit.credit_cents),
+                ..NewToDo::about(
+                    format!(
+                        "account {} has moved out and its final bill leaves {} to its good: pay it out, or carry it to another account",
+                        credit.account,
+                        Money::from_cents(credit.credit_cents)
+                    ),
+                    now,
+                )
+            })
+            .collect();
+        operations::raise(conn, &todos)?;
+        Ok(())
+    })
 }
 
 fn finish(context: &Context, run: RunId, from: &str, to: &str, action: &str) -> Result<(), ActionError> {

@@ -1,21 +1,19 @@
 //! Pricing a chunk: every due agreement is billed, held with a reason, or excluded with a reason (P6).
 
-use std::collections::{HashMap, HashSet};
-
 use chrono::NaiveDate;
 
+use super::price_data::ChunkData;
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
-use crate::db::metering::{self, BillableRead};
+use crate::db::look_up_by_index;
 use crate::db::operations::{self, NewToDo};
-use crate::db::{look_up_by_index, payments};
-use crate::domain::billing::{AgreementTerms, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute};
+use crate::domain::billing::{AgreementTerms, BillingHold, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute};
+use crate::domain::calendar::calendar_periods;
 use crate::domain::gates::{RunTotals, rises_beyond};
-use crate::domain::ids::{AgreementId, RunId};
+use crate::domain::ids::RunId;
 use crate::domain::limits::implausible_segment;
-use crate::domain::metering::{MeteringHold, Read, ReadKind, Register, RegisterReads, periods_despite_held, unbilled_periods};
+use crate::domain::metering::{MeteringHold, Period, RegisterReads, periods_despite_held, unbilled_periods};
 use crate::domain::money::Money;
-use crate::domain::rates::Attributes;
 
 /// What of a run matters to pricing.
 pub(super) struct RunTerms {
@@ -57,33 +55,15 @@ pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, boo
     })
 }
 
-/// Everything that pricing a chunk reads, as of one moment.
-struct ChunkData {
-    due: Vec<DueAgreement>,
-    reads: Vec<BillableRead>,
-    released: HashSet<operations::Released>,
-    unapplied: i64,
-}
-
 /// Prices a chunk without writing.
 pub(super) fn compute_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<PricedChunk, ActionError> {
-    let (first, last) = (chunk.first_account_id, chunk.last_account_id);
-    let data = context.database.snapshot(|conn| {
-        look_up_by_index(conn)?;
-        let due = billing::due_agreements(conn, &run.cycle, run.through, first, last)?;
-        Ok::<_, ActionError>(ChunkData {
-            reads: metering::billable_reads(conn, &run.cycle, first, last, run.through)?,
-            released: operations::released_bills(conn, first, last)?.into_iter().collect(),
-            unapplied: payments::unapplied_in_range(conn, first, last)?,
-            due,
-        })
-    })?;
-    let mut registers = group_reads(data.reads)?;
+    let mut data = ChunkData::load(context, run, chunk, book)?;
+    let due = std::mem::take(&mut data.due);
     let mut priced = PricedChunk::default();
     priced.totals.unapplied = data.unapplied;
-    let mut pricer = Pricer { context, run, book, released: &data.released, attributes: HashMap::new(), priced: &mut priced };
-    for account in data.due.chunk_by(|a, b| a.account_id == b.account_id) {
-        pricer.price_account(account, &mut registers)?;
+    let mut pricer = Pricer { context, run, book, data, priced: &mut priced };
+    for account in due.chunk_by(|a, b| a.account_id == b.account_id) {
+        pricer.price_account(account)?;
     }
     Ok(priced)
 }
@@ -92,18 +72,16 @@ struct Pricer<'a> {
     context: &'a Context,
     run: &'a RunTerms,
     book: &'a TariffBook,
-    released: &'a HashSet<operations::Released>,
-    /// Attributes parsed once for each distinct text.
-    attributes: HashMap<String, Attributes>,
+    data: ChunkData,
     priced: &'a mut PricedChunk,
 }
 
 impl Pricer<'_> {
     /// One account, one bill: when one of its agreements is held, all wait.
-    fn price_account(&mut self, account: &[DueAgreement], registers: &mut HashMap<AgreementId, Vec<RegisterReads>>) -> Result<(), ActionError> {
+    fn price_account(&mut self, account: &[DueAgreement]) -> Result<(), ActionError> {
         let mut outcomes = Vec::with_capacity(account.len());
         for agreement in account {
-            let registers = registers.remove(&agreement.id).unwrap_or_default();
+            let registers = self.data.registers.remove(&agreement.id).unwrap_or_default();
             outcomes.push((agreement, self.price_agreement(agreement, &registers)?));
         }
         if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Held(_))) {
@@ -127,35 +105,76 @@ impl Pricer<'_> {
         {
             return Ok(Outcome::Excluded(format!("it ended on {end} and is billed to its end")));
         }
-        if let Some(hold) = self.unread_edge(agreement, registers) {
-            return Ok(Outcome::Held(hold.to_string()));
-        }
-        let (periods, mut held) = match unbilled_periods(registers, agreement.last_end_on, self.run.through) {
-            Ok(periods) => (periods, None),
-            // Priced all the same, so that a clerk sees the bills beyond a limit together with the read behind them.
-            Err(hold @ MeteringHold::ReadHeld(_)) => {
-                let periods = periods_despite_held(registers, agreement.last_end_on, self.run.through);
-                (periods.unwrap_or_default(), Some(hold.to_string()))
-            }
-            Err(hold) => return Ok(Outcome::Held(hold.to_string())),
+        let terms = self.data.terms(agreement)?;
+        let (periods, mut held) = match self.periods(agreement, &terms, registers) {
+            Ok(found) => found,
+            Err(hold) => return Ok(Outcome::Held(hold)),
         };
         if periods.is_empty() && held.is_none() {
             return Ok(Outcome::Excluded(format!("no unbilled period ends by {}", self.run.through)));
         }
-        let terms = self.terms(agreement)?;
+        let mut estimates = self.data.estimates.remove(&agreement.id).unwrap_or_default();
         let mut segments = Vec::with_capacity(periods.len());
         for period in periods {
-            let priced = plan(&terms, period, self.book).and_then(|inputs| charge(&inputs, self.book).map(|charge| (inputs, charge)));
-            match priced {
+            match self.price_period(agreement, &terms, period, &mut estimates) {
                 Ok((inputs, charge)) => {
-                    let beyond = self.beyond_limit(agreement, &inputs, &charge);
-                    held = held.or(beyond);
+                    if let Some(reason) = self.beyond_limit(agreement, &inputs, &charge) {
+                        held.get_or_insert(reason);
+                    }
                     segments.push((inputs, charge));
                 }
                 Err(hold) => return Ok(Outcome::Held(held.unwrap_or_else(|| hold.to_string()))),
             }
         }
         Ok(held.map_or(Outcome::Billed(segments), Outcome::Held))
+    }
+
+    /// The unbilled periods, and why they are held although they can be priced.
+    fn periods(
+        &self,
+        agreement: &DueAgreement,
+        terms: &AgreementTerms,
+        registers: &[RegisterReads],
+    ) -> Result<(Vec<Period>, Option<String>), String> {
+        let through = self.run.through;
+        if self.data.is_flat(terms, self.book, through) {
+            let start = agreement.start_on.ok_or("a service without a meter begins on no day: expected its first day")?;
+            let months = self.book.months_between_bills(&terms.schedule, through).unwrap_or(1);
+            return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, months), None));
+        }
+        if let Some(hold) = self.unread_edge(agreement, registers) {
+            return Err(hold.to_string());
+        }
+        match unbilled_periods(registers, agreement.last_end_on, through) {
+            Ok(periods) => Ok((periods, None)),
+            // Priced all the same, so that a clerk sees the bills beyond a limit together with the read behind them.
+            Err(hold @ MeteringHold::ReadHeld(_)) => {
+                let periods = periods_despite_held(registers, agreement.last_end_on, through);
+                Ok((periods.unwrap_or_default(), Some(hold.to_string())))
+            }
+            Err(hold) => Err(hold.to_string()),
+        }
+    }
+
+    /// Prices a period. `estimates` are the estimated segments before it that no real read has settled.
+    fn price_period(
+        &self,
+        agreement: &DueAgreement,
+        terms: &AgreementTerms,
+        period: Period,
+        estimates: &mut Vec<EstimatedSegment>,
+    ) -> Result<(SegmentInputs, SegmentCharge), BillingHold> {
+        let estimated = period.estimated;
+        let mut inputs = plan(terms, period, self.book, estimates)?;
+        inputs.winter = self.data.winter(agreement, terms, self.book, inputs.start_on);
+        let charge = charge(&inputs, self.book)?;
+        if estimated {
+            let (total, tax) = (charge.charge.total, charge.charge.tax);
+            estimates.push(EstimatedSegment { inputs: inputs.clone(), usage_milli: charge.usage_milli, total, tax });
+        } else {
+            estimates.clear();
+        }
+        Ok((inputs, charge))
     }
 
     /// The first and the last day of an agreement want a read: else what was used there would be billed to nobody.
@@ -169,26 +188,11 @@ impl Pricer<'_> {
         ended.filter(|end| !read_on(*end)).map(MeteringHold::NoFinalRead)
     }
 
-    fn terms(&mut self, agreement: &DueAgreement) -> Result<AgreementTerms, ActionError> {
-        if !self.attributes.contains_key(&agreement.attributes) {
-            let parsed = serde_json::from_str::<Attributes>(&agreement.attributes)
-                .map_err(|error| ActionError::Form(format!("attributes of agreement {}: {error}", agreement.id)))?;
-            self.attributes.insert(agreement.attributes.clone(), parsed);
-        }
-        Ok(AgreementTerms {
-            schedule: agreement.schedule.clone(),
-            rate_class: agreement.rate_class.clone(),
-            attributes: self.attributes.get(&agreement.attributes).cloned().unwrap_or_default(),
-            start_on: agreement.start_on,
-            end_on: agreement.end_on,
-        })
-    }
-
     /// A charge above the limit is held once, for a clerk to see; one that was released with this amount passes.
     fn beyond_limit(&mut self, agreement: &DueAgreement, inputs: &SegmentInputs, charge: &SegmentCharge) -> Option<String> {
         let total = charge.charge.total;
         let reason = implausible_segment(&self.context.config.limits.of(&agreement.rate_class), total)?;
-        if self.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, total.cents())) {
+        if self.data.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, total.cents())) {
             return None;
         }
         let reason = format!("the bill for {} to {}: {reason}", inputs.start_on, inputs.end_on);
@@ -202,6 +206,7 @@ impl Pricer<'_> {
             amount_cents: Some(total.cents()),
             reason: reason.clone(),
             raised_at: self.context.now(),
+            account_id: None,
         });
         Some(reason)
     }
@@ -260,6 +265,8 @@ impl Pricer<'_> {
             lines: serde_json::to_string(&charge.charge.lines).map_err(json)?,
             inputs: serde_json::to_string(inputs).map_err(json)?,
             live: 1,
+            tax_cents: charge.charge.tax.cents(),
+            estimated: i32::from(inputs.is_estimated()),
         });
         Ok(())
     }
@@ -269,47 +276,11 @@ impl Pricer<'_> {
         let (Some(start), Some(end), Some(cents)) = (agreement.last_start_on, agreement.last_end_on, agreement.last_total_cents) else { return };
         let released = segments
             .iter()
-            .any(|(inputs, charge)| self.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, charge.charge.total.cents())));
+            .any(|(inputs, charge)| self.data.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, charge.charge.total.cents())));
         let days: i64 = segments.iter().map(|(inputs, _)| (inputs.end_on - inputs.start_on).num_days()).sum();
         let total: i64 = segments.iter().map(|(_, charge)| charge.charge.total.cents()).sum();
         self.priced.totals.compared += 1;
         let risen = rises_beyond(&self.context.config.gates, Money::from_cents(cents), (end - start).num_days(), Money::from_cents(total), days);
         self.priced.totals.risen += i64::from(risen && !released);
     }
-}
-
-/// Puts the joined rows back together: registers with their reads, by agreement.
-fn group_reads(rows: Vec<BillableRead>) -> Result<HashMap<AgreementId, Vec<RegisterReads>>, ActionError> {
-    let mut grouped: HashMap<AgreementId, Vec<RegisterReads>> = HashMap::new();
-    let mut current = None;
-    for row in rows {
-        let registers = grouped.entry(row.agreement_id).or_default();
-        let key = (row.agreement_id, row.installation_id, row.register_id);
-        if current != Some(key) {
-            current = Some(key);
-            registers.push(RegisterReads {
-                register: Register {
-                    id: row.register_id,
-                    digits: u32::try_from(row.digits).unwrap_or(0),
-                    multiplier_milli: row.multiplier_milli,
-                    unit: row.unit.clone(),
-                },
-                installed_on: row.installed_on,
-                removed_on: row.removed_on,
-                reads: Vec::new(),
-            });
-        }
-        let (Some(register), Some(read)) = (registers.last_mut(), read_of(&row)?) else { continue };
-        register.reads.push(read);
-    }
-    Ok(grouped)
-}
-
-fn read_of(row: &BillableRead) -> Result<Option<Read>, ActionError> {
-    let (Some(id), Some(read_on), Some(reading_milli), Some(kind)) = (row.read_id, row.read_on, row.reading_milli, row.kind.as_deref()) else {
-        return Ok(None);
-    };
-    let kind: ReadKind = kind.parse().map_err(ActionError::Form)?;
-    let held = row.status.as_deref() == Some("held");
-    Ok(Some(Read { id: crate::domain::ids::ReadId(id), read_on, reading_milli, kind, held }))
 }

@@ -6,7 +6,7 @@ use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, RunRow};
 use crate::db::{ledger, operations};
 use crate::domain::ids::{AccountId, RunId};
-use crate::domain::ledger::{Entry, EntryKind, REVENUE};
+use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::money::Money;
 
 /// Discards a run that was not issued: its periods can be billed by another.
@@ -94,7 +94,8 @@ fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<
             }
             let amount = -Money::from_cents(bill.total_cents);
             let source = format!("rollback:{}", run.id);
-            let entry = Entry::against(bill.account_id, EntryKind::BillReversal, source, amount, today, REVENUE).balanced()?;
+            let tax = -Money::from_cents(bill.tax_cents);
+            let entry = Entry::charge(bill.account_id, EntryKind::BillReversal, source, amount, tax, today).balanced()?;
             let after = ledger::position(conn, bill.account_id)?.after(amount)?;
             entries.push((entry, after));
         }

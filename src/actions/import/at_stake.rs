@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::take::Doubt;
 use crate::actions::ActionError;
 use crate::actions::tariffs::read_book;
-use crate::db::metering::{self, PricedTerms};
 use crate::db::DbConnection;
+use crate::db::metering::{self, PricedTerms};
 use crate::domain::billing::{AgreementTerms, TariffBook, charge, plan};
 use crate::domain::ids::{AgreementId, ReadId};
 use crate::domain::limits::Reading;
@@ -39,15 +39,16 @@ pub(super) fn cost(book: &TariffBook, terms: &PricedTerms, register: &Register, 
         to_milli: to.milli,
         kind: ReadKind::Actual,
     };
-    let period = Period { start_on: from.on, end_on: to.on, spans: vec![span] };
+    let period = Period { start_on: from.on, end_on: to.on, spans: vec![span], estimated: false, settles_since: None, whole_days: None };
     let terms = AgreementTerms {
         schedule: terms.schedule.clone(),
         rate_class: terms.rate_class.clone(),
         attributes: serde_json::from_str(&terms.attributes).ok()?,
         start_on: None,
         end_on: None,
+        changes: Vec::new(),
     };
     // What cannot be priced has no figure here; the run says why when it is billed.
-    let inputs = plan(&terms, period, book).ok()?;
+    let inputs = plan(&terms, period, book, &[]).ok()?;
     charge(&inputs, book).ok().map(|charge| charge.charge.total.cents())
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::read_check::real_readings;
 use crate::actions::ActionError;
+use crate::db::DbConnection;
 use crate::db::metering::{self, ReadRow};
 use crate::db::operations::RankedToDo;
-use crate::db::DbConnection;
 use crate::domain::ids::RegisterId;
 use crate::domain::limits::{Reading, Use, recent_use, season_use};
 use crate::domain::metering::Register;

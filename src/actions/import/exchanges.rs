@@ -281,6 +281,7 @@ fn raise_hold(context: &Context, conn: &mut DbConnection, exchange: &Exchange, p
         amount_cents: None,
         reason: format!("meter {}: the last read of {}: {reason}", exchange.old_serial, exchange.on),
         raised_at: context.now(),
+        account_id: None,
     };
     operations::raise_new(conn, &[todo])?;
     Ok(())

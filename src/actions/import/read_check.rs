@@ -207,19 +207,19 @@ fn against_after(bench: Bench<'_>, earlier: &[ReadRow], after: &ReadRow, new: Ca
 }
 
 /// Real readings that nobody doubts: what yardsticks are made of.
-fn is_yardstick(read: &&ReadRow) -> bool {
+fn is_yardstick(read: &ReadRow) -> bool {
     read.status == "accepted" && !is_estimated(read)
 }
 
 /// All of them, in date order.
 pub(super) fn real_readings(reads: &[ReadRow]) -> Vec<Reading> {
-    reads.iter().filter(is_yardstick).map(reading_of).collect()
+    reads.iter().filter(|read| is_yardstick(read)).map(reading_of).collect()
 }
 
 /// The last of them: enough for the own average.
 fn recent_readings(reads: &[ReadRow]) -> Vec<Reading> {
     let mut readings: Vec<Reading> =
-        reads.iter().rev().filter(is_yardstick).take(crate::domain::limits::RECENT_PERIODS + 1).map(reading_of).collect();
+        reads.iter().rev().filter(|read| is_yardstick(read)).take(crate::domain::limits::RECENT_PERIODS + 1).map(reading_of).collect();
     readings.reverse();
     readings
 }

@@ -34,6 +34,7 @@ pub const COLUMNS: Columns = Columns {
         "multiplier",
         "unit",
         "installed_on",
+        "measured_by",
     ],
 };
 
@@ -63,6 +64,15 @@ struct Service {
     start_on: Option<NaiveDate>,
     end_on: Option<NaiveDate>,
     installed_on: Option<NaiveDate>,
+    /// The service whose meter measures this one.
+    measured_by: Option<String>,
+}
+
+impl Service {
+    /// A service of a flat charge, or one that another's meter measures, has no meter of its own.
+    fn has_meter(&self) -> bool {
+        !self.serial.is_empty()
+    }
 }
 
 /// Imports a file of services.
@@ -83,7 +93,7 @@ pub fn import_services(context: &Context, path: &Path, options: ImportOptions<'_
             let Some(row) = table.next_row()? else { break };
             done += 1;
             match parse(&table, &row, &book) {
-                Ok(mut service) if seen.insert((service.code.clone(), service.serial.clone(), service.register.clone())) => {
+                Ok(mut service) if seen.insert((service.code.clone(), service.account.clone(), service.serial.clone(), service.register.clone())) => {
                     first_contact_counts(&mut service, &mut contacts);
                     batch.push((row, service));
                 }
@@ -122,17 +132,6 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
     let optional = |name| Some(field(name)).filter(|text| !text.is_empty()).map(str::to_owned);
     let date = |name| optional(name).map(|text| parse_date(name, &text)).transpose();
     let rate_class = parse_code("rate_class", field("rate_class"))?;
-    let digits = field("register_digits");
-    let digits: i32 = digits
-        .parse()
-        .ok()
-        .filter(|digits| (1..=12).contains(digits))
-        .ok_or_else(|| format!("register_digits: '{digits}' is not a number of digits: expected 1 to 12"))?;
-    let multiplier_milli = match field("multiplier") {
-        "" => 1000,
-        text => parse_milli(text).ok().filter(|milli| *milli > 0).ok_or_else(|| format!("multiplier: '{text}' is not a number above 0"))?,
-    };
-    let unit = optional("unit").map(parse_unit).transpose()?;
     for name in ["name", "address"] {
         if field(name).chars().any(char::is_control) || field(name).len() > 500 {
             return Err(format!("{name}: it is not plain text of up to 500 bytes"));
@@ -144,25 +143,67 @@ fn parse(table: &Table, row: &Row, book: &TariffBook) -> Result<Service, String>
     {
         return Err(format!("end_on: {end} is before start_on, {start}"));
     }
+    let schedule = find_schedule(book, optional("schedule"), &rate_class)?;
+    let measured_by = optional("measured_by").map(|text| parse_code("measured_by", &text)).transpose()?;
+    let meter = parse_meter(table, row, needs_meter(book, &schedule, &rate_class, start_on, measured_by.as_deref())?)?;
     Ok(Service {
         account: parse_code("customer_id", field("customer_id"))?,
         code: parse_code("service_id", field("service_id"))?,
-        schedule: find_schedule(book, optional("schedule"), &rate_class)?,
+        schedule,
         rate_class,
         cycle: parse_cycle(optional("cycle"))?,
         attributes: parse_attributes(field("attributes"))?,
-        serial: parse_code("meter_id", field("meter_id"))?,
+        serial: meter.serial,
         register: optional("register").map_or(Ok(DEFAULT_REGISTER.to_owned()), |text| parse_code("register", &text))?,
-        digits,
-        multiplier_milli,
-        unit,
+        digits: meter.digits,
+        multiplier_milli: meter.multiplier_milli,
+        unit: optional("unit").map(parse_unit).transpose()?,
         name: optional("name"),
         email: optional("email").map(parse_email).transpose()?,
         address: optional("address"),
         start_on,
         end_on,
         installed_on: date("installed_on")?,
+        measured_by,
     })
+}
+
+/// Whether a service on these terms has a meter of its own.
+fn needs_meter(book: &TariffBook, schedule: &str, rate_class: &str, start_on: Option<NaiveDate>, measured_by: Option<&str>) -> Result<bool, String> {
+    let flat = book.latest_settings(schedule, rate_class).is_some_and(|settings| !settings.metered);
+    if flat && start_on.is_none() {
+        return Err(format!("start_on: class '{rate_class}' has no meter, its periods are those of the calendar: expected the first day"));
+    }
+    Ok(!flat && measured_by.is_none())
+}
+
+/// What a row says of the meter; of a service without one, nothing.
+struct MeterColumns {
+    serial: String,
+    digits: i32,
+    multiplier_milli: i64,
+}
+
+fn parse_meter(table: &Table, row: &Row, needed: bool) -> Result<MeterColumns, String> {
+    let field = |name| table.field(row, name);
+    if !needed {
+        let given = ["meter_id", "register_digits", "multiplier", "installed_on"].into_iter().find(|name| !field(name).is_empty());
+        return match given {
+            Some(name) => Err(format!("{name}: the service has no meter of its own: expected nothing")),
+            None => Ok(MeterColumns { serial: String::new(), digits: 0, multiplier_milli: 1000 }),
+        };
+    }
+    let digits = field("register_digits");
+    let digits: i32 = digits
+        .parse()
+        .ok()
+        .filter(|digits| (1..=12).contains(digits))
+        .ok_or_else(|| format!("register_digits: '{digits}' is not a number of digits: expected 1 to 12"))?;
+    let multiplier_milli = match field("multiplier") {
+        "" => 1000,
+        text => parse_milli(text).ok().filter(|milli| *milli > 0).ok_or_else(|| format!("multiplier: '{text}' is not a number above 0"))?,
+    };
+    Ok(MeterColumns { serial: parse_code("meter_id", field("meter_id"))?, digits, multiplier_milli })
 }
 
 /// The schedule that a row means: the named one, or the only one that has the class.
@@ -180,7 +221,7 @@ fn find_schedule(book: &TariffBook, named: Option<String>, rate_class: &str) -> 
 }
 
 /// Attributes are a JSON object of texts and numbers, kept as text in key order so that equal ones compare equal.
-fn parse_attributes(text: &str) -> Result<String, String> {
+pub(in crate::actions) fn parse_attributes(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok("{}".to_owned());
     }
@@ -191,7 +232,10 @@ fn parse_attributes(text: &str) -> Result<String, String> {
 /// `all` is what a run over every cycle is called, so no cycle has that name.
 fn parse_cycle(named: Option<String>) -> Result<String, String> {
     let cycle = parse_code("cycle", named.as_deref().unwrap_or(DEFAULT_CYCLE))?;
-    if cycle == "all" { Err("cycle: 'all' means every cycle: expected another name".to_owned()) } else { Ok(cycle) }
+    if cycle == "all" || cycle.starts_with(billing::ACCOUNT_CYCLE) {
+        return Err(format!("cycle: '{cycle}' means every cycle, or one account: expected another name"));
+    }
+    Ok(cycle)
 }
 
 fn parse_unit(text: String) -> Result<String, String> {
@@ -199,7 +243,7 @@ fn parse_unit(text: String) -> Result<String, String> {
     if unit.is_known() { Ok(unit.to_string()) } else { Err(format!("unit: '{text}' is not a unit that can be converted")) }
 }
 
-fn parse_email(text: String) -> Result<String, String> {
+pub(in crate::actions) fn parse_email(text: String) -> Result<String, String> {
     let plausible = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
         && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     if plausible { Ok(text) } else { Err(format!("email: '{text}' is not an e-mail address")) }
@@ -212,6 +256,8 @@ struct Known {
     persons: HashMap<PersonId, PersonRow>,
     points: HashMap<String, (ServicePointRow, PremiseRow)>,
     agreements: HashMap<ServicePointId, AgreementRow>,
+    /// Agreements that others have followed.
+    ended: Vec<AgreementRow>,
     meters: HashMap<String, MeterId>,
     registers: HashMap<(MeterId, String), RegisterRow>,
     installed_at: HashMap<MeterId, ServicePointId>,
@@ -219,6 +265,12 @@ struct Known {
     /// The last day of meters that were taken out and are nowhere now.
     taken_out: HashMap<MeterId, NaiveDate>,
     billed_through: HashMap<AgreementId, NaiveDate>,
+}
+
+impl Known {
+    fn premise_of(&self, point: ServicePointId) -> Option<PremiseRow> {
+        self.points.values().find(|(row, _)| row.id == point).map(|(_, premise)| premise.clone())
+    }
 }
 
 /// What a batch will write.
@@ -278,7 +330,9 @@ fn load(conn: &mut DbConnection, batch: &[(Row, Service)]) -> Result<Known, Acti
     };
     let accounts = customers::accounts_by_number(conn, &unique(|service| &service.account))?;
     let person_ids: Vec<PersonId> = accounts.iter().map(|account| account.person_id).collect();
-    let points = customers::service_points_by_code(conn, &unique(|service| &service.code))?;
+    let mut codes = unique(|service| &service.code);
+    codes.extend(batch.iter().filter_map(|(_, service)| service.measured_by.as_deref()));
+    let points = customers::service_points_by_code(conn, &codes)?;
     let point_ids: Vec<ServicePointId> = points.iter().map(|(point, _)| point.id).collect();
     let serials = unique(|service| &service.serial);
     let meters = metering::meters_by_serial(conn, &serials)?;
@@ -290,10 +344,12 @@ fn load(conn: &mut DbConnection, batch: &[(Row, Service)]) -> Result<Known, Acti
     }
     let open = history.into_iter().chain(metering::open_installations_at(conn, &point_ids)?);
     let open: Vec<InstallationRow> = open.filter(|installation| installation.removed_on.is_none()).collect();
-    let agreements: HashMap<ServicePointId, AgreementRow> =
-        customers::latest_agreements_at(conn, &point_ids)?.into_iter().map(|row| (row.service_point_id, row)).collect();
+    let every = customers::latest_agreements_at(conn, &point_ids)?;
+    let agreements: HashMap<ServicePointId, AgreementRow> = every.iter().map(|row| (row.service_point_id, row.clone())).collect();
+    let ended = every.into_iter().filter(|row| agreements.get(&row.service_point_id).is_some_and(|latest| latest.id != row.id)).collect();
     let agreement_ids: Vec<AgreementId> = agreements.values().map(|row| row.id).collect();
     Ok(Known {
+        ended,
         taken_out,
         billed_through: billing::billed_through(conn, &agreement_ids)?.into_iter().collect(),
         agreements,
@@ -316,6 +372,10 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     if let Some((point, premise)) = known.points.get(&service.code).cloned() {
         return place_existing(service, &point, &premise, known, plan);
     }
+    let measured_at = match measured_at(service, known) {
+        Ok(point) => point,
+        Err(reason) => return Verdict::Refused(reason),
+    };
     if let Some(meter) = known.meters.get(&service.serial)
         && known.installed_at.contains_key(meter)
     {
@@ -325,7 +385,11 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
         return Verdict::Refused(reason);
     }
     let account_id = account_of(service, known, plan);
-    let premise = PremiseRow { id: PremiseId(provisional(plan.services.premises.len())), address: service.address.clone().unwrap_or_default() };
+    let premise = match measured_at.and_then(|at| known.premise_of(at)) {
+        // What another service's meter measures is at that service's premise.
+        Some(premise) => premise,
+        None => new_premise(service, plan),
+    };
     let point =
         ServicePointRow { id: ServicePointId(provisional(plan.services.service_points.len())), code: service.code.clone(), premise_id: premise.id };
     let agreement = AgreementRow {
@@ -338,12 +402,68 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
         attributes: service.attributes.clone(),
         start_on: service.start_on,
         end_on: service.end_on,
+        measured_at,
     };
-    install_meter(service, point.id, known, plan);
+    if service.has_meter() {
+        install_meter(service, point.id, known, plan);
+    }
     known.agreements.insert(point.id, agreement.clone());
     known.points.insert(service.code.clone(), (point.clone(), premise.clone()));
-    plan.services.premises.push(premise);
     plan.services.service_points.push(point);
+    plan.services.agreements.push(agreement);
+    Verdict::Accepted
+}
+
+fn new_premise(service: &Service, plan: &mut Plan) -> PremiseRow {
+    let premise = PremiseRow { id: PremiseId(provisional(plan.services.premises.len())), address: service.address.clone().unwrap_or_default() };
+    plan.services.premises.push(premise.clone());
+    premise
+}
+
+/// The service point whose meter measures the service.
+fn measured_at(service: &Service, known: &Known) -> Result<Option<ServicePointId>, String> {
+    let Some(code) = &service.measured_by else { return Ok(None) };
+    let point = known.points.get(code).map(|(point, _)| point.id);
+    let point = point.ok_or_else(|| format!("measured_by: there is no service '{code}': its own row comes first"))?;
+    let metered = known.installed_meter.contains_key(&point);
+    if metered { Ok(Some(point)) } else { Err(format!("measured_by: service '{code}' has no meter")) }
+}
+
+/// A premise's next customer: the terms are those of the row, the meter is the one that is there.
+fn place_next(service: &Service, point: &ServicePointRow, ended: NaiveDate, known: &mut Known, plan: &mut Plan) -> Verdict {
+    match service.start_on {
+        None => {
+            return Verdict::Refused(format!("start_on: service '{}' ended on {ended}: expected the first day of the next customer", service.code));
+        }
+        Some(start) if start < ended => {
+            return Verdict::Refused(format!("start_on: service '{}' was served to another customer until {ended}, after {start}", service.code));
+        }
+        Some(_) => {}
+    }
+    let meter = known.meters.get(&service.serial).copied();
+    if service.has_meter() && (meter.is_none() || known.installed_meter.get(&point.id).copied() != meter) {
+        return Verdict::Refused(format!(
+            "meter_id: service '{}' has another meter: an exchange comes with its readings in `aquabills import exchanges`",
+            service.code
+        ));
+    }
+    let measured_at = match measured_at(service, known) {
+        Ok(point) => point,
+        Err(reason) => return Verdict::Refused(reason),
+    };
+    let agreement = AgreementRow {
+        id: AgreementId(provisional(plan.services.agreements.len())),
+        account_id: account_of(service, known, plan),
+        service_point_id: point.id,
+        schedule: service.schedule.clone(),
+        rate_class: service.rate_class.clone(),
+        cycle: service.cycle.clone(),
+        attributes: service.attributes.clone(),
+        start_on: service.start_on,
+        end_on: service.end_on,
+        measured_at,
+    };
+    known.agreements.insert(point.id, agreement.clone());
     plan.services.agreements.push(agreement);
     Verdict::Accepted
 }
@@ -435,6 +555,17 @@ fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseR
     let Some(agreement) = known.agreements.get(&point.id) else {
         return Verdict::Refused(format!("service_id: service '{}' is not known with any agreement", service.code));
     };
+    let account = known.accounts.get(&service.account).map(|account| account.id);
+    let was = |row: &&AgreementRow| {
+        row.service_point_id == point.id && Some(row.account_id) == account && service.start_on.is_none_or(|start| row.start_on == Some(start))
+    };
+    if known.ended.iter().filter(was).any(|row| service.end_on.is_none() || service.end_on == row.end_on) && Some(agreement.account_id) != account {
+        return Verdict::Unchanged;
+    }
+    let same_again = service.start_on == agreement.start_on || (service.start_on.is_none() && service.end_on == agreement.end_on);
+    if let Some(ended) = agreement.end_on.filter(|_| !same_again) {
+        return place_next(service, point, ended, known, plan);
+    }
     if let Some(ended) = agreement.end_on.filter(|ended| service.end_on != Some(*ended)) {
         return Verdict::Refused(format!("service_id: service '{}' ended on {ended}", service.code));
     }
@@ -443,6 +574,10 @@ fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseR
     };
     if let Err(reason) = same_terms(service, agreement) {
         return Verdict::Refused(reason);
+    }
+    if !service.has_meter() {
+        let person_id = account.person_id;
+        return place_known(service, point, premise, person_id, known, plan);
     }
     let meter = known.meters.get(&service.serial).copied();
     let (Some(meter), true) = (meter, known.installed_meter.get(&point.id).copied() == meter) else {
@@ -459,6 +594,11 @@ fn place_existing(service: &Service, point: &ServicePointRow, premise: &PremiseR
     if !same_register(service, register) {
         return Verdict::Refused(format!("register_digits: the register of meter '{}' has other digits, multiplier or unit", service.serial));
     }
+    place_known(service, point, premise, person_id, known, plan)
+}
+
+/// What may change of a service that is there: its end, and who and where it is.
+fn place_known(service: &Service, point: &ServicePointRow, premise: &PremiseRow, person_id: PersonId, known: &mut Known, plan: &mut Plan) -> Verdict {
     let ended = match end(service, point.id, known, plan) {
         Ok(ended) => ended,
         Err(reason) => return Verdict::Refused(reason),
@@ -562,6 +702,9 @@ fn write(conn: &mut DbConnection, mut plan: Plan) -> Result<(), ActionError> {
         settle(&mut row.id.0, &agreements);
         settle(&mut row.account_id.0, &accounts);
         settle(&mut row.service_point_id.0, &points);
+        if let Some(measured_at) = &mut row.measured_at {
+            settle(&mut measured_at.0, &points);
+        }
     }
     for row in &mut plan.meters.meters {
         settle(&mut row.id.0, &meters);
@@ -584,7 +727,8 @@ fn write(conn: &mut DbConnection, mut plan: Plan) -> Result<(), ActionError> {
         customers::update_premise(conn, premise)?;
     }
     for (agreement, on) in &plan.ends {
-        customers::end_agreement(conn, *agreement, *on)?;
+        // One that ended meanwhile keeps its day.
+        let _ = customers::end_agreement(conn, *agreement, *on)?;
     }
     Ok(())
 }

@@ -351,6 +351,7 @@ fn store(context: &Context, conn: &mut DbConnection, batch: &Batch) -> Result<()
             amount_cents,
             reason: doubt.sentence(),
             raised_at: now,
+            account_id: None,
         })
     };
     let stands = |doubt: &&Doubt| !overtaken(provisional(doubt.index));
@@ -380,8 +381,8 @@ fn no_longer_missing(context: &Context, conn: &mut DbConnection, batch: &Batch) 
         let read_on = agreement.and_then(|agreement| batch.read_on.get(&agreement));
         on.zip(read_on).is_some_and(|(on, read_on)| on <= *read_on + window)
     };
-    let done = operations::open_missing_reads(conn)?.into_iter().filter(|(_, agreement, on)| came(*agreement, *on));
-    let done: Vec<ToDoId> = done.map(|(id, _, _)| id).collect();
+    let missing = operations::open_missing_reads(conn)?;
+    let done: Vec<ToDoId> = missing.iter().filter(|todo| came(todo.agreement_id, todo.period_end_on)).map(|todo| todo.id).collect();
     if !done.is_empty() {
         operations::resolve(conn, &done, "released", &context.actor, "a read came", context.now())?;
     }

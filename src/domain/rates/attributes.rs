@@ -12,6 +12,9 @@ use super::key;
 use super::names::normal;
 use super::number::parse_number;
 
+/// The attribute with the length of the period, which a bill run provides when the account does not state it.
+pub const DAYS_IN_PERIOD: &str = "days_in_period";
+
 /// Attributes of an account, such as `meter_size` or `hhsize`: text by name.
 /// Names are compared in normal form; an empty value is no value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +34,11 @@ pub(crate) struct AttributeValue {
 impl AttributeValue {
     pub(crate) fn new(text: &str) -> Self {
         Self { text: text.to_owned(), number: parse_number(text), exact: key::exact(text), folded: key::folded(text) }
+    }
+
+    /// A number that was worked out, with all its digits.
+    pub(crate) fn of_number(number: Decimal) -> Self {
+        Self { number: Some(number), ..Self::new(&number.normalize().to_string()) }
     }
 }
 
@@ -72,6 +80,11 @@ impl Attributes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// An attribute of a name in normal form.
+    pub(crate) fn value(&self, normal: &str) -> Option<&AttributeValue> {
+        self.values.get(normal)
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {

@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 
 use super::check;
 use super::error::{Place, TariffError};
+use super::extras_compile::{self, Extras};
 use super::formula::{Expr, Operator};
 use super::key;
 use super::names::{is_metered_usage, is_usage, label};
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub bill: usize,
     /// How the bill is cut into lines.
     pub plan: Plan,
+    /// What the settings add to those lines; nothing for most classes.
+    pub extras: Option<Extras>,
 }
 
 /// A compiled part.
@@ -122,7 +125,7 @@ pub(crate) struct Dimension {
 }
 
 /// Compiles a class that passed `check`.
-pub(crate) fn class(class: &Class, settings: &Settings) -> Result<CompiledClass, TariffError> {
+pub(crate) fn class(class: &Class, settings: &Settings) -> Result<CompiledClass, Vec<TariffError>> {
     let parts = check::reachable(class);
     let numbered = parts.iter().enumerate();
     let mut compiler =
@@ -132,13 +135,14 @@ pub(crate) fn class(class: &Class, settings: &Settings) -> Result<CompiledClass,
     let bill = bill.and_then(|bill| compiler.slot_of.get(bill)).copied();
     let bill = bill.ok_or_else(|| {
         let place = Place::class(class.line, &class.name);
-        TariffError::new(place, "no part `bill`: expected the formula of the bill")
+        vec![TariffError::new(place, "no part `bill`: expected the formula of the bill")]
     })?;
     let inputs = compiler.inputs(&parts);
     let plan = plan::of(&slots, bill);
-    Ok(CompiledClass {
-        inner: Arc::new(Inner { class: class.name.clone(), settings: settings.clone(), slots, externals: compiler.externals, inputs, bill, plan }),
-    })
+    let (name, settings) = (class.name.clone(), settings.clone());
+    let mut inner = Inner { class: name, settings, slots, externals: compiler.externals, inputs, bill, plan, extras: None };
+    inner.extras = extras_compile::resolve(class, &inner)?;
+    Ok(CompiledClass { inner: Arc::new(inner) })
 }
 
 impl CompiledClass {
@@ -156,7 +160,8 @@ impl CompiledClass {
 
     /// Attributes of an account the class may ask for, in normal form.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
-        self.inner.externals.iter().map(String::as_str)
+        let added = self.inner.extras.iter().flat_map(|extras| &extras.attributes);
+        self.inner.externals.iter().chain(added).map(String::as_str)
     }
 }
 

@@ -165,6 +165,18 @@ pub enum PricingError {
         /// Its value.
         value: String,
     },
+    /// An attribute that the class's settings need, missing or not what it must be.
+    #[error("class {class}: attribute `{name}` is {}: expected {expected}", value.as_ref().map_or("missing".to_owned(), |value| format!("`{value}`")))]
+    BadAttribute {
+        /// Rate class.
+        class: String,
+        /// The attribute.
+        name: String,
+        /// Its value, if it is there.
+        value: Option<String>,
+        /// What it must be.
+        expected: String,
+    },
     /// A hole in a map: no value for this account's key.
     #[error("class {class}, part {part}: no value for `{key}`: expected one of {}", known.join(", "))]
     MissingKey {

@@ -1,8 +1,8 @@
 //! What is suspicious in a tariff that is otherwise sound.
 //!
 //! Belongs here: warnings of `aquabills rates check`. Does not belong here:
-//! what is certainly wrong (`check` refuses it), and the tables' own arithmetic
-//! (`lint_tables`).
+//! what is certainly wrong (`check` refuses it), the tables' own arithmetic
+//! (`lint_tables`), and the `aquabills:` block (`lint_settings`).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::check::{any_item, reachable};
 use super::error::Place;
 use super::formula::Expr;
+use super::lint_settings;
 use super::lint_tables;
 use super::metadata::{Frequency, Unit};
 use super::names::{is_known_attribute, is_usage, reads_like_a_charge};
@@ -61,6 +62,7 @@ pub fn lint(tariff: &Tariff) -> Vec<Warning> {
         let mut lint =
             ClassLint { class, settings: tariff.settings_of(&class.name), used: reachable(class).into_iter().collect(), warnings: Vec::new() };
         lint.run();
+        lint_settings::run(&mut lint, &tariff.metadata.bill_unit);
         warnings.append(&mut lint.warnings);
     }
     warnings.sort_by(|a, b| (a.place.line, a.severity, &a.message).cmp(&(b.place.line, b.severity, &b.message)));
@@ -106,6 +108,9 @@ impl<'a> ClassLint<'a> {
             }
             if self.used.contains(&index) {
                 lint_tables::sizes(self, part);
+                if ["price", "rate"].iter().any(|word| part.normal.ends_with(word)) {
+                    lint_tables::negative_prices(self, part);
+                }
             }
         }
         lint_tables::holes(self);
@@ -160,7 +165,8 @@ impl<'a> ClassLint<'a> {
     }
 
     fn name_not_known(&mut self, index: usize, part: &Part, name: &str) {
-        if self.class.find_from(index, name).is_some() || is_usage(name) || is_known_attribute(name) {
+        let derived = self.settings.equivalent_units.as_ref().is_some_and(|units| units.attribute == name);
+        if self.class.find_from(index, name).is_some() || is_usage(name) || is_known_attribute(name) || derived {
             return;
         }
         let near = self.class.parts.iter().find(|other| other.normal != name && other.normal.len() > 3 && is_near(&other.normal, name));
@@ -199,6 +205,7 @@ impl<'a> ClassLint<'a> {
         }
         lint_tables::rising_starts(self, starts, starts.line, &starts.body);
         lint_tables::falling_prices(self, prices, prices.line, &prices.body);
+        lint_tables::negative_prices(self, prices);
         if kind == ChargeKind::Tiered && self.settings.tier_rule == TierRule::FirstUnit {
             lint_tables::round_starts(self, starts);
         }
@@ -215,7 +222,7 @@ fn is_nothing(body: &Body) -> bool {
 }
 
 /// Names a body uses: in formulas, and what its maps depend on.
-fn names_in<'a>(body: &'a Body, names: &mut Vec<&'a str>) {
+pub(crate) fn names_in<'a>(body: &'a Body, names: &mut Vec<&'a str>) {
     match body {
         Body::Formula { expr, .. } => expr.names(&mut |name| names.push(name)),
         Body::List(items) => {
@@ -242,7 +249,7 @@ fn names_in<'a>(body: &'a Body, names: &mut Vec<&'a str>) {
 }
 
 /// Whether two names differ by at most two letters.
-fn is_near(one: &str, other: &str) -> bool {
+pub(crate) fn is_near(one: &str, other: &str) -> bool {
     const FAR: usize = 3;
     let other: Vec<char> = other.chars().collect();
     if one.chars().count().abs_diff(other.len()) >= FAR {

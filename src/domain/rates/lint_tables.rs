@@ -86,6 +86,40 @@ pub(crate) fn falling_prices(lint: &mut ClassLint<'_>, part: &Part, line: usize,
     }
 }
 
+/// Prices below zero: a discount has a place of its own.
+pub(crate) fn negative_prices(lint: &mut ClassLint<'_>, part: &Part) {
+    for (line, price) in numbers(&part.body, part.line) {
+        if price < Decimal::ZERO {
+            lint.warn(Severity::Warning, part, line, format!("price {price} is below zero: a discount may be meant"));
+        }
+    }
+}
+
+/// Every plain number in a body, with its line.
+pub(crate) fn numbers(body: &Body, line: usize) -> Vec<(usize, Decimal)> {
+    match body {
+        Body::Formula { expr, .. } => signed(expr).map(|number| (line, number)).into_iter().collect(),
+        Body::List(items) => items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                ItemKind::Formula(expr) => Some((item.line, signed(expr)?)),
+                _ => None,
+            })
+            .collect(),
+        Body::Map(map) => map.entries.iter().flat_map(|entry| numbers(&entry.body, entry.line)).collect(),
+        Body::Range(range) => range.values.iter().flat_map(|(line, value)| numbers(value, *line)).collect(),
+        Body::Charge(_) | Body::Unreadable(_) => Vec::new(),
+    }
+}
+
+fn signed(expr: &Expr) -> Option<Decimal> {
+    match expr {
+        Expr::Number(number) => Some(*number),
+        Expr::Negative(inner) => signed(inner).map(|number| -number),
+        _ => None,
+    }
+}
+
 /// Starts like 10, 20, 100 under the first-unit rule, where the block before
 /// ends at 9, 19, 99: published tables often mean "above 10".
 pub(crate) fn round_starts(lint: &mut ClassLint<'_>, part: &Part) {

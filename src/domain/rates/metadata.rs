@@ -77,6 +77,19 @@ impl Frequency {
             Self::Annual => 365,
         }
     }
+
+    /// Whole months of a period, for services that are billed by the calendar; shorter ones count as a month.
+    #[must_use]
+    pub fn months(&self) -> u32 {
+        match self {
+            Self::Weekly | Self::Monthly | Self::Other(_) => 1,
+            Self::Bimonthly => 2,
+            Self::Quarterly => 3,
+            Self::FourMonthly => 4,
+            Self::Semiannual => 6,
+            Self::Annual => 12,
+        }
+    }
 }
 
 /// A unit of usage.

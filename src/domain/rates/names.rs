@@ -7,24 +7,29 @@
 /// Attributes an account commonly has and published rate files name without
 /// defining. A name outside this list may still be an attribute; the list only
 /// decides how loudly `lint` speaks of it.
-const KNOWN_ATTRIBUTES: [&str; 47] = [
+const KNOWN_ATTRIBUTES: [&str; 56] = [
     "account_type",
+    "age",
     "area",
     "block",
     "budget",
+    "cart_size",
     "city_limits",
     "commercial_budget",
-    "customer_type",
     "cust_class",
+    "customer_type",
     "days_in_period",
     "drought_stage",
     "dwelling_units",
+    "dwellings",
     "elevation",
     "elevation_zone",
+    "eru",
     "et_amount",
     "et_zone",
     "fire_meter_size",
     "hhsize",
+    "impervious_area",
     "indoor",
     "irr_area",
     "irrigable_area",
@@ -33,6 +38,7 @@ const KNOWN_ATTRIBUTES: [&str; 47] = [
     "location",
     "lot_size",
     "lot_size_group",
+    "low_income",
     "meter_count",
     "meter_size",
     "meter_type",
@@ -44,10 +50,13 @@ const KNOWN_ATTRIBUTES: [&str; 47] = [
     "pressure_zone",
     "rolling_average",
     "season",
+    "senior",
     "service_area",
     "service_size",
     "sewer_average",
     "tariff_area",
+    "tax_exempt",
+    "trade",
     "units",
     "water_font",
     "water_supply",
@@ -91,6 +100,11 @@ pub(crate) fn is_metered_usage(normal: &str) -> bool {
 /// Whether accounts commonly have an attribute of this name.
 pub(crate) fn is_known_attribute(normal: &str) -> bool {
     KNOWN_ATTRIBUTES.contains(&normal)
+}
+
+/// Attributes accounts commonly have.
+pub(crate) fn known_attributes() -> &'static [&'static str] {
+    &KNOWN_ATTRIBUTES
 }
 
 /// Whether a name reads like a charge of the tariff, which no account brings.

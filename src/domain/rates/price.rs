@@ -9,9 +9,10 @@ use std::cell::OnceCell;
 
 use rust_decimal::Decimal;
 
-use super::attributes::AttributeValue;
+use super::attributes::{AttributeValue, Attributes, DAYS_IN_PERIOD};
 use super::compile::{Charge, Code, CompiledClass, Dimension, Inner, Input, ItemCode, Op, Table};
 use super::error::PricingError;
+use super::extras_price;
 use super::formula::{Expr, Operator};
 use super::key;
 use super::line::{ExactLine, PricingInput, Share, weighted_lines};
@@ -26,16 +27,60 @@ impl CompiledClass {
     /// cannot be done; nothing is guessed.
     pub fn price(&self, input: &PricingInput<'_>) -> Result<Vec<ExactLine>, PricingError> {
         let usage = usage_of_whole_period(input)?;
-        let pricing = Pricing::new(&self.inner, usage, input);
-        let mut lines = Vec::with_capacity(8);
-        pricing.emit(&self.inner.plan, Factor::ONE, &mut lines)?;
+        let mut lines = match &self.inner.extras {
+            None => charges(&self.inner, usage, input.attributes, None)?,
+            Some(extras) => extras_price::lines(&self.inner, extras, usage, input.attributes)?,
+        };
         if lines.is_empty() {
-            lines.push(pricing.nothing());
+            lines.push(nothing(&self.inner));
         }
         if input.share.is_whole() {
             return Ok(lines);
         }
         weighted_lines(lines, input.share.days, input.share.of_days)
+    }
+
+    /// Whether a service with these attributes can be priced at all, tried with no usage, one unit and very many.
+    /// The length of the period, which a bill run provides, need not be among them.
+    ///
+    /// # Errors
+    /// As [`Self::price`]: what is missing or wrong.
+    pub fn check_attributes(&self, attributes: &Attributes) -> Result<(), PricingError> {
+        const VERY_MANY: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+        let mut attributes = Cow::Borrowed(attributes);
+        if attributes.get(DAYS_IN_PERIOD).is_none() && self.attributes().any(|name| name == DAYS_IN_PERIOD) {
+            attributes.to_mut().set(DAYS_IN_PERIOD, &self.settings().proration.standard_days.to_string());
+        }
+        let usages: &[Decimal] = if self.settings().metered { &[Decimal::ZERO, Decimal::ONE, VERY_MANY] } else { &[Decimal::ZERO] };
+        for usage in usages {
+            self.price(&PricingInput::new(*usage, &attributes))?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of the bill's own formula, for one dwelling and a whole period.
+pub(crate) fn charges(
+    class: &Inner,
+    usage: Decimal,
+    attributes: &Attributes,
+    derived: Option<(&str, &AttributeValue)>,
+) -> Result<Vec<ExactLine>, PricingError> {
+    let pricing = Pricing::new(class, usage, attributes, derived);
+    let mut lines = Vec::with_capacity(8);
+    pricing.emit(&class.plan, Factor::ONE, &mut lines)?;
+    Ok(lines)
+}
+
+/// The line of a bill on which nothing is charged.
+fn nothing(class: &Inner) -> ExactLine {
+    ExactLine {
+        part: class.slots.get(class.bill).map(|slot| slot.name.clone()).unwrap_or_default(),
+        label: "Nothing to charge".to_owned(),
+        tier: None,
+        quantity: None,
+        price: None,
+        amount: Decimal::ZERO,
     }
 }
 
@@ -78,9 +123,9 @@ pub(crate) struct Pricing<'a> {
 type Priced<T> = Result<T, PricingError>;
 
 impl<'a> Pricing<'a> {
-    fn new(class: &'a Inner, usage: Decimal, input: &PricingInput<'a>) -> Self {
+    fn new(class: &'a Inner, usage: Decimal, attributes: &'a Attributes, derived: Option<(&'a str, &'a AttributeValue)>) -> Self {
         let mut given = vec![None; class.slots.len() + class.externals.len()];
-        for (name, value) in input.attributes.values() {
+        for (name, value) in attributes.values().chain(derived) {
             if let Some(place) = class.inputs.get(name).and_then(|at| given.get_mut(*at)) {
                 *place = Some(value);
             }
@@ -370,18 +415,6 @@ impl<'a> Pricing<'a> {
         };
         lines.push(ExactLine { part, label, tier, quantity, price: price.map(scaled).transpose()?.map(unsigned_zero), amount });
         Ok(())
-    }
-
-    /// The line of a bill on which nothing is charged.
-    fn nothing(&self) -> ExactLine {
-        ExactLine {
-            part: self.name(self.class.bill),
-            label: "Nothing to charge".to_owned(),
-            tier: None,
-            quantity: None,
-            price: None,
-            amount: Decimal::ZERO,
-        }
     }
 }
 

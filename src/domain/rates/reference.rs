@@ -19,6 +19,7 @@ use super::line::PricingInput;
 use super::names::{is_metered_usage, is_usage};
 use super::number::parse_number;
 use super::ratio::Ratio;
+use super::reference_extras::{self, Total};
 use super::settings::{Rounding, TierRule};
 use super::tariff::{Body, ChargeKind, Class, ItemKind, Map, Part, Range, Tariff};
 use crate::domain::money::Money;
@@ -32,8 +33,16 @@ const MAX_STEPS: u32 = 1_000_000;
 /// # Errors
 /// As [`super::CompiledClass::price`], and for a class that is not there.
 pub fn bill(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Decimal, PricingError> {
-    let total = total(tariff, class, input)?;
+    let total = total(tariff, class, input)?.sum;
     total.decimal().ok_or(PricingError::TotalTooLarge)
+}
+
+/// What of a bill is tax, exact to 18 decimals.
+///
+/// # Errors
+/// As [`bill`].
+pub fn tax(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Decimal, PricingError> {
+    total(tariff, class, input)?.tax.decimal().ok_or(PricingError::TotalTooLarge)
 }
 
 /// The total of a bill in cents, rounded by the class's rule.
@@ -42,13 +51,14 @@ pub fn bill(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<De
 /// As [`bill`].
 pub fn bill_money(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Money, PricingError> {
     let cents = total(tariff, class, input)?
+        .sum
         .times(Ratio::whole(100))
         .and_then(|cents| cents.rounded(tariff.settings_of(class).rounding))
         .and_then(|cents| i64::try_from(cents).ok());
     cents.map(Money::from_cents).ok_or(PricingError::TotalTooLarge)
 }
 
-fn total(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Ratio, PricingError> {
+fn total(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Total, PricingError> {
     let Some(found) = tariff.class(class) else {
         return Err(PricingError::Unusable { class: class.to_owned(), part: "bill".to_owned(), reason: "no such rate class".to_owned() });
     };
@@ -64,24 +74,33 @@ fn total(tariff: &Tariff, class: &str, input: &PricingInput<'_>) -> Result<Ratio
     let (Some(share), Some(usage)) = (share, usage) else {
         return Err(PricingError::TotalTooLarge);
     };
-    let walk = Walk { class: found, rule: tariff.settings_of(class).tier_rule, usage, attributes: input.attributes, steps: Cell::new(0) };
-    let whole = walk.name("bill", None)?;
+    let whole = reference_extras::total(found, tariff.settings_of(class), usage, input.attributes)?;
     whole.times(share).ok_or(PricingError::TotalTooLarge)
 }
 
-struct Walk<'a> {
-    class: &'a Class,
-    rule: TierRule,
-    usage: Ratio,
-    attributes: &'a Attributes,
-    steps: Cell<u32>,
+/// One walk through the formulas of a class.
+pub(super) struct Walk<'a> {
+    pub class: &'a Class,
+    pub rule: TierRule,
+    pub usage: Ratio,
+    pub attributes: &'a Attributes,
+    /// An attribute that was worked out, exactly.
+    pub derived: Option<(&'a str, Ratio)>,
+    /// Parts that count only for a part of their value, or not at all.
+    pub factors: &'a [(String, Ratio)],
+    pub steps: Cell<u32>,
 }
 
-type Found = Result<Ratio, PricingError>;
+pub(super) type Found = Result<Ratio, PricingError>;
 
 impl Walk<'_> {
+    /// The bill that the formulas give.
+    pub(super) fn bill(&self) -> Found {
+        self.name("bill", None)
+    }
+
     /// The part of a name, or of its longer form.
-    fn part(&self, name: &str) -> Option<&Part> {
+    pub(super) fn part(&self, name: &str) -> Option<&Part> {
         let named = |wanted: &str| self.class.parts.iter().find(|part| part.normal == wanted);
         named(name).or_else(|| named(&format!("{name}_commodity")))
     }
@@ -100,10 +119,11 @@ impl Walk<'_> {
         self.step(user)?;
         let part = self.part(name).filter(|part| user.is_none_or(|user| user.normal != part.normal));
         if let Some(part) = part {
-            return match self.override_of(part) {
+            let value = match self.override_of(part) {
                 Some(text) => self.number(text, name, Some(part)),
                 None => self.body(&part.body, part),
             };
+            return self.counted(value?, part);
         }
         if is_metered_usage(name) {
             return Ok(self.usage);
@@ -115,7 +135,18 @@ impl Walk<'_> {
         }
     }
 
+    /// What of a part's value counts.
+    fn counted(&self, mut value: Ratio, part: &Part) -> Found {
+        for (_, factor) in self.factors.iter().filter(|(name, _)| *name == part.normal) {
+            value = self.exact(value.times(*factor), part)?;
+        }
+        Ok(value)
+    }
+
     fn number(&self, text: &str, name: &str, user: Option<&Part>) -> Found {
+        if let Some((_, value)) = self.derived.filter(|(derived, _)| *derived == name) {
+            return Ok(value);
+        }
         let number = parse_number(text).and_then(Ratio::of);
         number.ok_or_else(|| PricingError::NotANumber {
             class: self.class.name.clone(),

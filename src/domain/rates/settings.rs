@@ -7,8 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use rust_decimal::Decimal;
+
 use super::error::{Place, TariffError};
+use super::extras::{EquivalentUnits, Rule};
+use super::extras_read;
 use super::metadata::Metadata;
+use super::usage_basis::UsageBasis;
 use super::yaml::{Entry, Node};
 
 /// Settings of a tariff, or of one class of it.
@@ -22,6 +27,20 @@ pub struct Settings {
     pub rounding: Rounding,
     /// Short periods and rate changes within a period.
     pub proration: Proration,
+    /// Whether there is usage; without, a flat service has calendar periods.
+    pub metered: bool,
+    /// Which usage is priced.
+    pub usage: UsageBasis,
+    /// An attribute derived from a measure before pricing.
+    pub equivalent_units: Option<EquivalentUnits>,
+    /// The attribute with the number of dwellings, each billed for its part of the usage.
+    pub dwelling_units: Option<String>,
+    /// Lowest sum of the charges of a standard period, for each dwelling, after discounts.
+    pub minimum: Option<Decimal>,
+    /// What is taken off the charges, in this order.
+    pub discounts: Vec<Rule>,
+    /// What is added to the charges after discounts and minimum, in this order.
+    pub fees_and_taxes: Vec<Rule>,
 }
 
 /// Where a block ends (design, section 5).
@@ -98,7 +117,28 @@ impl Settings {
                 standard_days: metadata.bill_frequency.standard_days(),
                 rate_change: RateChange::default(),
             },
+            metered: true,
+            usage: UsageBasis::default(),
+            equivalent_units: None,
+            dwelling_units: None,
+            minimum: None,
+            discounts: Vec::new(),
+            fees_and_taxes: Vec::new(),
         }
+    }
+
+    /// Whether the bill is more than its formula says.
+    pub(crate) fn has_extras(&self) -> bool {
+        self.equivalent_units.is_some()
+            || self.dwelling_units.is_some()
+            || self.minimum.is_some()
+            || !self.discounts.is_empty()
+            || !self.fees_and_taxes.is_empty()
+    }
+
+    /// Discounts, then fees and taxes: the order in which they are applied.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.discounts.iter().chain(&self.fees_and_taxes)
     }
 }
 
@@ -143,16 +183,36 @@ fn apply<'a>(block: &'a Entry, settings: &mut Settings, whole_file: bool, errors
             "tier_rule" => choice(entry, &TIER_RULES).map(|value| settings.tier_rule = value),
             "rounding" => choice(entry, &ROUNDINGS).map(|value| settings.rounding = value),
             "proration" => proration(entry, &mut settings.proration, errors),
+            "metered" => truth(entry).map(|value| settings.metered = value),
+            "usage" => extras_read::usage(entry, errors).map(|value| settings.usage = value),
+            "equivalent_units" => extras_read::equivalent_units(entry, errors).map(|value| settings.equivalent_units = value),
+            "dwelling_units" => extras_read::dwelling_units(entry).map(|value| settings.dwelling_units = value),
+            "minimum" => extras_read::minimum(entry).map(|value| settings.minimum = value),
+            "discounts" => extras_read::rules(entry, true, errors).map(|value| settings.discounts = value),
+            "fees_and_taxes" => extras_read::rules(entry, false, errors).map(|value| settings.fees_and_taxes = value),
             "classes" if whole_file && entry.node.entries().is_some() => {
                 classes = Some(&entry.node);
                 Ok(())
             }
             "classes" if whole_file => Err(wrong(entry, "a map of rate classes")),
-            _ => Err(unknown(entry, "schedule, tier_rule, rounding, proration, classes")),
+            _ => Err(unknown(entry, if whole_file { FILE_KEYS } else { CLASS_KEYS })),
         };
         errors.extend(result.err());
     }
+    no_usage_without_meter(block, settings, errors);
     classes
+}
+
+const FILE_KEYS: &str = "schedule, tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, \
+                         fees_and_taxes, classes";
+const CLASS_KEYS: &str = "tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes";
+
+/// A flat service has no usage to take a share or an average of.
+fn no_usage_without_meter(block: &Entry, settings: &Settings, errors: &mut Vec<TariffError>) {
+    if !settings.metered && settings.usage != UsageBasis::default() {
+        let line = block.node.get("usage").map_or(block.line, |entry| entry.line);
+        errors.push(TariffError::new(Place::line(line), "aquabills: `usage` with `metered: false`: a flat service has no usage"));
+    }
 }
 
 fn proration(block: &Entry, proration: &mut Proration, errors: &mut Vec<TariffError>) -> Result<(), TariffError> {
@@ -176,15 +236,19 @@ const SHORT_PERIODS: [(&str, ShortPeriods); 2] = [("none", ShortPeriods::None), 
 const RATE_CHANGES: [(&str, RateChange); 3] =
     [("by_days", RateChange::ByDays), ("period_end", RateChange::PeriodEnd), ("period_start", RateChange::PeriodStart)];
 
-fn choice<T: Copy>(entry: &Entry, known: &[(&str, T)]) -> Result<T, TariffError> {
+pub(super) fn choice<T: Copy>(entry: &Entry, known: &[(&str, T)]) -> Result<T, TariffError> {
     let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
     let given = entry.node.text();
     known.iter().find(|(word, _)| Some(*word) == given).map(|(_, value)| *value).ok_or_else(|| wrong(entry, &words.join(", ")))
 }
 
-fn text(entry: &Entry) -> Result<String, TariffError> {
-    let given = entry.node.text().map(str::to_owned);
+pub(super) fn text(entry: &Entry) -> Result<String, TariffError> {
+    let given = entry.node.text().filter(|text| !text.trim().is_empty()).map(str::to_owned);
     given.ok_or_else(|| wrong(entry, "a name"))
+}
+
+pub(super) fn truth(entry: &Entry) -> Result<bool, TariffError> {
+    choice(entry, &[("true", true), ("false", false)])
 }
 
 fn days(entry: &Entry) -> Result<u32, TariffError> {
@@ -192,13 +256,13 @@ fn days(entry: &Entry) -> Result<u32, TariffError> {
     given.filter(|days| (1..=1000).contains(days)).ok_or_else(|| wrong(entry, "a number of days from 1 to 1000"))
 }
 
-fn wrong(entry: &Entry, expected: &str) -> TariffError {
+pub(super) fn wrong(entry: &Entry, expected: &str) -> TariffError {
     let given = entry.node.text().map_or_else(|| entry.node.kind().to_owned(), |text| format!("`{text}`"));
     let message = format!("aquabills: `{}` is {given}: expected {expected}", entry.key);
     TariffError::new(Place::line(entry.line), message)
 }
 
-fn unknown(entry: &Entry, known: &str) -> TariffError {
+pub(super) fn unknown(entry: &Entry, known: &str) -> TariffError {
     let message = format!("aquabills: unknown setting `{}`: expected one of {known}", entry.key);
     TariffError::new(Place::line(entry.line), message)
 }

@@ -10,6 +10,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::error::PricingError;
+use super::extras::RuleKind;
 use super::line::{ExactLine, TierDetail};
 use super::number::without_noise;
 use super::settings::Rounding;
@@ -23,6 +24,9 @@ pub struct Charge {
     /// The total before rounding.
     #[serde(with = "rust_decimal::serde::str")]
     pub exact: Decimal,
+    /// What of the total is tax, collected for others: the cents of the tax lines.
+    #[serde(default)]
+    pub tax: Money,
     /// The lines; their cents add up to the total.
     pub lines: Vec<ChargeLine>,
 }
@@ -66,6 +70,9 @@ pub fn settle(lines: Vec<ExactLine>, rounding: Rounding) -> Result<Charge, Prici
     let exact = without_noise(exact).normalize();
     let total = round(cents(exact)?, rounding).to_i64().ok_or(PricingError::TotalTooLarge)?;
     let shown = spread(&lines, total)?;
+    let is_tax = |line: &ExactLine| line.part.starts_with(RuleKind::Tax.prefix());
+    let tax = lines.iter().zip(&shown).filter(|(line, _)| is_tax(line)).try_fold(0_i64, |sum, (_, cents)| sum.checked_add(*cents));
+    let tax = Money::from_cents(tax.ok_or(PricingError::TotalTooLarge)?);
     let lines = lines.into_iter().zip(shown).map(|(line, cents)| ChargeLine {
         part: line.part,
         label: line.label,
@@ -75,7 +82,7 @@ pub fn settle(lines: Vec<ExactLine>, rounding: Rounding) -> Result<Charge, Prici
         amount: without_noise(line.amount).normalize(),
         amount_cents: Money::from_cents(cents),
     });
-    Ok(Charge { total: Money::from_cents(total), exact, lines: lines.collect() })
+    Ok(Charge { total: Money::from_cents(total), exact, tax, lines: lines.collect() })
 }
 
 /// Cents of each line, adding up to `total`.

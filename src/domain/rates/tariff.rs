@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::check;
 use super::compile::{self, CompiledClass};
 use super::document;
-use super::error::{CompileError, TariffErrors};
+use super::error::{CompileError, Place, TariffError, TariffErrors};
 use super::formula::Expr;
 use super::metadata::Metadata;
 use super::names::normal;
@@ -149,7 +149,12 @@ impl Tariff {
     pub fn parse_usable_classes(text: &str) -> Result<(Self, TariffErrors), TariffErrors> {
         let (mut tariff, mut errors) = document::read(text)?;
         for class in &tariff.classes {
-            errors.extend(check::class(class));
+            let own = check::class(class);
+            let settings = tariff.settings_of(&class.name);
+            // What discounts, fees and taxes name is known once the bill is cut into lines.
+            let cut = own.is_empty() && (settings.has_extras() || !settings.metered);
+            let added = if cut { compile::class(class, settings).err() } else { None };
+            errors.extend(own.into_iter().chain(added.unwrap_or_default()));
         }
         errors.sort();
         errors.dedup();
@@ -196,7 +201,8 @@ impl Tariff {
         let found = self
             .class(class)
             .ok_or_else(|| CompileError::UnknownClass { class: class.to_owned(), known: self.classes().map(str::to_owned).collect() })?;
-        Ok(compile::class(found, self.settings_of(class))?)
+        let compiled = compile::class(found, self.settings_of(class));
+        compiled.map_err(|errors| CompileError::Unusable(errors.into_iter().next().unwrap_or_else(|| unusable(found))))
     }
 
     /// A class by its name, or by its name in another spelling.
@@ -207,6 +213,10 @@ impl Tariff {
             self.classes.iter().find(|class| normal(&class.name) == wanted)
         })
     }
+}
+
+fn unusable(class: &Class) -> TariffError {
+    TariffError::new(Place::class(class.line, &class.name), "cannot be used")
 }
 
 /// SHA-256 of a text in hex.

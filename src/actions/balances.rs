@@ -1,0 +1,119 @@
+//! What becomes of the balance of somebody who has gone: paid out, or carried to another account.
+
+use super::payments::{Posted, check_reference};
+use super::{ActionError, Context};
+use crate::db::customers::AccountRow;
+use crate::db::ledger::{NewAdjustment, ReasonRow};
+use crate::db::{DbConnection, customers, ledger, operations};
+use crate::domain::ledger::{Entry, EntryKind};
+use crate::domain::money::Money;
+
+/// The reason code of a credit balance that is paid out.
+const REFUND: &str = "refund";
+/// The reason code of a balance that goes to another account.
+const TRANSFER: &str = "transfer";
+
+/// Takes a credit balance out of an account, to be paid to the customer. Without an amount it is the whole credit. The
+/// reference is its idempotency key.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] when the credit is smaller, or the reference
+/// stands for something else.
+pub fn refund_credit(context: &Context, number: &str, amount: Option<Money>, reference: &str, note: &str) -> Result<Posted, ActionError> {
+    check_words(reference, note)?;
+    context.database.write(|conn| {
+        let account = account_named(conn, number)?;
+        ledger::lock_accounts(conn, &[account.id])?;
+        if let Some(posted) = already(conn, &account, REFUND, amount, reference)? {
+            return Ok(posted);
+        }
+        let credit = -ledger::position(conn, account.id)?.balance;
+        let amount = amount.unwrap_or(credit);
+        if amount <= Money::default() || amount > credit {
+            let credit = credit.max(Money::default());
+            return Err(ActionError::Refused(format!(
+                "amount: account {number} has {credit} to its good: expected more than 0 and no more than that"
+            )));
+        }
+        let posted = post(context, conn, &account, REFUND, amount, reference, note)?;
+        operations::resolve_about_account(conn, account.id, "final_credit", &context.actor, note, context.now())?;
+        Ok(posted)
+    })
+}
+
+/// Carries the whole balance of an account, owed or to its good, to another one. The reference is its idempotency key.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] when there is nothing to carry, the accounts are
+/// the same, or the reference stands for something else.
+pub fn transfer_balance(context: &Context, from: &str, to: &str, reference: &str, note: &str) -> Result<(Posted, Posted), ActionError> {
+    check_words(reference, note)?;
+    if from == to {
+        return Err(ActionError::Refused(format!("to: it is account {from} itself: expected another one")));
+    }
+    let (out, into) = (format!("{reference}/out"), format!("{reference}/in"));
+    context.database.write(|conn| {
+        let (source, target) = (account_named(conn, from)?, account_named(conn, to)?);
+        ledger::lock_accounts(conn, &[source.id.min(target.id), source.id.max(target.id)])?;
+        let done = (already(conn, &source, TRANSFER, None, &out)?, already(conn, &target, TRANSFER, None, &into)?);
+        if let (Some(taken), Some(given)) = done {
+            return Ok((taken, given));
+        }
+        let balance = ledger::position(conn, source.id)?.balance;
+        if balance == Money::default() {
+            return Err(ActionError::Refused(format!("from: account {from} has a balance of 0: there is nothing to carry")));
+        }
+        let taken = post(context, conn, &source, TRANSFER, -balance, &out, note)?;
+        let given = post(context, conn, &target, TRANSFER, balance, &into, note)?;
+        operations::resolve_about_account(conn, source.id, "final_credit", &context.actor, note, context.now())?;
+        Ok((taken, given))
+    })
+}
+
+fn check_words(reference: &str, note: &str) -> Result<(), ActionError> {
+    // What is added to a transfer's reference must fit, too.
+    check_reference(&format!("{reference}/out"))?;
+    if note.trim().is_empty() { Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned())) } else { Ok(()) }
+}
+
+fn account_named(conn: &mut DbConnection, number: &str) -> Result<AccountRow, ActionError> {
+    customers::account_by_number(conn, number)?.ok_or_else(|| ActionError::not_found("account", number))
+}
+
+fn already(conn: &mut DbConnection, account: &AccountRow, code: &str, amount: Option<Money>, reference: &str) -> Result<Option<Posted>, ActionError> {
+    let Some((other, other_code, cents, seq)) = ledger::adjustment_by_reference(conn, reference)? else { return Ok(None) };
+    if other == account.id && other_code == code && amount.is_none_or(|amount| amount.cents() == cents) {
+        return Ok(Some(Posted::already(seq, ledger::position(conn, account.id)?)));
+    }
+    Err(ActionError::Refused(format!("reference: '{reference}' stands for another adjustment already")))
+}
+
+fn post(
+    context: &Context,
+    conn: &mut DbConnection,
+    account: &AccountRow,
+    code: &'static str,
+    amount: Money,
+    reference: &str,
+    note: &str,
+) -> Result<Posted, ActionError> {
+    let reason: ReasonRow = ledger::reason(conn, code)?.ok_or_else(|| ActionError::not_found("reason", code))?;
+    let (now, today) = (context.now(), context.today());
+    let source = format!("adjustment:{code}:{reference}");
+    let entry = Entry::against(account.id, EntryKind::Adjustment, source, amount, today, &reason.gl_code).balanced()?;
+    let after = ledger::position(conn, account.id)?.after(amount)?;
+    ledger::append(conn, &[(entry, after)], now)?;
+    let row = NewAdjustment {
+        account_id: account.id,
+        reason_code: code.to_owned(),
+        amount_cents: amount.cents(),
+        effective_on: today,
+        reference: reference.to_owned(),
+        note: note.to_owned(),
+        entered_by: context.actor.clone(),
+        account_seq: after.seq,
+    };
+    ledger::insert_adjustment(conn, &row)?;
+    operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &format!("{amount} {code} {reference}: {note}"))?;
+    Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
+}

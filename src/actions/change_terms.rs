@@ -1,0 +1,97 @@
+//! Another rate class or other attributes of a service from a day on.
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::tariffs::load_book;
+use super::{ActionError, Context};
+use crate::db::customers::{self, TermRow};
+use crate::db::{billing, operations};
+use crate::domain::rates::Attributes;
+
+/// A change of terms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TermChange {
+    /// The service.
+    pub service: String,
+    /// The first day of the new terms.
+    pub effective_on: NaiveDate,
+    /// Another rate class.
+    pub rate_class: Option<String>,
+    /// Attributes that get a value; an empty one goes away. The others stay.
+    pub attributes: Vec<(String, String)>,
+    /// Why, in words.
+    pub note: String,
+}
+
+/// The terms from a day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Terms {
+    /// The first day.
+    pub effective_on: NaiveDate,
+    /// The rate class.
+    pub rate_class: String,
+    /// The attributes.
+    pub attributes: Attributes,
+    /// Whether they were so already.
+    pub unchanged: bool,
+}
+
+/// Changes the terms of a service from a day on. A period in which they change is priced by the days of each.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown service, [`ActionError::Refused`] when the service is billed beyond that day, later terms were
+/// entered already, or the tariff cannot price the new terms.
+pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, ActionError> {
+    if change.note.trim().is_empty() {
+        return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
+    }
+    let book = load_book(context)?;
+    context.database.write(|conn| {
+        let found = customers::service_points_by_code(conn, &[&change.service])?.into_iter().next();
+        let (point, _) = found.ok_or_else(|| ActionError::not_found("service", &change.service))?;
+        let agreement = customers::latest_agreements_at(conn, &[point.id])?.into_iter().next_back().filter(|row| row.end_on.is_none());
+        let agreement =
+            agreement.ok_or_else(|| ActionError::Refused(format!("service: '{}' is served to nobody: its terms do not change", change.service)))?;
+        let on = change.effective_on;
+        if let Some(start) = agreement.start_on.filter(|start| *start > on) {
+            return Err(ActionError::Refused(format!("effective_on: service '{}' began on {start}, after {on}", change.service)));
+        }
+        let billed = billing::billed_through(conn, &[agreement.id])?.into_iter().map(|(_, day)| day).next();
+        if let Some(billed) = billed.filter(|billed| *billed > on) {
+            return Err(ActionError::Refused(format!(
+                "effective_on: service '{}' is billed through {billed}, beyond {on}: take that bill back first",
+                change.service
+            )));
+        }
+        let terms = customers::terms_of(conn, agreement.id)?;
+        if let Some(later) = terms.iter().find(|row| row.effective_on > on) {
+            return Err(ActionError::Refused(format!("effective_on: other terms begin on {}: expected a day from then on", later.effective_on)));
+        }
+        let (class, before) = terms.last().map_or((&agreement.rate_class, &agreement.attributes), |row| (&row.rate_class, &row.attributes));
+        let before: Attributes = serde_json::from_str(before).map_err(|error| ActionError::Form(error.to_string()))?;
+        let mut attributes = before.clone();
+        for (name, value) in &change.attributes {
+            attributes.set(name, value);
+        }
+        let rate_class = change.rate_class.clone().unwrap_or_else(|| class.clone());
+        book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
+        let unchanged = rate_class == *class && attributes == before;
+        if !unchanged {
+            let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;
+            let row = TermRow {
+                agreement_id: agreement.id,
+                effective_on: on,
+                rate_class: rate_class.clone(),
+                attributes: text.clone(),
+                entered_at: context.now(),
+                entered_by: context.actor.clone(),
+                note: change.note.clone(),
+            };
+            customers::set_term(conn, &row)?;
+            let detail = format!("from {on}: {rate_class} {text}: {}", change.note);
+            operations::audit(conn, context.now(), &context.actor, "service.terms", &change.service, &detail)?;
+        }
+        Ok(Terms { effective_on: on, rate_class, attributes, unchanged })
+    })
+}
