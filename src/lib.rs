@@ -14,9 +14,10 @@
 //! - [`db`]: everything that knows SQL, on SQLite and on PostgreSQL.
 //! - [`actions`]: one file per business verb; opens the one transaction.
 //! - [`formats`]: the forms of files.
+//! - [`mail`]: how a notice becomes a message and leaves, by SMTP or into a folder; [`jobs`] bring it together with the outbox.
 //! - [`web`], [`cli`], [`jobs`]: how people and the clock reach the verbs.
 //!
-//! In every layer the same area names are used: customers, metering, rates, billing, ledger, payments, operations.
+//! In every layer the same area names are used: customers, metering, rates, billing, ledger, payments, notices, operations.
 
 pub mod actions;
 pub mod cli;
@@ -26,4 +27,5 @@ pub mod db;
 pub mod domain;
 pub mod formats;
 pub mod jobs;
+pub mod mail;
 pub mod web;

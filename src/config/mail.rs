@@ -24,8 +24,21 @@ pub struct MailSettings {
     pub password_env: String,
     /// Who the notices are from, as `name <address>` or an address.
     pub from: String,
+    /// Where answers go, as `name <address>` or an address; empty is to the sender.
+    pub reply_to: String,
     /// Where the utility's staff is told of held runs.
     pub staff: Vec<String>,
+    /// A file of root certificates (PEM) that are trusted besides the public ones: for a server of one's own.
+    pub ca_file: PathBuf,
+    /// How long the server may take for an answer, in seconds.
+    pub timeout_seconds: u32,
+    /// How long it may take to accept a whole message, in seconds. Whoever hangs up earlier may send twice: RFC 5321 asks
+    /// for ten minutes.
+    pub accept_timeout_seconds: u32,
+    /// How often the program looks for notices to send, in seconds.
+    pub poll_seconds: u32,
+    /// How many notices are taken at once.
+    pub batch: u32,
 }
 
 /// Where notices go.
@@ -65,7 +78,34 @@ impl Default for MailSettings {
             user: String::new(),
             password_env: "AQUABILLS_SMTP_PASSWORD".to_owned(),
             from: "AquaBills <billing@example.org>".to_owned(),
+            reply_to: String::new(),
             staff: Vec::new(),
+            ca_file: PathBuf::new(),
+            timeout_seconds: 30,
+            accept_timeout_seconds: 600,
+            poll_seconds: 2,
+            batch: 50,
         }
+    }
+}
+
+impl MailSettings {
+    /// What is not possible in these settings: the name and what was expected.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let local = matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        let bounds = [
+            ("mail.timeout_seconds", (1..=600).contains(&self.timeout_seconds), "1 to 600"),
+            ("mail.accept_timeout_seconds", (1..=3600).contains(&self.accept_timeout_seconds), "1 to 3600"),
+            ("mail.poll_seconds", (1..=3600).contains(&self.poll_seconds), "1 to 3600"),
+            ("mail.batch", (1..=1000).contains(&self.batch), "1 to 1000"),
+            ("mail.from", self.from.contains('@'), "an address, or a name with an <address>"),
+            (
+                "mail.security",
+                self.security != MailSecurity::None || self.user.is_empty() || local,
+                "starttls or tls: a password is sent in the clear to this machine only",
+            ),
+        ];
+        bounds.iter().find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"))
     }
 }

@@ -150,10 +150,10 @@ impl Config {
             ("due_days", config.due_days <= 365, "0 to 365"),
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
-        match bounds.iter().chain(&config.sign_in.bounds()).find(|(_, fits, _)| !fits) {
-            Some((name, _, expected)) => Err(format!("{name}: expected {expected}")),
-            None => schedule::check(&config.schedule, config.time_zone).map(|()| config),
-        }
+        let sign_in = config.sign_in.bounds();
+        let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
+        let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        fault.map_or(Ok(config), Err)
     }
 }
 

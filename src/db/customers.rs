@@ -2,6 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::DbConnection;
 use super::bulk::{insert_all, reserve_ids};
@@ -294,4 +295,192 @@ pub fn terms_of(conn: &mut DbConnection, agreement: AgreementId) -> QueryResult<
 pub fn set_term(conn: &mut DbConnection, row: &TermRow) -> QueryResult<()> {
     diesel::delete(agreement_term::table.find((row.agreement_id, row.effective_on))).execute(conn)?;
     diesel::insert_into(agreement_term::table).values(row).execute(conn).map(|_| ())
+}
+
+/// What a clerk's search text means to the indexes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchTerms {
+    /// The text in lower case: the start of a number.
+    prefix: String,
+    /// The first text after all that start with it.
+    prefix_end: String,
+    /// Its words: each must start a word of a name or of an address.
+    words: Vec<String>,
+}
+
+impl SearchTerms {
+    /// Takes a text apart; none when there is nothing to search by.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let prefix = text.trim().to_lowercase();
+        let words: Vec<String> = prefix.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let last = prefix.chars().last()?;
+        let next = (u32::from(last) + 1..=0x0010_FFFF).find_map(char::from_u32)?;
+        let mut prefix_end = prefix.clone();
+        prefix_end.pop();
+        prefix_end.push(next);
+        (!words.is_empty()).then_some(Self { prefix, prefix_end, words })
+    }
+
+    /// The words in the database's own language of text search.
+    fn words_for(&self, conn: &DbConnection) -> String {
+        let (each, between) = match conn {
+            DbConnection::Sqlite(_) => (("\"", "\"*"), " "),
+            DbConnection::Postgres(_) => (("", ":*"), " & "),
+        };
+        let words: Vec<String> = self.words.iter().map(|word| format!("{}{word}{}", each.0, each.1)).collect();
+        words.join(between)
+    }
+}
+
+/// An account that a search found, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct SearchHit {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// What the text is, in words.
+    #[diesel(sql_type = Text)]
+    pub matched: String,
+}
+
+/// The accounts of which the text is a whole number, address for e-mail or payment reference, whatever its case.
+///
+/// # Errors
+/// Those of the database.
+pub fn search_exactly(conn: &mut DbConnection, text: &str, limit: i64) -> QueryResult<Vec<SearchHit>> {
+    diesel::sql_query(
+        "SELECT h.account_id, min(h.matched) AS matched FROM ( \
+            SELECT a.id AS account_id, 'account number' AS matched FROM account a WHERE lower(a.number) = lower($1) \
+            UNION ALL SELECT g.account_id, 'service' FROM service_point p JOIN service_agreement g ON g.service_point_id = p.id \
+                WHERE lower(p.code) = lower($1) \
+            UNION ALL SELECT g.account_id, 'meter' FROM meter m JOIN installation i ON i.meter_id = m.id \
+                JOIN service_agreement g ON g.service_point_id = i.service_point_id WHERE lower(m.serial) = lower($1) \
+            UNION ALL SELECT y.account_id, 'payment reference' FROM payment y \
+                WHERE y.provider_ref IS NOT NULL AND y.provider_ref IN ($1, lower($1), upper($1)) \
+            UNION ALL SELECT a.id, 'e-mail address' FROM person p JOIN account a ON a.person_id = p.id \
+                WHERE p.email IS NOT NULL AND lower(p.email) = lower($1)) h \
+         GROUP BY h.account_id ORDER BY h.account_id LIMIT $2",
+    )
+    .bind::<Text, _>(text)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}
+
+#[derive(QueryableByName)]
+struct FoundId {
+    #[diesel(sql_type = BigInt)]
+    account_id: AccountId,
+}
+
+/// A page of the accounts with a number or address for e-mail that starts with the text, or with all of its words in the
+/// name or in an address: by id, after an id. Each way of finding goes by an index.
+///
+/// # Errors
+/// Those of the database.
+pub fn search_loosely(conn: &mut DbConnection, terms: &SearchTerms, after: AccountId, limit: i64) -> QueryResult<Vec<AccountId>> {
+    let words = terms.words_for(conn);
+    let (from, below) = match conn {
+        DbConnection::Sqlite(_) => (">=", "<"),
+        DbConnection::Postgres(_) => ("~>=~", "~<~"),
+    };
+    let (named, at_address) = match conn {
+        DbConnection::Sqlite(_) => (
+            "p.id IN (SELECT w.rowid FROM person_words w WHERE w.person_words MATCH $3)",
+            "m.id IN (SELECT w.rowid FROM premise_words w WHERE w.premise_words MATCH $3)",
+        ),
+        DbConnection::Postgres(_) => {
+            ("search_words(p.name) @@ to_tsquery('simple', $3)", "search_words(m.address) @@ to_tsquery('simple', $3)")
+        }
+    };
+    let starts = |column: &str| format!("lower({column}) {from} $1 AND lower({column}) {below} $2");
+    let ways = [
+        format!("SELECT a.id AS account_id FROM account a WHERE {} AND a.id > $4", starts("a.number")),
+        format!(
+            "SELECT g.account_id FROM service_point p JOIN service_agreement g ON g.service_point_id = p.id WHERE {} AND g.account_id > $4",
+            starts("p.code")
+        ),
+        format!(
+            "SELECT g.account_id FROM meter m JOIN installation i ON i.meter_id = m.id \
+             JOIN service_agreement g ON g.service_point_id = i.service_point_id WHERE {} AND g.account_id > $4",
+            starts("m.serial")
+        ),
+        format!(
+            "SELECT a.id AS account_id FROM person p JOIN account a ON a.person_id = p.id WHERE p.email IS NOT NULL AND {} AND a.id > $4",
+            starts("p.email")
+        ),
+        format!("SELECT a.id AS account_id FROM person p JOIN account a ON a.person_id = p.id WHERE {named} AND a.id > $4"),
+        format!(
+            "SELECT g.account_id FROM premise m JOIN service_point s ON s.premise_id = m.id \
+             JOIN service_agreement g ON g.service_point_id = s.id WHERE {at_address} AND g.account_id > $4"
+        ),
+    ];
+    let bounded: Vec<String> = ways.iter().map(|way| format!("SELECT * FROM ({way} ORDER BY account_id LIMIT $5) w")).collect();
+    let sql = format!("{} ORDER BY account_id LIMIT $5", bounded.join(" UNION "));
+    let rows: Vec<FoundId> = diesel::sql_query(sql)
+        .bind::<Text, _>(&terms.prefix)
+        .bind::<Text, _>(&terms.prefix_end)
+        .bind::<Text, _>(words)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.account_id).collect())
+}
+
+/// What a list of accounts says of each.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct AccountCard {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub id: AccountId,
+    /// Its number.
+    #[diesel(sql_type = Text)]
+    pub number: String,
+    /// Whose it is.
+    #[diesel(sql_type = BigInt)]
+    pub person_id: PersonId,
+    /// The name on bills.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Where notices go.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub email: Option<String>,
+    /// Where bills on paper go, when that is not the service's address.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub mailing_address: Option<String>,
+    /// 1 when no bills on paper are wanted.
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub paperless: i32,
+    /// The address of its latest service.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub address: Option<String>,
+    /// The balance, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub balance_cents: i64,
+}
+
+/// The accounts with these ids as a list shows them, by id.
+///
+/// # Errors
+/// Those of the database.
+pub fn account_cards(conn: &mut DbConnection, ids: &[AccountId]) -> QueryResult<Vec<AccountCard>> {
+    let list = ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    diesel::sql_query(format!(
+        "SELECT a.id, a.number, a.person_id, p.name, p.email, p.mailing_address, p.paperless, \
+            (SELECT m.address FROM service_agreement g JOIN service_point s ON s.id = g.service_point_id \
+                JOIN premise m ON m.id = s.premise_id WHERE g.account_id = a.id ORDER BY g.id DESC LIMIT 1) AS address, \
+            coalesce((SELECT f.balance_after_cents FROM financial_transaction f WHERE f.account_id = a.id \
+                ORDER BY f.account_seq DESC LIMIT 1), 0) AS balance_cents \
+         FROM account a JOIN person p ON p.id = a.person_id WHERE a.id IN ({list}) ORDER BY a.id"
+    ))
+    .load(conn)
+}
+
+/// The cycles that agreements are in.
+///
+/// # Errors
+/// Those of the database.
+pub fn cycles(conn: &mut DbConnection) -> QueryResult<Vec<String>> {
+    service_agreement::table.select(service_agreement::cycle).distinct().order(service_agreement::cycle).load(conn)
 }

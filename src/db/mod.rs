@@ -9,6 +9,7 @@ pub mod billing;
 mod bulk;
 mod connection;
 pub mod customers;
+pub mod desk;
 pub mod ledger;
 pub mod metering;
 mod migrations;

@@ -462,3 +462,122 @@ pub fn rows_written_by_runs(conn: &mut DbConnection) -> QueryResult<i64> {
     }
     Ok(total)
 }
+
+/// An event of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = audit_event)]
+pub struct AuditRow {
+    /// Its number.
+    pub id: i64,
+    /// When, UTC.
+    pub at: NaiveDateTime,
+    /// Who.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// How, in words.
+    pub detail: String,
+}
+
+/// What a page of the audit trail is asked for; what is none is not asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Who.
+    pub actor: Option<String>,
+    /// What was done: a whole action, or an area with its dot, like `payment.`.
+    pub action: Option<String>,
+    /// To what.
+    pub subject: Option<String>,
+    /// Not before, UTC.
+    pub from: Option<NaiveDateTime>,
+    /// Before, UTC.
+    pub until: Option<NaiveDateTime>,
+    /// Older than this event.
+    pub before: Option<i64>,
+}
+
+/// A page of the audit trail, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn audit_page(conn: &mut DbConnection, filter: &AuditFilter, limit: i64) -> QueryResult<Vec<AuditRow>> {
+    let mut query = audit_event::table.order(audit_event::id.desc()).limit(limit).select(AuditRow::as_select()).into_boxed();
+    if let Some(actor) = &filter.actor {
+        query = query.filter(audit_event::actor.eq(actor.clone()));
+    }
+    if let Some(action) = &filter.action {
+        query = match action.strip_suffix('.') {
+            // '/' follows '.': everything that starts with the area and its dot
+            Some(area) => query.filter(audit_event::action.ge(action.clone()).and(audit_event::action.lt(format!("{area}/")))),
+            None => query.filter(audit_event::action.eq(action.clone())),
+        };
+    }
+    if let Some(subject) = &filter.subject {
+        query = query.filter(audit_event::subject.eq(subject.clone()));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(audit_event::at.ge(from));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(audit_event::at.lt(until));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(audit_event::id.lt(before));
+    }
+    query.load(conn)
+}
+
+/// A page of what the audit trail says of an account, newest first: what was done to it or to its returned payments.
+/// Runs, whose numbers may look like an account's, are left out.
+///
+/// # Errors
+/// Those of the database.
+pub fn audit_of_account(conn: &mut DbConnection, number: &str, references: &[String], before: i64, limit: i64) -> QueryResult<Vec<AuditRow>> {
+    let mut subjects = vec![number.to_owned()];
+    subjects.extend_from_slice(references);
+    audit_event::table
+        .filter(audit_event::subject.eq_any(subjects).and(audit_event::id.lt(before)).and(audit_event::action.not_like("run.%")))
+        .order(audit_event::id.desc())
+        .limit(limit)
+        .select(AuditRow::as_select())
+        .load(conn)
+}
+
+/// What waits for a clerk, in figures.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct WaitingFigures {
+    /// How many items are open.
+    #[diesel(sql_type = BigInt)]
+    pub items: i64,
+    /// The money at stake in them, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_cents: i64,
+    /// When the oldest was raised.
+    #[diesel(sql_type = Nullable<Timestamp>)]
+    pub oldest_at: Option<NaiveDateTime>,
+}
+
+/// What waits for a clerk, in figures.
+///
+/// # Errors
+/// Those of the database.
+pub fn waiting_figures(conn: &mut DbConnection) -> QueryResult<WaitingFigures> {
+    diesel::sql_query(
+        "SELECT CAST(count(*) AS BIGINT) AS items, CAST(coalesce(sum(abs(amount_cents)), 0) AS BIGINT) AS amount_cents, \
+            min(raised_at) AS oldest_at FROM todo WHERE status = 'open'",
+    )
+    .get_result(conn)
+}
+
+/// How many notices could not be delivered since a moment.
+///
+/// # Errors
+/// Those of the database.
+pub fn notices_failed_since(conn: &mut DbConnection, since: NaiveDateTime) -> QueryResult<i64> {
+    diesel::sql_query("SELECT CAST(count(*) AS BIGINT) AS total FROM notice WHERE status IN ('bounced', 'given_up') AND created_at >= $1")
+        .bind::<Timestamp, _>(since)
+        .get_result::<Count>(conn)
+        .map(|row| row.total)
+}

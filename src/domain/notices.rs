@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AccountId, LoginId, PersonId, RunId};
+use super::ids::{AccountId, LoginId, NoticeId, PersonId, RunId};
 
 /// Nobody is told of what happened longer ago than this: an import of history must not flood the town.
 pub const OLDEST_NEWS_DAYS: i64 = 30;
@@ -381,6 +381,53 @@ pub struct NewNotice {
     pub happened_on: NaiveDate,
     /// What the text is made of.
     pub facts: Facts,
+}
+
+/// A notice on its way: everything that its message is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Identity.
+    pub id: NoticeId,
+    /// What the receiver recognises a repetition by.
+    pub message_id: String,
+    /// When it was queued, UTC: the message's date, however late it is sent.
+    pub created_at: NaiveDateTime,
+    /// The address.
+    pub recipient: String,
+    /// The name to greet; may be empty.
+    pub recipient_name: String,
+    /// The account's number, when it is about one.
+    pub account: Option<String>,
+    /// What the text is made of.
+    pub facts: Facts,
+}
+
+/// What became of an attempt to send a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server took it, or the file is written.
+    Accepted,
+    /// It was refused for good. `address` says whether the address is to blame: then nothing more goes there.
+    Refused {
+        /// Whether the address is to blame.
+        address: bool,
+        /// The server's words.
+        reason: String,
+    },
+    /// It was not taken, this time. `server` says whether the others would not be either: no connection.
+    Failed {
+        /// Whether the server as a whole cannot be used.
+        server: bool,
+        /// The server's words, or the machine's.
+        reason: String,
+    },
+    /// The message was handed over and no answer came: nobody can know whether the server has it.
+    Unknown {
+        /// What came instead.
+        reason: String,
+    },
+    /// It is somebody else's by now: nothing was handed over.
+    Superseded,
 }
 
 /// What becomes of a notice after a failed attempt.

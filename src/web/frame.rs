@@ -43,6 +43,12 @@ type Offered = fn(&Viewer) -> bool;
 /// What the navigation of a signed-in person offers: where it leads, what it says, and to whom. Areas add a line each.
 const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/account", "Accounts", |viewer| !viewer.is_staff()),
+    ("/staff", "Desk", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/notices", "Notices", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/schedule", "Schedule", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/audit", "Audit", |viewer| viewer.may(Permission::ReadAudit)),
     ("/staff/logins", "Staff", |viewer| viewer.may(Permission::ManageLogins)),
     ("/profile", "Profile", |viewer| !viewer.is_staff()),
     ("/profile/sign-in", "Security", |_| true),

@@ -177,3 +177,21 @@ CREATE TABLE bounced_address (
     since TIMESTAMP NOT NULL,
     reason TEXT NOT NULL
 );
+
+-- search and audit trail --------------------------------------------------------------------------
+-- What a clerk types: the start of a number in any case, words of a name or an address, a payment's reference.
+CREATE INDEX account_number_start ON account (lower(number) text_pattern_ops);
+CREATE INDEX service_point_code_start ON service_point (lower(code) text_pattern_ops);
+CREATE INDEX meter_serial_start ON meter (lower(serial) text_pattern_ops);
+CREATE INDEX person_email_start ON person (lower(email) text_pattern_ops) WHERE email IS NOT NULL;
+CREATE INDEX service_point_premise ON service_point (premise_id);
+CREATE INDEX payment_reference ON payment (provider_ref) WHERE provider_ref IS NOT NULL;
+-- Punctuation parts words, as it does on SQLite; the parser of text search would take '12/3' for a file.
+CREATE FUNCTION search_words(text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN to_tsvector('simple'::regconfig, translate(lower($1), '.,;:/\-''"()#&_@+*', '                 '));
+CREATE INDEX person_words ON person USING gin (search_words(name));
+CREATE INDEX premise_words ON premise USING gin (search_words(address));
+CREATE INDEX audit_event_actor ON audit_event (actor, id);
+CREATE INDEX audit_event_action ON audit_event (action, id);
+CREATE INDEX audit_event_at ON audit_event (at, id);
+CREATE INDEX notice_failed ON notice (created_at) WHERE status IN ('bounced', 'given_up');

@@ -176,3 +176,33 @@ CREATE TABLE bounced_address (
     since TEXT NOT NULL,
     reason TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- search and audit trail --------------------------------------------------------------------------
+-- What a clerk types: the start of a number in any case, words of a name or an address, a payment's reference.
+CREATE INDEX account_number_start ON account (lower(number));
+CREATE INDEX service_point_code_start ON service_point (lower(code));
+CREATE INDEX meter_serial_start ON meter (lower(serial));
+CREATE INDEX service_point_premise ON service_point (premise_id);
+CREATE INDEX payment_reference ON payment (provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE VIRTUAL TABLE person_words USING fts5 (name, content='person', content_rowid='id', tokenize="unicode61 remove_diacritics 2", prefix='2 3');
+CREATE VIRTUAL TABLE premise_words USING fts5 (address, content='premise', content_rowid='id', tokenize="unicode61 remove_diacritics 2", prefix='2 3');
+INSERT INTO person_words (person_words) VALUES ('rebuild');
+INSERT INTO premise_words (premise_words) VALUES ('rebuild');
+CREATE TRIGGER person_words_new AFTER INSERT ON person
+BEGIN INSERT INTO person_words (rowid, name) VALUES (NEW.id, NEW.name); END;
+CREATE TRIGGER person_words_change AFTER UPDATE OF name ON person
+BEGIN
+    INSERT INTO person_words (person_words, rowid, name) VALUES ('delete', OLD.id, OLD.name);
+    INSERT INTO person_words (rowid, name) VALUES (NEW.id, NEW.name);
+END;
+CREATE TRIGGER premise_words_new AFTER INSERT ON premise
+BEGIN INSERT INTO premise_words (rowid, address) VALUES (NEW.id, NEW.address); END;
+CREATE TRIGGER premise_words_change AFTER UPDATE OF address ON premise
+BEGIN
+    INSERT INTO premise_words (premise_words, rowid, address) VALUES ('delete', OLD.id, OLD.address);
+    INSERT INTO premise_words (rowid, address) VALUES (NEW.id, NEW.address);
+END;
+CREATE INDEX audit_event_actor ON audit_event (actor, id);
+CREATE INDEX audit_event_action ON audit_event (action, id);
+CREATE INDEX audit_event_at ON audit_event (at, id);
+CREATE INDEX notice_failed ON notice (created_at) WHERE status IN ('bounced', 'given_up');

@@ -127,6 +127,20 @@ pub fn run_bills_until(context: &Context, options: &RunOptions<'_>, stop: &Stop)
     report(context, &run)
 }
 
+/// Starts a run, or finds the unfinished one of this cycle and day, and leaves the work to [`run_bills`]: for a page that
+/// goes on to show the run while somebody works on it.
+///
+/// # Errors
+/// As [`run_bills`]; other runs that stand in the way are named, not settled.
+pub fn start_run(context: &Context, cycle: &str, through: NaiveDate) -> Result<RunId, ActionError> {
+    if through > context.today() {
+        return Err(ActionError::Refused(format!("through: {through} is in the future: expected a day up to {}", context.today())));
+    }
+    let _lease = Lease::take(context, LEASE)?;
+    let options = RunOptions { cycle: cycle.to_owned(), approve: false, ..RunOptions::approving_all(through, &|_, _, _| {}) };
+    find_or_start(context, &options).map(|run| run.id)
+}
+
 fn reload(context: &Context, id: RunId) -> Result<RunRow, ActionError> {
     context.database.read(|conn| billing::run(conn, id))?.ok_or_else(|| ActionError::not_found("run", id.to_string()))
 }

@@ -71,11 +71,12 @@ pub fn list(context: &Context, filter: &NoticeFilter, after: Option<NoticeId>, l
             status: filter.status.map(NoticeStatus::as_str),
             kind: filter.kind.map(NoticeKind::as_str),
         };
-        rows::page(conn, &wanted, after.unwrap_or(NoticeId(i64::MAX)), limit)?.into_iter().map(view).collect()
+        rows::page(conn, &wanted, after.unwrap_or(NoticeId(i64::MAX)), limit)?.into_iter().map(view_of).collect()
     })
 }
 
-fn view((row, account): (rows::NoticeRow, Option<String>)) -> Result<NoticeView, ActionError> {
+/// A stored notice as a page shows it.
+pub(in crate::actions) fn view_of((row, account): (rows::NoticeRow, Option<String>)) -> Result<NoticeView, ActionError> {
     let kind: NoticeKind = row.kind.parse().map_err(ActionError::Form)?;
     let status: NoticeStatus = row.status.parse().map_err(ActionError::Form)?;
     let waits = matches!(status, NoticeStatus::Queued | NoticeStatus::Sending);

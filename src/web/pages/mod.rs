@@ -4,6 +4,7 @@ mod billing;
 mod customers;
 pub(super) mod operations;
 mod sign_in;
+mod staff;
 
 use actix_web::web::ServiceConfig;
 
@@ -16,6 +17,7 @@ pub(super) fn all_routes() -> Routes {
     customers::routes(&mut routes);
     operations::routes(&mut routes);
     sign_in::routes(&mut routes);
+    staff::routes(&mut routes);
     routes
 }
 

@@ -1,0 +1,253 @@
+//! A notice as a message: text and HTML of the same figures, and headers that nothing can be slipped into.
+
+use std::time::{Duration, SystemTime};
+
+use askama::Template;
+use chrono::{NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
+use lettre::message::header::{ContentType, Date, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::{Address, Message};
+
+use crate::config::Config;
+use crate::domain::money::Money;
+use crate::domain::notices::{
+    AdjustmentGiven, BillReady, Facts, HighUsage, Letter, PasswordChanged, PasswordLink, PaymentReceived, PaymentReturned, RunHeld,
+    SecondFactorChanged, SignIn,
+};
+
+/// Where a person says which notices they want.
+const PREFERENCES_PATH: &str = "/preferences";
+/// Where a new password is asked for.
+const FORGOTTEN_PATH: &str = "/password/forgotten";
+/// No more of what somebody else wrote (a browser's own name, say) is repeated.
+const LONGEST_QUOTE: usize = 160;
+
+/// Why a notice cannot become a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Whether the address is to blame.
+    pub address: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// The words of a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// The subject.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+}
+
+/// What every template may use.
+struct Common {
+    utility: String,
+    greeting: String,
+    account: String,
+    subject: String,
+    link: String,
+    preferences: String,
+    currency: String,
+    time_zone: Tz,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+impl Common {
+    fn money(&self, cents: &i64) -> String {
+        money(&self.currency, *cents)
+    }
+
+    /// The size of a credit.
+    fn credit(&self, cents: &i64) -> String {
+        money(&self.currency, -cents)
+    }
+
+    /// A balance as people say it: what is owed as it is, what is too much as a credit.
+    fn balance(&self, cents: &i64) -> String {
+        if *cents < 0 { format!("{} credit", self.credit(cents)) } else { self.money(cents) }
+    }
+
+    #[allow(clippy::unused_self, reason = "templates reach it through the same name as the others")]
+    fn day(&self, on: &NaiveDate) -> String {
+        on.format("%-d %B %Y").to_string()
+    }
+
+    fn moment(&self, at: &NaiveDateTime) -> String {
+        at.and_utc().with_timezone(&self.time_zone).format("%-d %B %Y, %H:%M %Z").to_string()
+    }
+}
+
+/// An amount with its currency.
+fn money(currency: &str, cents: i64) -> String {
+    let amount = Money::from_cents(cents);
+    match currency {
+        "USD" if cents < 0 => format!("-${}", -amount),
+        "USD" => format!("${amount}"),
+        other => format!("{amount} {other}"),
+    }
+}
+
+/// The two templates of each kind.
+macro_rules! templates {
+    ($($facts:ident: $text:ident = $text_path:literal, $html:ident = $html_path:literal;)+) => {$(
+        #[derive(Template)]
+        #[template(path = $text_path)]
+        struct $text<'a> {
+            common: &'a Common,
+            facts: &'a $facts,
+        }
+        #[derive(Template)]
+        #[template(path = $html_path)]
+        struct $html<'a> {
+            common: &'a Common,
+            facts: &'a $facts,
+        }
+    )+
+        fn render(common: &Common, facts: &Facts) -> askama::Result<(String, String)> {
+            match facts {
+                $(Facts::$facts(facts) => Ok(($text { common, facts }.render()?, $html { common, facts }.render()?)),)+
+            }
+        }
+    };
+}
+
+templates! {
+    BillReady: BillReadyText = "notices/bill_ready.txt", BillReadyHtml = "notices/bill_ready.html";
+    PaymentReceived: PaymentReceivedText = "notices/payment_received.txt", PaymentReceivedHtml = "notices/payment_received.html";
+    PaymentReturned: PaymentReturnedText = "notices/payment_returned.txt", PaymentReturnedHtml = "notices/payment_returned.html";
+    AdjustmentGiven: AdjustmentGivenText = "notices/adjustment_given.txt", AdjustmentGivenHtml = "notices/adjustment_given.html";
+    HighUsage: HighUsageText = "notices/high_usage.txt", HighUsageHtml = "notices/high_usage.html";
+    RunHeld: RunHeldText = "notices/run_held.txt", RunHeldHtml = "notices/run_held.html";
+    SignIn: SignInText = "notices/sign_in.txt", SignInHtml = "notices/sign_in.html";
+    PasswordLink: PasswordLinkText = "notices/password_link.txt", PasswordLinkHtml = "notices/password_link.html";
+    PasswordChanged: PasswordChangedText = "notices/password_changed.txt", PasswordChangedHtml = "notices/password_changed.html";
+    SecondFactorChanged: SecondFactorChangedText = "notices/second_factor_changed.txt", SecondFactorChangedHtml = "notices/second_factor_changed.html";
+}
+
+/// The words of a letter.
+///
+/// # Errors
+/// When a template fails, which it does not for facts of its kind.
+pub fn words(config: &Config, letter: &Letter) -> Result<Words, String> {
+    let facts = quoted(&letter.facts);
+    let mut common = Common {
+        utility: config.utility_name.clone(),
+        greeting: one_line(&letter.recipient_name),
+        account: letter.account.clone().unwrap_or_default(),
+        subject: String::new(),
+        link: format!("{}{}", config.public_url.trim_end_matches('/'), path(letter)),
+        preferences: if facts.kind().can_be_switched_off() { preferences_link(config) } else { String::new() },
+        currency: config.currency.clone(),
+        time_zone: config.time_zone,
+    };
+    common.subject = one_line(&subject(&common, &facts));
+    let (text, html) = render(&common, &facts).map_err(|error| error.to_string())?;
+    Ok(Words { subject: common.subject, text, html })
+}
+
+fn subject(common: &Common, facts: &Facts) -> String {
+    match facts {
+        Facts::BillReady(bill) if bill.amount_due_cents > 0 => {
+            format!("Your bill of {}: {} due by {}", common.day(&bill.bill_on), common.money(&bill.amount_due_cents), common.day(&bill.due_on))
+        }
+        Facts::BillReady(bill) => format!("Your bill of {}: nothing to pay", common.day(&bill.bill_on)),
+        Facts::PaymentReceived(payment) => format!("We received your payment of {}", common.money(&payment.amount_cents)),
+        Facts::PaymentReturned(payment) => format!("Your payment of {} was returned", common.money(&payment.amount_cents)),
+        Facts::AdjustmentGiven(given) if given.amount_cents < 0 => format!("A credit of {} to your account", common.credit(&given.amount_cents)),
+        Facts::AdjustmentGiven(given) => format!("A charge of {} to your account", common.money(&given.amount_cents)),
+        Facts::HighUsage(usage) => format!("Unusually high usage at {}", usage.address),
+        Facts::RunHeld(run) => format!("Bill run {} is held: nothing was issued", run.run_id),
+        Facts::SignIn(_) => "A new device signed in to your account".to_owned(),
+        Facts::PasswordLink(link) if link.first => "Choose your password".to_owned(),
+        Facts::PasswordLink(_) => "Set a new password".to_owned(),
+        Facts::PasswordChanged(_) => "Your password was changed".to_owned(),
+        Facts::SecondFactorChanged(_) => "Your second factor was changed".to_owned(),
+    }
+}
+
+/// Where the notice's link leads, from `public_url` on.
+fn path(letter: &Letter) -> String {
+    let account = || letter.account.as_deref().map_or_else(|| "/".to_owned(), |number| format!("/accounts/{}", escaped(number)));
+    match &letter.facts {
+        Facts::BillReady(bill) => format!("/bills/{}", escaped(&bill.bill_number)),
+        Facts::PaymentReceived(_) | Facts::PaymentReturned(_) | Facts::AdjustmentGiven(_) | Facts::HighUsage(_) => account(),
+        Facts::RunHeld(run) => format!("/runs/{}", run.run_id),
+        Facts::PasswordLink(link) => link.path.clone(),
+        Facts::SignIn(_) | Facts::PasswordChanged(_) | Facts::SecondFactorChanged(_) => FORGOTTEN_PATH.to_owned(),
+    }
+}
+
+fn preferences_link(config: &Config) -> String {
+    format!("{}{PREFERENCES_PATH}", config.public_url.trim_end_matches('/'))
+}
+
+/// A part of a path: whatever is not plainly harmless is percent-encoded.
+fn escaped(part: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    part.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// The facts with what strangers wrote cut to a harmless length and one line.
+fn quoted(facts: &Facts) -> Facts {
+    match facts {
+        Facts::SignIn(sign_in) => Facts::SignIn(SignIn { device: short(&sign_in.device), ..sign_in.clone() }),
+        Facts::PaymentReturned(returned) => Facts::PaymentReturned(PaymentReturned { reason: short(&returned.reason), ..returned.clone() }),
+        other => other.clone(),
+    }
+}
+
+fn short(text: &str) -> String {
+    one_line(text).chars().take(LONGEST_QUOTE).collect()
+}
+
+/// Text without line breaks and other control characters: for headers.
+fn one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Who notices are from.
+///
+/// # Errors
+/// The setting and what was expected.
+pub fn sender(config: &Config) -> Result<Mailbox, String> {
+    let from = &config.mail.from;
+    from.parse().map_err(|error| format!("mail.from: '{from}' is not an address: {error}"))
+}
+
+/// The message of a letter, the same bytes whenever it is made.
+///
+/// # Errors
+/// [`Fault`] when the address is none, or a setting or template does not work.
+pub fn compose(config: &Config, letter: &Letter) -> Result<Message, Fault> {
+    let ours = |reason: String| Fault { address: false, reason };
+    let words = words(config, letter).map_err(ours)?;
+    let address: Address =
+        letter.recipient.trim().parse().map_err(|error| Fault { address: true, reason: format!("it is no e-mail address: {error}") })?;
+    let name = one_line(&letter.recipient_name);
+    let seconds = u64::try_from(letter.created_at.and_utc().timestamp()).unwrap_or(0);
+    let mut builder = Message::builder()
+        .from(sender(config).map_err(ours)?)
+        .to(Mailbox::new((!name.is_empty()).then_some(name), address))
+        .subject(words.subject)
+        .message_id(Some(format!("<{}>", letter.message_id)))
+        .header(Date::new(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()));
+    if !config.mail.reply_to.is_empty() {
+        let reply_to = config.mail.reply_to.parse().map_err(|error| ours(format!("mail.reply_to: '{}': {error}", config.mail.reply_to)))?;
+        builder = builder.reply_to(reply_to);
+    }
+    if letter.facts.kind().can_be_switched_off() {
+        let link = format!("<{}>", preferences_link(config));
+        builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("List-Unsubscribe"), link));
+    }
+    let boundary: String = letter.message_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+    let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(words.text);
+    let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(words.html);
+    let parts = MultiPart::alternative().boundary(format!("part-{boundary}")).singlepart(text).singlepart(html);
+    builder.multipart(parts).map_err(|error| ours(error.to_string()))
+}

@@ -1,0 +1,136 @@
+//! The staff's pages, one file for each area; here is what they share: how they say things, their forms, their pagers.
+
+mod accounts;
+mod adjustments;
+mod audit;
+mod forms;
+mod notices;
+mod overview;
+mod payments;
+mod reads;
+mod runs;
+mod runs_act;
+mod schedule;
+mod search;
+mod todos;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
+use rand::Rng;
+use serde::Deserialize;
+
+use crate::actions::Context;
+use crate::domain::money::Money;
+use crate::web::frame::Frame;
+use crate::web::routes::Routes;
+use crate::web::text::{Currency, Day, Moment, plural, quantity, words};
+use crate::web::viewer::Viewer;
+
+/// The routes of the staff's pages.
+pub(in crate::web) fn routes(routes: &mut Routes) {
+    overview::routes(routes);
+    search::routes(routes);
+    payments::routes(routes);
+    adjustments::routes(routes);
+    reads::routes(routes);
+    accounts::routes(routes);
+    todos::routes(routes);
+    runs::routes(routes);
+    runs_act::routes(routes);
+    notices::routes(routes);
+    schedule::routes(routes);
+    audit::routes(routes);
+}
+
+/// Rows on one page of a list.
+const PAGE_ROWS: usize = 25;
+
+/// How these pages say money and moments.
+#[derive(Debug, Clone)]
+struct Say {
+    currency: Currency,
+    zone: Tz,
+    now: NaiveDateTime,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self, reason = "templates call methods with references")]
+impl Say {
+    fn new(context: &Context) -> Self {
+        Self { currency: Currency::new(&context.config.currency), zone: context.config.time_zone, now: context.now() }
+    }
+
+    fn money(&self, amount: &Money) -> String {
+        self.currency.money(amount.cents())
+    }
+
+    fn cents(&self, cents: &i64) -> String {
+        self.currency.money(*cents)
+    }
+
+    fn balance(&self, amount: &Money) -> String {
+        self.currency.balance(amount.cents())
+    }
+
+    fn at(&self, moment: &NaiveDateTime) -> Moment {
+        Moment::new(*moment, self.zone)
+    }
+
+    fn day(&self, day: &NaiveDate) -> Day {
+        Day(*day)
+    }
+
+    fn quantity(&self, milli: &i64) -> String {
+        quantity(*milli)
+    }
+
+    fn days(&self, days: &i64) -> String {
+        plural(*days, "day")
+    }
+
+    /// How long ago: `today`, `1 day`, `12 days`.
+    fn age(&self, since: &NaiveDateTime) -> String {
+        match (self.now - *since).num_days() {
+            ..=0 => "less than a day".to_owned(),
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        }
+    }
+}
+
+/// What a list's address says besides its own filters.
+#[derive(Debug, Default, Deserialize)]
+struct ListQuery {
+    /// Where the page begins.
+    from: Option<i64>,
+    /// What was just done: a code that the page turns into words.
+    done: Option<String>,
+}
+
+/// The frame of a page of the staff.
+fn frame(context: &Context, viewer: &Viewer, active: &str) -> Frame {
+    Frame::new(context, Some(viewer), active)
+}
+
+/// An account's own address.
+fn account_path(number: &str) -> String {
+    format!("/staff/accounts/{}", segment(number))
+}
+
+/// A text as one part of an address: whatever is not plain is escaped.
+fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// A reference of our own for a form: the form sent twice has the same one, and so moves money once.
+fn fresh_reference(context: &Context, letter: char) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
+    let mut random = rand::rng();
+    let tail: String = (0..7).filter_map(|_| LETTERS.get(random.random_range(0..LETTERS.len())).copied().map(char::from)).collect();
+    format!("{letter}{}-{tail}", context.today().format("%y%m%d"))
+}
+
+/// Text of a query that says something: trimmed, and none when nothing is left.
+fn said(text: Option<&String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
