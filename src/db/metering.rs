@@ -209,19 +209,22 @@ pub fn settle_reads(conn: &mut DbConnection, ids: &[ReadId], status: &str) -> Qu
         .execute(conn)
 }
 
-/// The rate class and the last billed day of each register's service, for validation.
+/// The terms and the last billed day of a register's service, for validation.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct RegisterService {
     /// The register.
     #[diesel(sql_type = BigInt)]
     pub register_id: RegisterId,
-    /// The latest agreement where its meter is installed.
+    /// An agreement where its meter is installed.
     #[diesel(sql_type = BigInt)]
     pub agreement_id: AgreementId,
     /// Its rate class.
     #[diesel(sql_type = Text)]
     pub rate_class: String,
-    /// The end of its last billed period.
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// The end of the last billed period at the service, whoever had it.
     #[diesel(sql_type = Nullable<Date>)]
     pub billed_through: Option<NaiveDate>,
     /// Since when the meter is in place.
@@ -240,7 +243,8 @@ impl RegisterService {
     }
 }
 
-/// For the meters with ids in a range: the service that each register measures.
+/// The service that each register of these meters measures: one row for each agreement there ever was at it, oldest
+/// first. Whoever has it now, it is billed as far as anybody was billed for it.
 ///
 /// # Errors
 /// Those of the database.
@@ -248,15 +252,24 @@ pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryRe
     let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
     let list = if list.is_empty() { "NULL".to_owned() } else { list };
     diesel::sql_query(format!(
-        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, i.installed_on, i.removed_on, \
-            (SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
-                ORDER BY s.period_start_on DESC LIMIT 1) AS billed_through \
+        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, a.start_on, i.installed_on, i.removed_on, \
+            (SELECT max((SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = g.id AND s.live = 1 \
+                ORDER BY s.period_start_on DESC LIMIT 1)) \
+             FROM service_agreement g WHERE g.service_point_id = i.service_point_id) AS billed_through \
          FROM register r \
          JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.meter_id = r.meter_id) \
-         JOIN service_agreement a ON a.id = (SELECT max(l.id) FROM service_agreement l WHERE l.service_point_id = i.service_point_id) \
-         WHERE r.meter_id IN ({list})"
+         JOIN service_agreement a ON a.service_point_id = i.service_point_id \
+         WHERE r.meter_id IN ({list}) ORDER BY a.id"
     ))
     .load(conn)
+}
+
+/// Of a register's services (oldest first) the one that a read of a day belongs to: where one agreement follows another,
+/// the read between them is the former's last.
+#[must_use]
+pub fn service_on<'a>(services: impl DoubleEndedIterator<Item = &'a RegisterService> + Clone, on: NaiveDate) -> Option<&'a RegisterService> {
+    let begun = services.clone().rev().find(|service| service.start_on.is_none_or(|start| start < on));
+    begun.or_else(|| services.into_iter().next())
 }
 
 /// A read with its register and installation, as a bill run wants it.

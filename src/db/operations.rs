@@ -176,6 +176,9 @@ pub struct RankedToDo {
     /// The read's day.
     #[diesel(sql_type = Nullable<Date>)]
     pub read_on: Option<NaiveDate>,
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
     /// Start of the period.
     #[diesel(sql_type = Nullable<Date>)]
     pub period_start_on: Option<NaiveDate>,
@@ -194,7 +197,7 @@ pub struct RankedToDo {
 }
 
 const RANKED: &str = "SELECT t.id, t.kind, t.status, c.number AS account, p.code AS service_id, x.serial AS meter, r.id AS register_id, \
-        r.digits, r.multiplier_milli, m.read_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at \
+        r.digits, r.multiplier_milli, m.read_on, a.start_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at \
      FROM todo t \
      LEFT JOIN service_agreement a ON a.id = t.agreement_id \
      LEFT JOIN account c ON c.id = coalesce(t.account_id, a.account_id) \

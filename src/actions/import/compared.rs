@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::read_check::real_readings;
+use super::read_check::Bench;
 use crate::actions::ActionError;
 use crate::db::DbConnection;
 use crate::db::metering::{self, ReadRow};
@@ -73,7 +73,9 @@ fn to_do_read(row: &RankedToDo, reads: &HashMap<RegisterId, Vec<ReadRow>>) -> Op
     let days = (read_on - before.on).num_days();
     view.days = Some(days);
     view.usage_milli = Some(used_milli(&register, register.counted_milli(before.milli, read.reading_milli).0));
-    let readings = real_readings(earlier);
+    let limits = crate::domain::limits::Limits::default();
+    let bench = Bench { register: &register, limits: &limits, billed_through: None, household_since: row.start_on };
+    let readings = bench.real_readings(earlier);
     let over_these_days = |yardstick: Use| {
         let counted = i128::from(yardstick.counted_milli) * i128::from(days) / i128::from(yardstick.days.max(1));
         used_milli(&register, i64::try_from(counted).unwrap_or(i64::MAX))

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 
+use super::at_stake::cost;
 use super::read_check::{self, Bench, Candidate, Taken, Verdict};
 use super::take::{register_of, set_aside};
 use super::{ImportOptions, ImportReport, parse_code, parse_date};
+use crate::actions::tariffs::read_book;
 use crate::actions::{ActionError, Context};
 use crate::db::metering::{InstallationRow, MeterRow, NewMeters, ReadRow, RegisterRow};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
-use crate::domain::ids::{InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
+use crate::domain::ids::{AgreementId, InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
+use crate::domain::limits::Reading;
 use crate::domain::metering::ReadKind;
 use crate::domain::quantity::{from_milli, parse_milli};
 use crate::formats::table::{Columns, Row, Table, check_form};
@@ -97,10 +100,10 @@ fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Exchange, String>
 
 fn apply(context: &Context, exchange: &Exchange, dry_run: bool) -> Result<Outcome, ActionError> {
     if dry_run {
-        return context.database.read(|conn| Ok(judge(context, conn, exchange)?.0));
+        return context.database.read(|conn| Ok(judge(context, conn, exchange, false)?.0));
     }
     context.database.write(|conn| {
-        let (outcome, place) = judge(context, conn, exchange)?;
+        let (outcome, place) = judge(context, conn, exchange, true)?;
         if let Some(place) = place {
             write(context, conn, exchange, &place)?;
         }
@@ -117,7 +120,7 @@ struct Place {
     taken: Taken,
 }
 
-fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Result<(Outcome, Option<Place>), ActionError> {
+fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange, lock: bool) -> Result<(Outcome, Option<Place>), ActionError> {
     let refused = |reason: String| Ok((Outcome::Refused(reason), None));
     let Some((point, _)) = customers::service_points_by_code(conn, &[&exchange.service])?.into_iter().next() else {
         return refused(format!("service_id: there is no service '{}'", exchange.service));
@@ -126,6 +129,9 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange) -> Res
     let [(old_register, _)] = registers.as_slice() else {
         return refused(format!("old_meter_id: there is no meter '{}' with one register", exchange.old_serial));
     };
+    if lock {
+        metering::lock_registers(conn, &[old_register.id])?;
+    }
     let history = metering::installations_of(conn, &[old_register.meter_id])?;
     let Some(old) = history.into_iter().find(|row| row.service_point_id == point.id) else {
         return refused(format!("old_meter_id: meter '{}' is not installed at service '{}'", exchange.old_serial, exchange.service));
@@ -207,10 +213,15 @@ fn check_removal(
     if let Some(later) = reads.iter().filter(real).find(|read| read.read_on >= exchange.on) {
         return Ok(Err(format!("exchanged_on: meter '{}' was read on {}, not before the exchange", exchange.old_serial, later.read_on)));
     }
-    let service = metering::register_services(conn, &[register.meter_id])?.into_iter().find(|service| service.register_id == register.id);
-    let limits = context.config.limits.of(service.as_ref().map_or("", |service| service.rate_class.as_str()));
-    let billed = service.and_then(|service| service.billed_through);
-    let bench = Bench { register: &register_of(register), limits: &limits, billed_through: billed };
+    let services = metering::register_services(conn, &[register.meter_id])?;
+    let service = metering::service_on(services.iter().filter(|service| service.register_id == register.id), exchange.on);
+    let limits = context.config.limits.of(service.map_or("", |service| service.rate_class.as_str()));
+    let bench = Bench {
+        register: &register_of(register),
+        limits: &limits,
+        billed_through: service.and_then(|service| service.billed_through),
+        household_since: service.and_then(|service| service.start_on),
+    };
     let candidate = Candidate { on: exchange.on, milli: exchange.final_milli, kind: ReadKind::Removal };
     Ok(match read_check::check(bench, &reads, candidate) {
         Verdict::Accepted(taken) => Ok(taken),
@@ -267,18 +278,28 @@ fn write(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place:
     Ok(())
 }
 
+/// What hangs on the old meter's last reading, in cents.
+fn at_stake(conn: &mut DbConnection, exchange: &Exchange, place: &Place, agreement: Option<AgreementId>) -> Result<Option<i64>, ActionError> {
+    let (Some(since), Some(agreement)) = (place.taken.since, agreement) else { return Ok(None) };
+    let Some(terms) = metering::priced_terms(conn, &[agreement])?.into_iter().next() else { return Ok(None) };
+    let last = Reading { on: exchange.on, milli: exchange.final_milli };
+    Ok(cost(&read_book(conn)?, &terms, &register_of(&place.old_register), since, last))
+}
+
 /// A doubtful last reading waits for a clerk.
 fn raise_hold(context: &Context, conn: &mut DbConnection, exchange: &Exchange, place: &Place, removal: ReadId) -> Result<(), ActionError> {
     let Some(reason) = &place.taken.hold else { return Ok(()) };
     let services = metering::register_services(conn, &[place.old_register.meter_id])?;
+    let agreement = metering::service_on(services.iter(), exchange.on).map(|service| service.agreement_id);
+    let amount_cents = at_stake(conn, exchange, place, agreement)?;
     let todo = NewToDo {
         kind: "read_limit".to_owned(),
         status: "open".to_owned(),
-        agreement_id: services.first().map(|service| service.agreement_id),
+        agreement_id: agreement,
         meter_read_id: Some(removal),
         period_start_on: None,
         period_end_on: Some(exchange.on),
-        amount_cents: None,
+        amount_cents,
         reason: format!("meter {}: the last read of {}: {reason}", exchange.old_serial, exchange.on),
         raised_at: context.now(),
         account_id: None,

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::db::metering::ReadRow;
 use crate::domain::ids::ReadId;
-use crate::domain::limits::{Limits, Reading, Use, above_floor, above_own_average, recent_use, reversed, season_use, too_high, too_low};
+use crate::domain::limits::{Limits, RECENT_PERIODS, Reading, Use, above_floor, above_own_average, recent_use, reversed, season_use, too_high, too_low};
 use crate::domain::metering::{ReadKind, Register};
 use crate::domain::quantity::from_milli;
 
@@ -17,6 +17,28 @@ pub(super) struct Bench<'a> {
     pub(super) limits: &'a Limits,
     /// Through which day its service is billed.
     pub(super) billed_through: Option<NaiveDate>,
+    /// Since when the household is there: what others used before it is no yardstick for it.
+    pub(super) household_since: Option<NaiveDate>,
+}
+
+impl Bench<'_> {
+    /// Real readings that nobody doubts: what yardsticks are made of.
+    fn is_yardstick(&self, read: &ReadRow) -> bool {
+        read.status == "accepted" && !is_estimated(read) && self.household_since.is_none_or(|since| read.read_on >= since)
+    }
+
+    /// All of them, in date order.
+    pub(super) fn real_readings(&self, reads: &[ReadRow]) -> Vec<Reading> {
+        reads.iter().filter(|read| self.is_yardstick(read)).map(reading_of).collect()
+    }
+
+    /// The last of them: enough for the own average.
+    fn recent_readings(&self, reads: &[ReadRow]) -> Vec<Reading> {
+        let recent = reads.iter().rev().filter(|read| self.is_yardstick(read)).take(RECENT_PERIODS + 1);
+        let mut readings: Vec<Reading> = recent.map(reading_of).collect();
+        readings.reverse();
+        readings
+    }
 }
 
 /// The read to be judged.
@@ -162,9 +184,9 @@ fn against_before(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, new: C
     if !looked_at {
         return None;
     }
-    let own = recent_use(bench.register, &recent_readings(earlier));
+    let own = recent_use(bench.register, &bench.recent_readings(earlier));
     if above_own_average(bench.limits, &used, &own) {
-        let season = season_use(bench.register, &real_readings(earlier), before.on, new.on);
+        let season = season_use(bench.register, &bench.real_readings(earlier), before.on, new.on);
         return too_high(bench.limits, &used, rolled_over, &own, season.as_ref());
     }
     // A customer's own read waits on any doubt.
@@ -176,13 +198,13 @@ fn against_before(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, new: C
 fn judge_low(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, used: &Use, own: &Use) -> Option<String> {
     too_low(bench.limits, used, own, None)?;
     let to = before.on + chrono::Days::new(u64::try_from(used.days).unwrap_or(0));
-    let season = season_use(bench.register, &real_readings(earlier), before.on, to);
+    let season = season_use(bench.register, &bench.real_readings(earlier), before.on, to);
     too_low(bench.limits, used, own, season.as_ref())
 }
 
 /// Why a clerk should look at a register's last real read although it is billed.
 pub(super) fn doubtful_low(bench: Bench<'_>, reads: &[ReadRow]) -> Option<String> {
-    let readings = real_readings(reads);
+    let readings = bench.real_readings(reads);
     let [earlier @ .., last] = readings.as_slice() else { return None };
     let before = earlier.last()?;
     let used = Use::over(bench.register, &[*before, *last]);
@@ -196,30 +218,12 @@ fn against_after(bench: Bench<'_>, earlier: &[ReadRow], after: &ReadRow, new: Ca
     let (counted_milli, rolled_over) = bench.register.counted_milli(new.milli, after.reading_milli);
     let used = Use { periods: 1, days: (after.read_on - new.on).num_days(), counted_milli };
     let reason = reversed(bench.register, counted_milli).or_else(|| {
-        let own = recent_use(bench.register, &recent_readings(earlier));
+        let own = recent_use(bench.register, &bench.recent_readings(earlier));
         if !above_floor(bench.limits, &used) || !above_own_average(bench.limits, &used, &own) {
             return None;
         }
-        let season = season_use(bench.register, &real_readings(earlier), new.on, after.read_on);
+        let season = season_use(bench.register, &bench.real_readings(earlier), new.on, after.read_on);
         too_high(bench.limits, &used, rolled_over, &own, season.as_ref())
     })?;
     Some(format!("with it the read after it, {} on {}, is implausible: {reason}", from_milli(after.reading_milli), after.read_on))
-}
-
-/// Real readings that nobody doubts: what yardsticks are made of.
-fn is_yardstick(read: &ReadRow) -> bool {
-    read.status == "accepted" && !is_estimated(read)
-}
-
-/// All of them, in date order.
-pub(super) fn real_readings(reads: &[ReadRow]) -> Vec<Reading> {
-    reads.iter().filter(|read| is_yardstick(read)).map(reading_of).collect()
-}
-
-/// The last of them: enough for the own average.
-fn recent_readings(reads: &[ReadRow]) -> Vec<Reading> {
-    let mut readings: Vec<Reading> =
-        reads.iter().rev().filter(|read| is_yardstick(read)).take(crate::domain::limits::RECENT_PERIODS + 1).map(reading_of).collect();
-    readings.reverse();
-    readings
 }

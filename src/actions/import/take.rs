@@ -57,7 +57,7 @@ pub(in crate::actions) enum Manner {
 /// What the database knows of the registers in a batch.
 pub(super) struct Known {
     registers: HashMap<(String, String), RegisterRow>,
-    services: HashMap<RegisterId, RegisterService>,
+    services: HashMap<RegisterId, Vec<RegisterService>>,
     pub(super) reads: HashMap<RegisterId, Vec<ReadRow>>,
     rejected: HashSet<RejectedRead>,
 }
@@ -76,6 +76,7 @@ pub(super) struct Doubt {
     pub(super) meter: String,
     pub(super) register: Register,
     pub(super) limits: Limits,
+    pub(super) household_since: Option<NaiveDate>,
     /// What it counts from, and what it is.
     pub(super) since: Option<Reading>,
     pub(super) reading: Reading,
@@ -147,7 +148,10 @@ fn load(conn: &mut DbConnection, serials: &[&str], lock: bool) -> Result<Known, 
     let mut meters: Vec<_> = registers.iter().map(|(register, _)| register.meter_id).collect();
     meters.sort_unstable();
     meters.dedup();
-    let services = metering::register_services(conn, &meters)?;
+    let mut services: HashMap<RegisterId, Vec<RegisterService>> = HashMap::new();
+    for service in metering::register_services(conn, &meters)? {
+        services.entry(service.register_id).or_default().push(service);
+    }
     let mut reads: HashMap<RegisterId, Vec<ReadRow>> = HashMap::new();
     for read in metering::reads_of(conn, &ids)? {
         reads.entry(read.register_id).or_default().push(read);
@@ -155,7 +159,7 @@ fn load(conn: &mut DbConnection, serials: &[&str], lock: bool) -> Result<Known, 
     Ok(Known {
         rejected: metering::rejected_reads_of(conn, &ids)?.into_iter().collect(),
         registers: registers.into_iter().map(|(register, serial)| ((serial, register.code.clone()), register)).collect(),
-        services: services.into_iter().map(|service| (service.register_id, service)).collect(),
+        services,
         reads,
     })
 }
@@ -181,45 +185,36 @@ fn by_register<'a>(new: &'a [NewRead], known: &Known, batch: &mut Batch) -> Vec<
 fn take_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &NewRead)>, known: &mut Known, batch: &mut Batch, manner: Manner) {
     new.sort_by_key(|(_, read)| read.read_on);
     let register = register_of(row);
-    let Some(service) = known.services.get(&row.id) else {
-        let refusals = new.into_iter().map(|(at, read)| (at, ReadOutcome::Refused(not_there(read, None))));
-        batch.verdicts.extend(refusals);
-        return;
-    };
-    let limits = context.config.limits.of(&service.rate_class);
-    let bench = Bench { register: &register, limits: &limits, billed_through: service.billed_through };
+    let services = known.services.get(&row.id).map(Vec::as_slice).unwrap_or_default();
     let reads = known.reads.entry(row.id).or_default();
-    let first_new = batch.reads.len();
-    let meter = new.first().map(|(_, read)| read.meter.clone()).unwrap_or_default();
+    let (first_new, mut last) = (batch.reads.len(), None);
     for (at, read) in new {
-        if !service.covers(read.read_on) {
-            batch.verdicts.insert(at, ReadOutcome::Refused(not_there(read, Some(service))));
+        let service = metering::service_on(services.iter(), read.read_on);
+        let Some(service) = service.filter(|service| service.covers(read.read_on)) else {
+            batch.verdicts.insert(at, ReadOutcome::Refused(not_there(read, service)));
             continue;
-        }
+        };
         let rejected = || known.rejected.contains(&(row.id, read.read_on, read.reading_milli, read.kind.as_str().to_owned()));
         if manner != Manner::Confirmed && !known.rejected.is_empty() && rejected() {
             batch.verdicts.insert(at, rejected_before(manner));
             continue;
         }
+        let source = Source { row: at, read, service, register: &register, limits: context.config.limits.of(&service.rate_class) };
         let candidate = Candidate { on: read.read_on, milli: read.reading_milli, kind: read.kind };
-        let mut taken = match read_check::check(bench, reads, candidate) {
-            Verdict::Unchanged => {
-                batch.verdicts.insert(at, ReadOutcome::Unchanged);
-                continue;
+        let outcome = match read_check::check(source.bench(), reads, candidate) {
+            Verdict::Unchanged => ReadOutcome::Unchanged,
+            Verdict::Refused(reason) => ReadOutcome::Refused(reason),
+            Verdict::Accepted(mut taken) => {
+                taken.hold = taken.hold.filter(|_| manner != Manner::Confirmed);
+                batch.add(&source, taken, reads);
+                last = Some(source);
+                ReadOutcome::Accepted
             }
-            Verdict::Refused(reason) => {
-                batch.verdicts.insert(at, ReadOutcome::Refused(reason));
-                continue;
-            }
-            Verdict::Accepted(taken) => taken,
         };
-        taken.hold = taken.hold.filter(|_| manner != Manner::Confirmed);
-        batch.verdicts.insert(at, ReadOutcome::Accepted);
-        let source = Source { row: at, read, service, register: &register, limits };
-        batch.add(&source, taken, reads);
+        batch.verdicts.insert(at, outcome);
     }
-    if batch.reads.len() > first_new && manner != Manner::Confirmed {
-        batch.advise(bench, service, &meter, reads);
+    if let Some(last) = last.filter(|_| batch.reads.len() > first_new && manner != Manner::Confirmed) {
+        batch.advise(&last, reads);
     }
 }
 
@@ -230,6 +225,31 @@ struct Source<'a> {
     service: &'a RegisterService,
     register: &'a Register,
     limits: Limits,
+}
+
+impl Source<'_> {
+    fn bench(&self) -> Bench<'_> {
+        let RegisterService { billed_through, start_on, .. } = *self.service;
+        Bench { register: self.register, limits: &self.limits, billed_through, household_since: start_on }
+    }
+
+    /// A question for a clerk about a read of this register.
+    fn doubt(&self, index: usize, kind: &'static str, since: Option<Reading>, reading: Reading, reason: String) -> Doubt {
+        Doubt {
+            index,
+            row: self.row,
+            held: kind == "read_limit",
+            kind,
+            agreement: self.service.agreement_id,
+            meter: self.read.meter.clone(),
+            register: self.register.clone(),
+            limits: self.limits,
+            household_since: self.service.start_on,
+            since,
+            reading,
+            reason,
+        }
+    }
 }
 
 impl Batch {
@@ -255,47 +275,32 @@ impl Batch {
             let latest = self.read_on.entry(source.service.agreement_id).or_insert(new.read_on);
             *latest = new.read_on.max(*latest);
         }
-        let Some(reason) = taken.hold else { return };
-        self.doubts.push(Doubt {
-            index,
-            row: source.row,
-            held: true,
-            kind: "read_limit",
-            agreement: source.service.agreement_id,
-            meter: new.meter.clone(),
-            register: source.register.clone(),
-            limits: source.limits,
-            since: taken.since,
-            reading: Reading { on: new.read_on, milli: new.reading_milli },
-            reason,
-        });
+        if let Some(reason) = taken.hold {
+            let reading = Reading { on: new.read_on, milli: new.reading_milli };
+            self.doubts.push(source.doubt(index, "read_limit", taken.since, reading, reason));
+        }
     }
 
     /// What a clerk is told although nothing waits: a register that stands still, a last read that is far too low. Only
     /// the end of the history counts, so that a file of old reads does not raise what is long over.
-    fn advise(&mut self, bench: Bench<'_>, service: &RegisterService, meter: &str, reads: &[ReadRow]) {
-        let mut advice = |read: &ReadRow, since: Option<Reading>, kind, reason: String| {
-            let Some(index) = place_of(read.id) else { return };
-            let reading = Reading { on: read.read_on, milli: read.reading_milli };
-            let (register, meter) = (bench.register.clone(), meter.to_owned());
-            let agreement = service.agreement_id;
-            let doubt =
-                Doubt { index, row: usize::MAX, held: false, kind, agreement, meter, register, limits: *bench.limits, since, reading, reason };
-            self.doubts.push(doubt);
-        };
+    fn advise(&mut self, source: &Source<'_>, reads: &[ReadRow]) {
+        let bench = source.bench();
         let Some(last) = reads.last().filter(|last| last.status == "accepted" && last.kind != ReadKind::Estimated.as_str()) else { return };
         let before = reads.len().checked_sub(2).and_then(|before| reads.get(before));
-        if before.is_some_and(|before| before.reading_milli == last.reading_milli) {
-            let real = read_check::real_readings(reads);
+        let reading = |read: &ReadRow| Reading { on: read.read_on, milli: read.reading_milli };
+        let (read, kind, reason, since) = if before.is_some_and(|before| before.reading_milli == last.reading_milli) {
+            let real = bench.real_readings(reads);
             let Some((crossing, since)) = stuck_at(bench.limits, &real) else { return };
-            let read = real.get(crossing).and_then(|at| reads.iter().find(|read| read.read_on == at.on));
-            if let Some(read) = read {
-                let reason = format!("it has stood still since {since}, although it used to count: it may be stuck");
-                advice(read, None, "stuck_register", reason);
-            }
-        } else if let Some(reason) = read_check::doubtful_low(bench, reads) {
-            let since = before.map(|before| Reading { on: before.read_on, milli: before.reading_milli });
-            advice(last, since, "low_use", reason);
+            let Some(read) = real.get(crossing).and_then(|at| reads.iter().find(|read| read.read_on == at.on)) else { return };
+            let reason = format!("it has stood still since {since}, although it used to count: it may be stuck");
+            (read, "stuck_register", reason, None)
+        } else {
+            let Some(reason) = read_check::doubtful_low(bench, reads) else { return };
+            (last, "low_use", reason, before.map(reading))
+        };
+        // Only a read that is new: what it shows was told when it came.
+        if let Some(index) = place_of(read.id) {
+            self.doubts.push(source.doubt(index, kind, since, reading(read), reason));
         }
     }
 }
