@@ -1,7 +1,7 @@
 // Every page that a role reaches by links, looked at in full; every other link at least answers.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inspect } from './page_checks.mjs';
+import { inspect, shapeOf } from './page_checks.mjs';
 
 /** So many pages of one kind are looked at: an empty one and a full one are often different. */
 const MOST_OF_A_KIND = 2;
@@ -25,6 +25,8 @@ export class Crawl {
   constructor(report, titles = new Map()) {
     this.report = report;
     this.titles = titles;
+    this.shapes = new Set();
+    this.inspected = 0;
   }
 
   /** Visits what can be reached from `starts` in the context, and returns the kinds of pages seen. */
@@ -76,7 +78,13 @@ export class Crawl {
     this.titles.set(title, owner);
     this.report.equal(owner, kind, `${where}: the title "${title}" belongs to another kind of page`);
     const links = await page.evaluate(() => [...document.querySelectorAll('a[href]')].map((link) => link.href.split('#')[0]));
-    this.report.problems(where, await inspect(page, pictures(page, role, name)));
+    // Who else sees the very same page need not look at it again.
+    const shape = `${kindOf(page.url())}\n${await shapeOf(page)}`;
+    if (!this.shapes.has(shape)) {
+      this.shapes.add(shape);
+      this.inspected += 1;
+      this.report.problems(where, await inspect(page, pictures(page, role, name)));
+    }
     this.report.problems(where, context.complaints);
     return [...new Set(links.filter((link) => link.startsWith('http')))];
   }

@@ -60,6 +60,18 @@ export function structure(page) {
   });
 }
 
+/** What a page is made of, without its words and numbers: two pages of one shape have the same faults. */
+export function shapeOf(page) {
+  return page.evaluate(() => {
+    const parts = [...document.querySelectorAll('*')].map((element) => {
+      const names = [...element.attributes].map(({ name }) => name).sort().join(' ');
+      const said = ['class', 'role', 'type', 'name'].map((name) => element.getAttribute(name) ?? '').join('/');
+      return `${element.parentElement?.tagName} ${element.tagName} ${said} ${names}`;
+    });
+    return [...new Set(parts)].sort().join('\n');
+  });
+}
+
 /** Nothing is wider than the window, but inside a box that scrolls by itself. */
 export function overflow(page) {
   return page.evaluate(() => {
@@ -81,7 +93,7 @@ export function overflow(page) {
   });
 }
 
-/** Buttons and fields are high enough for a thumb; a small box or circle counts with its label. */
+/** Buttons and fields are high enough for a thumb; a small box or circle has a label that is a line high. */
 export function controlHeights(page) {
   return page.evaluate((least) => {
     const controls = [...document.querySelectorAll('button, select, textarea, summary, input:not([type=hidden])')];
@@ -89,7 +101,7 @@ export function controlHeights(page) {
       if (!control.checkVisibility()) return false;
       const parts = ['checkbox', 'radio'].includes(control.type) ? [control, ...(control.labels ?? [])] : [control];
       const height = Math.max(...parts.map((part) => part.getBoundingClientRect().height));
-      return height > 1 && height < least - 0.5;
+      return height > 1 && height < (parts[0] === control && parts.length > 1 ? 24 : least) - 0.5;
     });
     const say = (control) => `${control.tagName.toLowerCase()} "${(control.textContent || control.name || '').trim().slice(0, 30)}" is ${Math.round(control.getBoundingClientRect().height)} px high`;
     return small.slice(0, 5).map((control) => ({ rule: 'tap-target', message: `${say(control)}, less than ${least} px` }));
@@ -154,6 +166,8 @@ async function skipLink(page, first) {
     const now = document.activeElement;
     if (!main) return 'there is no main part';
     if (now === document.body || now === document.documentElement) return null;
+    // Nothing to stop at from the main part on: the keyboard begins again at the top.
+    if (now.matches('a[href^="#"]') && now === document.querySelector('a[href]')) return null;
     const before = main.compareDocumentPosition(now) & Node.DOCUMENT_POSITION_PRECEDING && !now.contains(main);
     return before ? `after the skip link the next Tab is still before the main part: ${now.outerHTML.slice(0, 80)}` : null;
   });

@@ -7,7 +7,7 @@ import { clerkStory } from './story_staff.mjs';
 
 const STAFF = ['clerk', 'supervisor', 'auditor', 'administrator'];
 /** Where each begins to follow links. */
-const STARTS = { visitor: ['/', '/sign-in', '/sign-in/link'], customer: ['/account', '/profile'], staff: ['/staff', '/profile'] };
+const STARTS = { visitor: ['/', '/sign-in', '/sign-in/link'], customer: ['/account', '/profile'], staff: ['/staff', '/profile/sign-in'] };
 /** Kinds of pages that must be among those seen, so that a lost link is noticed. */
 const MUST_SEE = {
   visitor: ['/', '/sign-in', '/sign-in/link'],
@@ -31,6 +31,7 @@ export async function stories(browser, report, base, signIns) {
   ] : [];
   // Who only looks goes first: what is done changes what is seen.
   await town.tell(looks);
+  console.log(`       ${town.crawl.inspected} pages of different shapes were looked at in full`);
   await town.tell(acts);
 }
 
