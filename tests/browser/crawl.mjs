@@ -3,8 +3,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect, shapeOf } from './page_checks.mjs';
 
-/** So many pages of one kind are looked at: an empty one and a full one are often different. */
-const MOST_OF_A_KIND = 2;
 const MOST_PAGES = 60;
 const MOST_LINKS = 400;
 const FILES = /\.(csv|pdf|txt|eml|svg|json|gz)$/;
@@ -30,7 +28,7 @@ export class Crawl {
   }
 
   /** Visits what can be reached from `starts` in the context, and returns the kinds of pages seen. */
-  async run(context, role, starts, { signedIn = false, mostOfAKind = MOST_OF_A_KIND } = {}) {
+  async run(context, role, starts, { signedIn = false, mostOfAKind = 1 } = {}) {
     const page = await context.newPage();
     const origin = new URL(starts[0]).origin;
     const queue = [...starts];

@@ -32,9 +32,9 @@ async function finds(page, account, report) {
     await page.goto('/staff/search');
     await page.locator('main input[name="q"]').fill(text);
     await page.locator('main').getByRole('button', { name: 'Search' }).click();
-    await page.waitForURL(/q=/);
+    await page.waitForURL((url) => url.search.includes('q=') || url.pathname.includes('/accounts/'));
     const found = page.locator(`main a[href="/staff/accounts/${account.number}"]`);
-    report.check(await found.count() > 0 || page.url().includes(account.number), `the ${what} "${text}" finds account ${account.number}`);
+    report.check(await found.count() > 0 || page.url().includes(account.number), `the ${what} "${text}" finds account ${account.number}: ${(await page.locator('main').innerText()).slice(0, 400)}`);
   }
 }
 
@@ -89,6 +89,7 @@ async function entersRead(page, path, report) {
   const register = await page.locator('[name="register"] option').evaluateAll((all) => all.map((option) => option.value).find(Boolean));
   await send(page, /read/i, { ...(register ? { register } : {}), reading, read_on: new Date().toISOString().slice(0, 10) });
   report.check(!(await page.locator('[aria-invalid="true"]').count()), `the reading ${reading} is taken: ${(await page.locator('main').innerText()).slice(0, 300)}`);
+  const said = (await page.locator('main').innerText()).slice(0, 500);
   await page.goto(`${path}/reads`);
-  report.check((await page.locator('main').innerText()).replaceAll(',', '').includes(reading), `the reading ${reading} is in the list`);
+  report.check((await page.locator('main').innerText()).replaceAll(',', '').includes(reading), `the reading ${reading} is in the list, after ${said}: ${(await page.locator('main').innerText()).slice(0, 700)}`);
 }
