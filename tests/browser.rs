@@ -4,6 +4,7 @@
 //! `aquabills demo` makes and serves it. What they need is installed by `tests/run --install`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+#![allow(clippy::print_stdout, reason = "what the browser and the demonstration said is shown when a test fails")]
 
 use std::env;
 use std::ffi::OsString;

@@ -104,7 +104,7 @@ export function controlHeights(page) {
       return height > 1 && height < (parts[0] === control && parts.length > 1 ? 24 : least) - 0.5;
     });
     const say = (control) => `${control.tagName.toLowerCase()} "${(control.textContent || control.name || '').trim().slice(0, 30)}" is ${Math.round(control.getBoundingClientRect().height)} px high`;
-    return small.slice(0, 5).map((control) => ({ rule: 'tap-target', message: `${say(control)}, less than ${least} px` }));
+    return small.slice(0, 5).map((control) => ({ rule: 'tap-target', message: `${say(control)}, too low for a thumb` }));
   }, LEAST_CONTROL_HEIGHT);
 }
 
