@@ -188,7 +188,7 @@ impl Service<'_> {
     fn judge(&self, on: NaiveDate) -> Finding {
         let (start, end, billed) = (self.agreement.start_on, self.agreement.end_on, self.agreement.billed_through);
         let billed_to = |day: NaiveDate| billed.is_some_and(|billed| billed >= day);
-        if let Some(end) = end.filter(|end| *end < on) {
+        if let Some(end) = end.filter(|end| *end <= on) {
             return match end {
                 end if billed_to(end) => Finding::NotDue,
                 end if self.read_on(end) => Finding::Read,

@@ -11,6 +11,7 @@ CREATE INDEX account_person ON account (person_id);
 ALTER TABLE service_point ADD COLUMN owner_account_id INTEGER REFERENCES account (id);
 -- A service without a meter of its own may be measured by another one's: sewer by water.
 ALTER TABLE service_agreement ADD COLUMN measured_at INTEGER REFERENCES service_point (id);
+CREATE INDEX service_agreement_measured_at ON service_agreement (measured_at) WHERE measured_at IS NOT NULL;
 
 -- What an agreement's terms are from a day on; before the first of them the agreement's own row holds.
 CREATE TABLE agreement_term (

@@ -209,8 +209,8 @@ fn check_removal(
     }
     let service = metering::register_services(conn, &[register.meter_id])?.into_iter().find(|service| service.register_id == register.id);
     let limits = context.config.limits.of(service.as_ref().map_or("", |service| service.rate_class.as_str()));
-    let billed = service.and_then(|service| service.billed_through);
-    let bench = Bench { register: &register_of(register), limits: &limits, billed_through: billed };
+    let billed: Vec<_> = metering::billed_spans(conn, &[register.meter_id])?.into_iter().filter(|span| span.register_id == register.id).collect();
+    let bench = Bench { register: &register_of(register), limits: &limits, billed: &billed };
     let candidate = Candidate { on: exchange.on, milli: exchange.final_milli, kind: ReadKind::Removal };
     Ok(match read_check::check(bench, &reads, candidate) {
         Verdict::Accepted(taken) => Ok(taken),

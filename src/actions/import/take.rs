@@ -8,7 +8,7 @@ use super::at_stake;
 use super::read_check::{self, Bench, Candidate, Verdict};
 use super::swapped;
 use crate::actions::{ActionError, Context, notices};
-use crate::db::metering::{ReadRow, RegisterRow, RegisterService, RejectedRead};
+use crate::db::metering::{BilledSpan, ReadRow, RegisterRow, RegisterService, RejectedRead};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
 use crate::domain::ids::{AgreementId, ReadId, RegisterId, ToDoId};
@@ -58,6 +58,7 @@ pub(in crate::actions) enum Manner {
 pub(super) struct Known {
     registers: HashMap<(String, String), RegisterRow>,
     services: HashMap<RegisterId, RegisterService>,
+    billed: HashMap<RegisterId, Vec<BilledSpan>>,
     pub(super) reads: HashMap<RegisterId, Vec<ReadRow>>,
     rejected: HashSet<RejectedRead>,
 }
@@ -148,6 +149,10 @@ fn load(conn: &mut DbConnection, serials: &[&str], lock: bool) -> Result<Known, 
     meters.sort_unstable();
     meters.dedup();
     let services = metering::register_services(conn, &meters)?;
+    let mut billed: HashMap<RegisterId, Vec<BilledSpan>> = HashMap::new();
+    for span in metering::billed_spans(conn, &meters)? {
+        billed.entry(span.register_id).or_default().push(span);
+    }
     let mut reads: HashMap<RegisterId, Vec<ReadRow>> = HashMap::new();
     for read in metering::reads_of(conn, &ids)? {
         reads.entry(read.register_id).or_default().push(read);
@@ -156,6 +161,7 @@ fn load(conn: &mut DbConnection, serials: &[&str], lock: bool) -> Result<Known, 
         rejected: metering::rejected_reads_of(conn, &ids)?.into_iter().collect(),
         registers: registers.into_iter().map(|(register, serial)| ((serial, register.code.clone()), register)).collect(),
         services: services.into_iter().map(|service| (service.register_id, service)).collect(),
+        billed,
         reads,
     })
 }
@@ -187,7 +193,8 @@ fn take_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &New
         return;
     };
     let limits = context.config.limits.of(&service.rate_class);
-    let bench = Bench { register: &register, limits: &limits, billed_through: service.billed_through };
+    let billed = known.billed.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+    let bench = Bench { register: &register, limits: &limits, billed };
     let reads = known.reads.entry(row.id).or_default();
     let first_new = batch.reads.len();
     let meter = new.first().map(|(_, read)| read.meter.clone()).unwrap_or_default();
