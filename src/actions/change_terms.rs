@@ -48,6 +48,7 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
     }
     let book = load_book(context)?;
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let found = customers::service_points_by_code(conn, &[&change.service])?.into_iter().next();
         let (point, _) = found.ok_or_else(|| ActionError::not_found("service", &change.service))?;
         let agreement = customers::latest_agreements_at(conn, &[point.id])?.into_iter().next_back().filter(|row| row.end_on.is_none());
@@ -76,6 +77,13 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         }
         let rate_class = change.rate_class.clone().unwrap_or_else(|| class.clone());
         book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
+        let metered = |class: &str| book.settings_on(&agreement.schedule, class, on).is_none_or(|settings| settings.metered);
+        if metered(&rate_class) != metered(class) {
+            return Err(ActionError::Refused(format!(
+                "rate_class: '{class}' and '{rate_class}' are not both by meter, and their periods do not follow each other: end this service \
+                 and begin another"
+            )));
+        }
         let unchanged = rate_class == *class && attributes == before;
         if !unchanged {
             let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;

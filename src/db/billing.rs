@@ -392,6 +392,9 @@ pub struct DueAgreement {
     /// Charge of the last billed period, in cents.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub last_total_cents: Option<i64>,
+    /// The run that priced the last period, when it is not issued: it may yet be discarded.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_run_unissued: Option<i64>,
 }
 
 /// The due agreements of a cycle in a range of accounts, by account.
@@ -401,7 +404,8 @@ pub struct DueAgreement {
 pub fn due_agreements(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<Vec<DueAgreement>> {
     diesel::sql_query(
         "SELECT a.id, a.account_id, a.schedule, a.rate_class, a.attributes, a.start_on, a.end_on, \
-            s.period_start_on AS last_start_on, s.period_end_on AS last_end_on, s.total_cents AS last_total_cents \
+            s.period_start_on AS last_start_on, s.period_end_on AS last_end_on, s.total_cents AS last_total_cents, \
+            (SELECT r.id FROM bill_run r WHERE r.id = s.run_id AND r.status <> 'issued') AS last_run_unissued \
          FROM service_agreement a \
          LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
             (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
@@ -865,6 +869,17 @@ pub fn outstanding_estimates(conn: &mut DbConnection, first: AccountId, last: Ac
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
     .load(conn)
+}
+
+/// Whether an agreement's live period that ends on a day closed with an estimate.
+///
+/// # Errors
+/// Those of the database.
+pub fn closes_estimated(conn: &mut DbConnection, agreement: AgreementId, on: NaiveDate) -> QueryResult<bool> {
+    let closing = bill_segment::table
+        .filter(bill_segment::agreement_id.eq(agreement).and(bill_segment::live.eq(1)).and(bill_segment::estimated.eq(1)))
+        .filter(bill_segment::period_end_on.eq(on));
+    diesel::select(diesel::dsl::exists(closing)).get_result(conn)
 }
 
 /// A customer who has gone and to whom a run leaves a credit.

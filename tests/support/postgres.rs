@@ -87,14 +87,29 @@ fn start() -> Server {
         .expect("initdb starts");
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
     run_server(&bin, &folder, &data);
+    remove_afterwards(&folder);
     Server { folder, bin }
+}
+
+/// A process that waits for the end of the tests, however they end, and then takes the server's folder away: each is
+/// half a gigabyte.
+fn remove_afterwards(folder: &Path) {
+    let janitor = Command::new("sh")
+        .args(["-c", "tail --pid=\"$0\" -f /dev/null; sleep 2; rm -rf \"$1\" \"$1.log\""])
+        .arg(std::process::id().to_string())
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    drop(janitor.expect("sh starts"));
 }
 
 /// Starts the server from a thread that lives as long as the tests, and waits until it answers.
 fn run_server(bin: &Path, folder: &Path, data: &Path) {
     let mut command = as_user(&bin.join("postgres"));
     command.arg("-D").arg(data).arg("-k").arg(folder);
-    for setting in ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB", "max_wal_size=4GB"] {
+    for setting in ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB", "max_wal_size=1GB"] {
         command.args(["-c", setting]);
     }
     let log = std::fs::File::create(folder.with_extension("log")).expect("a log");
