@@ -72,6 +72,10 @@ INSERT INTO adjustment_reason (code, name, gl_code, direction) VALUES
 -- billing -----------------------------------------------------------------------------------------
 -- 1 for a segment that closed with an estimate: the next real read settles it.
 ALTER TABLE bill_segment ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1));
+-- The engine before this one did not mark them: those that no real read has followed are settled like any other.
+UPDATE bill_segment SET estimated = 1 WHERE inputs LIKE '%"estimated"%' AND EXISTS (
+    SELECT 1 FROM jsonb_array_elements(inputs::jsonb -> 'spans') s
+    WHERE s ->> 'kind' = 'estimated' AND s ->> 'to_on' = CAST(period_end_on AS TEXT));
 CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, period_start_on) WHERE live = 1 AND estimated = 1;
 -- The part of a charge that is tax: collected for others, not earned.
 ALTER TABLE bill_segment ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
