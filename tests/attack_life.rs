@@ -10,7 +10,8 @@ use aquabills::actions::change_terms::{TermChange, change_terms};
 use aquabills::actions::estimate::estimate_missing;
 use aquabills::actions::import::{ImportReport, reads};
 use aquabills::actions::moves::{MoveIn, MoveOut, MoveReport, Reading, move_in, move_out};
-use aquabills::db::{Backend, Database};
+use aquabills::db::{Backend, Database, operations};
+use aquabills::domain::ids::ToDoId;
 use support::{QUIET, TARIFF, Town, day, on_both};
 
 /// Imports reads given as `meter,register,date,reading,kind` lines.
@@ -263,6 +264,18 @@ on_both! {
         // 60 units in 92 days: 20.217 in 31 days
         assert_eq!(sums(&town).last().expect("a bill"), "20.22");
         town.assert_sound();
+    }
+
+    fn whom_no_further_bill_comes_to_gets_the_credit_back_too(town: Town) {
+        let town = town.with_services(&["A1,S1,HOME,M1"]);
+        kinds(&town, &["M1,2026-04-01,100,actual", "M1,2026-05-01,105,actual"]);
+        town.bill("2026-05-01");
+        town.pay("A1", "50.00", "R-1");
+        leaves(&town, "A1", "S1", "2026-05-01", vec![]).expect("A1 leaves on the day of the last bill");
+        town.bill("2026-05-01");
+        let todos = town.context.database.read(|conn| operations::open_todos(conn, ToDoId(0), 100)).expect("the items are read");
+        let todos: Vec<_> = todos.into_iter().map(|row| (row.kind, row.amount_cents)).collect();
+        assert_eq!(todos, [("final_credit".to_owned(), Some(3000))]);
     }
 
     fn a_metered_service_does_not_become_a_flat_one_by_a_change_of_terms(town: Town) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{ActionError, Context};
 use crate::db::metering::{self, MeasuringRegister, ReadRow};
 use crate::db::operations::{self, NewToDo};
-use crate::db::{DbConnection, billing, customers};
+use crate::db::{DbConnection, billing, customers, look_up_by_index};
 use crate::domain::estimate::{UseSpan, estimated_reading, estimated_use, use_between, use_spans};
 use crate::domain::ids::{AccountId, ReadId, RegisterId};
 use crate::domain::limits::{Limits, Reading};
@@ -111,6 +111,7 @@ fn judge(
     on: NaiveDate,
     lock: bool,
 ) -> Result<Page, ActionError> {
+    look_up_by_index(conn)?;
     let registers = metering::measuring_registers(conn, cycle, first, last, on)?;
     let mut ids: Vec<RegisterId> = registers.iter().map(|row| row.register_id).collect();
     ids.sort_unstable();

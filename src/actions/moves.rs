@@ -8,14 +8,16 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::bill_run::final_credit;
 use super::enter_read::{NewRead, ReadOutcome, enter_all};
 use super::payments::check_not_future;
 use super::{ActionError, Context};
 use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, ServicePointRow};
 use crate::db::operations::NewToDo;
-use crate::db::{DbConnection, billing, metering, operations};
+use crate::db::{DbConnection, billing, ledger, metering, operations};
 use crate::domain::ids::{AccountId, AgreementId, PersonId, PremiseId, ServicePointId};
 use crate::domain::metering::ReadKind;
+use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
 
 /// What a register showed on the day of a move.
@@ -101,8 +103,13 @@ pub fn move_out(context: &Context, movement: &MoveOut) -> Result<MoveReport, Act
                 report.began.push((point.code.clone(), number_of(conn, owner)?));
             }
         }
+        let account = account_named(conn, &movement.account)?;
+        // Whom no further bill comes to, no run tells of.
+        let credit = -ledger::position(conn, account.id)?.balance;
+        if !report.unchanged && credit > Money::default() && billing::is_gone(conn, account.id)? {
+            operations::raise(conn, &[final_credit(&account.number, account.id, credit.cents(), context.now())])?;
+        }
         if let Some(address) = &movement.mailing_address {
-            let account = account_named(conn, &movement.account)?;
             customers::set_mailing_address(conn, account.person_id, address)?;
         }
         if !report.unchanged {

@@ -859,10 +859,10 @@ pub struct OutstandingEstimate {
 /// # Errors
 /// Those of the database.
 pub fn outstanding_estimates(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<OutstandingEstimate>> {
+    // A cross join, because SQLite, when it knows no better, goes through every estimate of the town for each chunk.
     diesel::sql_query(
-        "SELECT e.agreement_id, e.usage_milli, e.total_cents, e.tax_cents, e.inputs FROM service_agreement a \
-         JOIN bill_segment e ON e.agreement_id = a.id AND e.live = 1 AND e.estimated = 1 \
-         WHERE a.account_id BETWEEN $1 AND $2 AND NOT EXISTS (SELECT 1 FROM bill_segment l WHERE l.agreement_id = a.id \
+        "SELECT e.agreement_id, e.usage_milli, e.total_cents, e.tax_cents, e.inputs FROM service_agreement a CROSS JOIN bill_segment e \
+         WHERE a.account_id BETWEEN $1 AND $2 AND e.agreement_id = a.id AND e.live = 1 AND e.estimated = 1 AND NOT EXISTS (SELECT 1 FROM bill_segment l WHERE l.agreement_id = a.id \
             AND l.live = 1 AND l.estimated = 0 AND l.period_start_on > e.period_start_on) \
          ORDER BY e.agreement_id, e.period_start_on",
     )
@@ -881,6 +881,19 @@ pub fn closes_estimated(conn: &mut DbConnection, agreement: AgreementId, on: Nai
         .filter(bill_segment::period_end_on.eq(on));
     diesel::select(diesel::dsl::exists(closing)).get_result(conn)
 }
+
+/// Whether everything that an account was served has ended and is billed to its end.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_gone(conn: &mut DbConnection, account: AccountId) -> QueryResult<bool> {
+    let sql = format!("SELECT CAST(count(*) AS BIGINT) AS total FROM account b WHERE b.id = $1 AND {GONE}").replace("b.account_id", "b.id");
+    diesel::sql_query(sql).bind::<BigInt, _>(account).get_result::<Count>(conn).map(|row| row.total > 0)
+}
+
+/// No agreement of the account of `b` goes on, or is unbilled at its end.
+const GONE: &str = "NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
+    coalesce((SELECT max(s.period_end_on) FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1), a.start_on, '0001-01-01')))";
 
 /// A customer who has gone and to whom a run leaves a credit.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -901,13 +914,10 @@ pub struct FinalCredit {
 /// # Errors
 /// Those of the database.
 pub fn final_credits(conn: &mut DbConnection, run: RunId) -> QueryResult<Vec<FinalCredit>> {
-    diesel::sql_query(
+    diesel::sql_query(format!(
         "SELECT b.account_id, c.number AS account, -b.amount_due_cents AS credit_cents FROM bill b JOIN account c ON c.id = b.account_id \
-         WHERE b.run_id = $1 AND b.status = 'issued' AND b.amount_due_cents < 0 \
-            AND NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
-                coalesce((SELECT max(s.period_end_on) FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1), a.start_on, '0001-01-01'))) \
-         ORDER BY b.account_id",
-    )
+         WHERE b.run_id = $1 AND b.status = 'issued' AND b.amount_due_cents < 0 AND {GONE} ORDER BY b.account_id"
+    ))
     .bind::<BigInt, _>(run)
     .load(conn)
 }

@@ -32,7 +32,7 @@ pub fn winter_quarter(registers: &[RegisterReads], months: &[u32], before: Naive
     // A day on which any register was estimated, or is doubted, ends no period of the winter for the others either.
     let doubtful = |read: &&Read| read.held || read.kind == ReadKind::Estimated;
     let days: HashSet<NaiveDate> = registers.iter().flat_map(|register| register.reads.iter().filter(doubtful)).map(|read| read.read_on).collect();
-    let stands = |read: &Read| !doubtful(&read) && !(read.kind.ends_period() && days.contains(&read.read_on));
+    let stands = |read: &Read| !(doubtful(&read) || read.kind.ends_period() && days.contains(&read.read_on));
     let real: Vec<RegisterReads> = registers
         .iter()
         .map(|register| RegisterReads { reads: register.reads.iter().copied().filter(stands).collect(), ..register.clone() })

@@ -76,7 +76,8 @@ ALTER TABLE bill_segment ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (
 UPDATE bill_segment SET estimated = 1 WHERE inputs LIKE '%"estimated"%' AND EXISTS (
     SELECT 1 FROM jsonb_array_elements(inputs::jsonb -> 'spans') s
     WHERE s ->> 'kind' = 'estimated' AND s ->> 'to_on' = CAST(period_end_on AS TEXT));
-CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, period_start_on) WHERE live = 1 AND estimated = 1;
+-- With the columns of its condition, else SQLite may prefer to walk an agreement's whole history.
+CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, estimated, live, period_start_on) WHERE live = 1 AND estimated = 1;
 -- The part of a charge that is tax: collected for others, not earned.
 ALTER TABLE bill_segment ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE bill ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;

@@ -76,7 +76,8 @@ ALTER TABLE bill_segment ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (
 UPDATE bill_segment SET estimated = 1 WHERE inputs LIKE '%"estimated"%' AND EXISTS (
     SELECT 1 FROM json_each(bill_segment.inputs, '$.spans') s
     WHERE json_extract(s.value, '$.kind') = 'estimated' AND json_extract(s.value, '$.to_on') = bill_segment.period_end_on);
-CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, period_start_on) WHERE live = 1 AND estimated = 1;
+-- With the columns of its condition, else SQLite may prefer to walk an agreement's whole history.
+CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, estimated, live, period_start_on) WHERE live = 1 AND estimated = 1;
 -- The part of a charge that is tax: collected for others, not earned.
 ALTER TABLE bill_segment ADD COLUMN tax_cents INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE bill ADD COLUMN tax_cents INTEGER NOT NULL DEFAULT 0;
