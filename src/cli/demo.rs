@@ -121,7 +121,7 @@ fn settings(folder: &Path, listen: &str) -> Result<Config, Failure> {
              from = \"Millbrook Water <billing@millbrook.example>\"\n\
              staff = [\"supervisor@millbrook.example\"]\n\n\
              [[schedule]]\n\
-             name = \"monthly bills\"\n\
+             name = \"monthly-bills\"\n\
              cycle = \"town\"\n\
              cron = \"0 4 18 * *\"\n\
              days_back = 3\n\
