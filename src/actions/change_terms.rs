@@ -7,6 +7,7 @@ use super::tariffs::load_book;
 use super::{ActionError, Context};
 use crate::db::customers::{self, TermRow};
 use crate::db::{billing, operations};
+use crate::domain::billing::TariffBook;
 use crate::domain::rates::Attributes;
 
 /// A change of terms.
@@ -48,6 +49,7 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
     }
     let book = load_book(context)?;
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let found = customers::service_points_by_code(conn, &[&change.service])?.into_iter().next();
         let (point, _) = found.ok_or_else(|| ActionError::not_found("service", &change.service))?;
         let agreement = customers::latest_agreements_at(conn, &[point.id])?.into_iter().next_back().filter(|row| row.end_on.is_none());
@@ -76,6 +78,7 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         }
         let rate_class = change.rate_class.clone().unwrap_or_else(|| class.clone());
         book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
+        stays_metered(&book, &agreement.schedule, (class, &rate_class), on)?;
         let unchanged = rate_class == *class && attributes == before;
         if !unchanged {
             let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;
@@ -94,4 +97,16 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         }
         Ok(Terms { effective_on: on, rate_class, attributes, unchanged })
     })
+}
+
+/// A service does not lose or get a meter by its terms: periods between reads and those of the calendar do not follow each
+/// other, and what was used or due in between would be billed to nobody.
+fn stays_metered(book: &TariffBook, schedule: &str, (before, after): (&str, &str), on: NaiveDate) -> Result<(), ActionError> {
+    let metered = |class: &str| book.settings_on(schedule, class, on).is_none_or(|settings| settings.metered);
+    if metered(before) == metered(after) {
+        return Ok(());
+    }
+    Err(ActionError::Refused(format!(
+        "rate_class: '{before}' and '{after}' are not both by meter, and their periods do not follow each other: end this service and begin another"
+    )))
 }

@@ -39,6 +39,27 @@ fn enter(context: &Context, read: &NewRead, manner: Manner, note: &str) -> Resul
     })
 }
 
+/// Takes in several reads within the caller's transaction, all or none.
+///
+/// # Errors
+/// [`ActionError::Refused`] when one of them is refused, or those of the database.
+pub(super) fn enter_all(context: &Context, conn: &mut DbConnection, reads: &[NewRead]) -> Result<Vec<ReadOutcome>, ActionError> {
+    let refused = |read: &NewRead, reason: String| Err(ActionError::Refused(format!("meter {}: {reason}", read.meter)));
+    for read in reads {
+        if let Some(reason) = impossible(context, read) {
+            return refused(read, reason);
+        }
+    }
+    let outcomes = take(context, conn, reads, Manner::Entered, false)?;
+    for (read, outcome) in reads.iter().zip(&outcomes) {
+        if let ReadOutcome::Refused(reason) = outcome {
+            return refused(read, reason.clone());
+        }
+        record(context, conn, read, outcome, "")?;
+    }
+    Ok(outcomes)
+}
+
 fn impossible(context: &Context, read: &NewRead) -> Option<String> {
     let today = context.today();
     if read.read_on > today {

@@ -101,6 +101,22 @@ impl TariffBook {
         Ok(())
     }
 
+    /// Whether any version of the schedule charges the class by a winter.
+    #[must_use]
+    pub fn ever_by_winter(&self, schedule: &str, rate_class: &str) -> bool {
+        let by_winter =
+            |version: &Arc<Version>| version.classes.get(rate_class).is_some_and(|class| class.settings().usage.basis == Basis::WinterAverage);
+        self.schedules.get(schedule).is_some_and(|versions| versions.values().any(by_winter))
+    }
+
+    /// The months of the winter that a segment is charged by, when the rates of any of its days charge by one.
+    #[must_use]
+    pub fn winter_months(&self, inputs: &SegmentInputs) -> Option<&[u32]> {
+        let mut classes = inputs.slices.iter().filter_map(|slice| find_class(self, slice, &inputs.rate_class).ok());
+        let (_, class) = classes.find(|(_, class)| class.settings().usage.basis == Basis::WinterAverage)?;
+        Some(&class.settings().usage.winter_months)
+    }
+
     /// How often a schedule is billed, in whole months, by the version that is in force on a day.
     #[must_use]
     pub fn months_between_bills(&self, schedule: &str, on: NaiveDate) -> Option<u32> {

@@ -179,8 +179,8 @@ pub enum MeteringHold {
     /// The agreement ended and its last days are not billed.
     #[error("it ended on {0} and there is no read of that day: expected the final read")]
     NoFinalRead(NaiveDate),
-    /// A register of several shows less than the estimate that its period opens with, and not all of them were read.
-    #[error("register {register} was read on {on} and shows less than its estimate: expected a read of every register of the service")]
+    /// A register shows less than the estimate that its period opens with, and the period does not close with real reads.
+    #[error("register {register} was read on {on} and shows less than its estimate: expected a later read of every register of the service")]
     BelowEstimate {
         /// The register.
         register: RegisterId,
@@ -237,7 +237,19 @@ pub fn periods_despite_held(registers: &[RegisterReads], billed_through: Option<
     boundaries.extend(opening_boundary(registers, billed_through, through));
     boundaries.sort_unstable();
     boundaries.dedup();
-    boundaries.iter().zip(boundaries.iter().skip(1)).map(|(start_on, end_on)| period(registers, *start_on, *end_on)).collect()
+    let mut periods = Vec::new();
+    let mut boundaries = boundaries.into_iter().peekable();
+    let Some(mut start_on) = boundaries.next() else { return Ok(periods) };
+    while let Some(end_on) = boundaries.next() {
+        match period(registers, start_on, end_on) {
+            Ok(period) => periods.push(period),
+            // An estimate cannot close what opens above a real reading: the next read closes it all.
+            Err(MeteringHold::BelowEstimate { .. }) if is_estimated(registers, end_on) && boundaries.peek().is_some() => continue,
+            Err(hold) => return Err(hold),
+        }
+        start_on = end_on;
+    }
+    Ok(periods)
 }
 
 /// A service that was never billed and whose first read is that of the meter's installation starts there;
@@ -268,11 +280,13 @@ fn is_estimated(registers: &[RegisterReads], on: NaiveDate) -> bool {
     registers.iter().flat_map(|register| &register.reads).any(|read| read.read_on == on && read.kind == ReadKind::Estimated)
 }
 
-/// The last day before an estimate on which a period could end with real reads alone.
+/// The last day before an estimate on which a period could end, or begin, with real reads alone. An exchange in between is
+/// no such day, unless the service begins with it.
 fn last_real_boundary(registers: &[RegisterReads], before: NaiveDate) -> Option<NaiveDate> {
-    let reads = registers.iter().flat_map(|register| &register.reads);
-    let days =
-        reads.filter(|read| read.read_on < before && read.kind != ReadKind::Estimated && read.kind != ReadKind::Removal).map(|read| read.read_on);
+    let reads = || registers.iter().flat_map(|register| &register.reads);
+    let first_on = reads().map(|read| read.read_on).min();
+    let bounds = |read: &&Read| read.kind.ends_period() || (read.kind == ReadKind::Installation && Some(read.read_on) == first_on);
+    let days = reads().filter(|read| read.read_on < before).filter(bounds).map(|read| read.read_on);
     days.filter(|on| !is_estimated(registers, *on)).max()
 }
 
@@ -304,8 +318,12 @@ fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, 
         return Err(missing(closes_on));
     }
     let pairs = || within.iter().zip(within.iter().skip(1));
-    // Less than an estimate is not a rollover: only a real read can tell one.
-    if let Some((_, to)) = pairs().find(|(from, to)| from.kind == ReadKind::Estimated && to.reading_milli < from.reading_milli) {
+    // Less than an estimate is a rollover only when it then counted a small part of a round: else the estimate was too high.
+    let below = |from: &Read, to: &Read| {
+        let (counted, rolled_over) = reads.register.counted_milli(from.reading_milli, to.reading_milli);
+        from.kind == ReadKind::Estimated && rolled_over && counted > reads.register.capacity_milli() / 2
+    };
+    if let Some((_, to)) = pairs().find(|(from, to)| below(from, to)) {
         return Err(MeteringHold::BelowEstimate { register: reads.register.id, on: to.read_on });
     }
     Ok(pairs().map(|(from, to)| span(reads.register.clone(), from, to)).collect())

@@ -302,6 +302,7 @@ fn import_batch(context: &Context, batch: Vec<(Row, Service)>, dry_run: bool, re
         return Ok(());
     }
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let (_, plan) = judge(conn, &batch)?;
         write(conn, plan)?;
         operations::audit(conn, context.now(), &context.actor, "services.import", "file", &format!("{} rows", batch.len()))?;
