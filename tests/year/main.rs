@@ -7,6 +7,7 @@ mod support;
 
 mod compare;
 mod events;
+mod faults;
 mod hand;
 mod meters;
 mod model;
