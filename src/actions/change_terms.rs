@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::tariffs::load_book;
 use super::{ActionError, Context};
 use crate::db::customers::{self, TermRow};
-use crate::db::{billing, operations};
+use crate::db::{DbConnection, billing, operations};
 use crate::domain::billing::TariffBook;
+use crate::domain::ids::AgreementId;
 use crate::domain::rates::Attributes;
 
 /// A change of terms.
@@ -59,44 +60,51 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         if let Some(start) = agreement.start_on.filter(|start| *start > on) {
             return Err(ActionError::Refused(format!("effective_on: service '{}' began on {start}, after {on}", change.service)));
         }
-        let billed = billing::billed_through(conn, &[agreement.id])?.into_iter().map(|(_, day)| day).next();
-        if let Some(billed) = billed.filter(|billed| *billed > on) {
-            return Err(ActionError::Refused(format!(
-                "effective_on: service '{}' is billed through {billed}, beyond {on}: take that bill back first",
-                change.service
-            )));
-        }
         let terms = customers::terms_of(conn, agreement.id)?;
-        if let Some(later) = terms.iter().find(|row| row.effective_on > on) {
-            return Err(ActionError::Refused(format!("effective_on: other terms begin on {}: expected a day from then on", later.effective_on)));
-        }
-        let (class, before) = terms.last().map_or((&agreement.rate_class, &agreement.attributes), |row| (&row.rate_class, &row.attributes));
+        let in_force = terms.iter().rev().find(|row| row.effective_on <= on);
+        let (class, before) = in_force.map_or((&agreement.rate_class, &agreement.attributes), |row| (&row.rate_class, &row.attributes));
         let before: Attributes = serde_json::from_str(before).map_err(|error| ActionError::Form(error.to_string()))?;
         let mut attributes = before.clone();
         for (name, value) in &change.attributes {
             attributes.set(name, value);
         }
         let rate_class = change.rate_class.clone().unwrap_or_else(|| class.clone());
+        let unchanged = rate_class == *class && attributes == before;
+        if unchanged {
+            return Ok(Terms { effective_on: on, rate_class, attributes, unchanged });
+        }
+        still_open(conn, &change.service, agreement.id, &terms, on)?;
         book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
         stays_metered(&book, &agreement.schedule, (class, &rate_class), on)?;
-        let unchanged = rate_class == *class && attributes == before;
-        if !unchanged {
-            let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;
-            let row = TermRow {
-                agreement_id: agreement.id,
-                effective_on: on,
-                rate_class: rate_class.clone(),
-                attributes: text.clone(),
-                entered_at: context.now(),
-                entered_by: context.actor.clone(),
-                note: change.note.clone(),
-            };
-            customers::set_term(conn, &row)?;
-            let detail = format!("from {on}: {rate_class} {text}: {}", change.note);
-            operations::audit(conn, context.now(), &context.actor, "service.terms", &change.service, &detail)?;
-        }
+        let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;
+        let row = TermRow {
+            agreement_id: agreement.id,
+            effective_on: on,
+            rate_class: rate_class.clone(),
+            attributes: text.clone(),
+            entered_at: context.now(),
+            entered_by: context.actor.clone(),
+            note: change.note.clone(),
+        };
+        customers::set_term(conn, &row)?;
+        let detail = format!("from {on}: {rate_class} {text}: {}", change.note);
+        operations::audit(conn, context.now(), &context.actor, "service.terms", &change.service, &detail)?;
         Ok(Terms { effective_on: on, rate_class, attributes, unchanged })
     })
+}
+
+/// From a day on terms can change that is not billed yet and after which nothing else was agreed.
+fn still_open(conn: &mut DbConnection, service: &str, agreement: AgreementId, terms: &[TermRow], on: NaiveDate) -> Result<(), ActionError> {
+    let billed = billing::billed_through(conn, &[agreement])?.into_iter().map(|(_, day)| day).next();
+    if let Some(billed) = billed.filter(|billed| *billed > on) {
+        return Err(ActionError::Refused(format!(
+            "effective_on: service '{service}' is billed through {billed}, beyond {on}: take that bill back first"
+        )));
+    }
+    match terms.iter().find(|row| row.effective_on > on) {
+        Some(later) => Err(ActionError::Refused(format!("effective_on: other terms begin on {}: expected a day from then on", later.effective_on))),
+        None => Ok(()),
+    }
 }
 
 /// A service does not lose or get a meter by its terms: periods between reads and those of the calendar do not follow each

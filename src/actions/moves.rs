@@ -212,6 +212,8 @@ impl Premise {
     /// The agreements whose terms a move-in takes over; none when it happened already.
     fn coming(&self, conn: &mut DbConnection, number: &str, on: NaiveDate) -> Result<Vec<(ServicePointRow, AgreementRow)>, ActionError> {
         let account = customers::account_by_number(conn, number)?.map(|account| account.id);
+        // What ended with whoever was last here begins again; what ended before them was given up.
+        let last_day = self.served().filter_map(|(_, row)| row.end_on.or(row.start_on)).max();
         let mut coming = Vec::new();
         for (point, agreement) in self.served() {
             let theirs = Some(agreement.account_id) == account;
@@ -232,7 +234,8 @@ impl Premise {
                         point.code
                     )));
                 }
-                Some(_) => coming.push((point.clone(), agreement.clone())),
+                Some(ended) if Some(ended) == last_day || point.id == self.named.id => coming.push((point.clone(), agreement.clone())),
+                Some(_) => {}
             }
         }
         if self.latest.is_empty() {

@@ -249,6 +249,20 @@ pub fn agreements_of(conn: &mut DbConnection, account: AccountId) -> QueryResult
         .load(conn)
 }
 
+/// Where these accounts have services now, with an address.
+///
+/// # Errors
+/// Those of the database.
+pub fn premises_of(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<(AccountId, PremiseRow)>> {
+    service_agreement::table
+        .inner_join(service_point::table.on(service_point::id.eq(service_agreement::service_point_id)))
+        .inner_join(premise::table.on(premise::id.eq(service_point::premise_id)))
+        .filter(service_agreement::account_id.eq_any(accounts).and(service_agreement::end_on.is_null()).and(premise::address.ne("")))
+        .order(premise::id)
+        .select((service_agreement::account_id, PremiseRow::as_select()))
+        .load(conn)
+}
+
 /// The service points of a premise, by code.
 ///
 /// # Errors

@@ -449,8 +449,10 @@ fn prorated_to(terms: &AgreementTerms, period: &Period, days: u32, settings: &Se
     let first = terms.start_on.is_some_and(|start| period.start_on <= start);
     let last = terms.end_on.is_some_and(|end| period.end_on >= end);
     let standard_days = period.whole_days.unwrap_or(settings.proration.standard_days);
-    let prorates = settings.proration.short_periods == ShortPeriods::ByDays && (first || last) && days < standard_days;
-    prorates.then_some(standard_days)
+    let short = settings.proration.short_periods == ShortPeriods::ByDays && (first || last);
+    // A calendar period in the middle is cut only where the tariff begins to be billed less often: never charged in full.
+    let recut = period.whole_days.is_some() && !first && !last;
+    ((short || recut) && days < standard_days).then_some(standard_days)
 }
 
 /// A priced segment.

@@ -237,19 +237,7 @@ pub fn periods_despite_held(registers: &[RegisterReads], billed_through: Option<
     boundaries.extend(opening_boundary(registers, billed_through, through));
     boundaries.sort_unstable();
     boundaries.dedup();
-    let mut periods = Vec::new();
-    let mut boundaries = boundaries.into_iter().peekable();
-    let Some(mut start_on) = boundaries.next() else { return Ok(periods) };
-    while let Some(end_on) = boundaries.next() {
-        match period(registers, start_on, end_on) {
-            Ok(period) => periods.push(period),
-            // An estimate cannot close what opens above a real reading: the next read closes it all.
-            Err(MeteringHold::BelowEstimate { .. }) if is_estimated(registers, end_on) && boundaries.peek().is_some() => continue,
-            Err(hold) => return Err(hold),
-        }
-        start_on = end_on;
-    }
-    Ok(periods)
+    boundaries.iter().zip(boundaries.iter().skip(1)).map(|(start_on, end_on)| period(registers, *start_on, *end_on)).collect()
 }
 
 /// A service that was never billed and whose first read is that of the meter's installation starts there;
@@ -271,8 +259,25 @@ fn opening_boundary(registers: &[RegisterReads], billed_through: Option<NaiveDat
 fn period(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate) -> Result<Period, MeteringHold> {
     let estimated = is_estimated(registers, end_on);
     let settles_since = if !estimated && is_estimated(registers, start_on) { last_real_boundary(registers, start_on) } else { None };
-    let spans = spans_between(registers, settles_since.unwrap_or(start_on), end_on, settles_since.is_some())?;
+    let counting = match settles_since {
+        Some(_) => Counting::RealReads,
+        None if estimated => Counting::UntilSettled,
+        None => Counting::EveryRead,
+    };
+    let spans = spans_between(registers, settles_since.unwrap_or(start_on), end_on, counting)?;
     Ok(Period { start_on, end_on, spans, estimated, settles_since, whole_days: None })
+}
+
+/// Which reads make the spans of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counting {
+    /// All of them.
+    EveryRead,
+    /// All of them, for a period that closes with an estimate itself: where a real reading is below the estimate before it,
+    /// that estimate was too high, and nothing more is counted until a real read settles it all.
+    UntilSettled,
+    /// Real ones alone: the period settles estimates.
+    RealReads,
 }
 
 /// Whether any register shows no more than an estimate on a day.
@@ -290,7 +295,7 @@ fn last_real_boundary(registers: &[RegisterReads], before: NaiveDate) -> Option<
     days.filter(|on| !is_estimated(registers, *on)).max()
 }
 
-fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate, real_only: bool) -> Result<Vec<Span>, MeteringHold> {
+fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate, counting: Counting) -> Result<Vec<Span>, MeteringHold> {
     let mut spans = Vec::with_capacity(registers.len());
     for register in registers {
         let gone = register.removed_on.is_some_and(|removed| removed <= start_on);
@@ -298,18 +303,20 @@ fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: Naive
         if gone || not_yet {
             continue;
         }
-        spans.extend(register_span(register, start_on, end_on, real_only)?);
+        spans.extend(register_span(register, start_on, end_on, counting)?);
     }
     Ok(spans)
 }
 
 /// The span of one register within a period: from the opening read (or its installation) to the closing read
 /// (or its removal).
-fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, real_only: bool) -> Result<Vec<Span>, MeteringHold> {
+fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, counting: Counting) -> Result<Vec<Span>, MeteringHold> {
     let opens_on = reads.installed_on.filter(|installed| *installed > start_on).unwrap_or(start_on);
     let closes_on = reads.removed_on.filter(|removed| *removed < end_on).unwrap_or(end_on);
     let missing = |on| MeteringHold::RegisterNotRead { register: reads.register.id, on };
-    let counts = |read: &&Read| read.read_on >= opens_on && read.read_on <= closes_on && !(real_only && read.kind == ReadKind::Estimated);
+    let counts = |read: &&Read| {
+        read.read_on >= opens_on && read.read_on <= closes_on && !(counting == Counting::RealReads && read.kind == ReadKind::Estimated)
+    };
     let within: Vec<&Read> = reads.reads.iter().filter(counts).collect();
     if within.first().is_none_or(|read| read.read_on != opens_on) {
         return Err(missing(opens_on));
@@ -323,10 +330,10 @@ fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, 
         let (counted, rolled_over) = reads.register.counted_milli(from.reading_milli, to.reading_milli);
         from.kind == ReadKind::Estimated && rolled_over && counted > reads.register.capacity_milli() / 2
     };
-    if let Some((_, to)) = pairs().find(|(from, to)| below(from, to)) {
-        return Err(MeteringHold::BelowEstimate { register: reads.register.id, on: to.read_on });
+    match pairs().find(|(from, to)| below(from, to)) {
+        Some((_, to)) if counting != Counting::UntilSettled => Err(MeteringHold::BelowEstimate { register: reads.register.id, on: to.read_on }),
+        _ => Ok(pairs().filter(|(from, to)| !below(from, to)).map(|(from, to)| span(reads.register.clone(), from, to)).collect()),
     }
-    Ok(pairs().map(|(from, to)| span(reads.register.clone(), from, to)).collect())
 }
 
 fn span(register: Register, from: &Read, to: &Read) -> Span {

@@ -19,7 +19,8 @@ pub struct WinterQuarter {
 }
 
 /// What was used in the last winter that had ended by `before`: the periods between real reads that end in one of its
-/// months. `None` when there is none, or when its reads do not make a usage.
+/// months. `None` when there is none, when it covers less than half of those months (a week of a newcomer says nothing of a
+/// year), or when its reads do not make a usage.
 ///
 /// `months` are in the order of the season: December, January, February end in February of the next year.
 #[must_use]
@@ -45,7 +46,8 @@ pub fn winter_quarter(registers: &[RegisterReads], months: &[u32], before: Naive
             winter.spans.extend(period.spans);
         }
     }
-    (winter.days > 0).then_some(winter)
+    let half = u32::try_from(months.len()).unwrap_or(0) * 15;
+    (winter.days > 0 && winter.days >= half).then_some(winter)
 }
 
 /// The year in which the winter ends that a day belongs to.

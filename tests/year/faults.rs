@@ -1,4 +1,4 @@
-//! Faults that the year found: each of these fails today.
+//! Faults that the year found, each with the shortest story that shows it.
 
 use aquabills::actions::change_terms::{TermChange, change_terms};
 use aquabills::actions::estimate::estimate_missing;
@@ -141,7 +141,8 @@ fn moves(town: &Town, on: &str, readings: Vec<Reading>) {
 fn f8_stormwater_of_a_premise_goes_with_its_tenant() {
     let town = Town::sqlite().with_services(&["A1,S1,HOME,M1"]);
     town.tariff(STORM).expect("the tariff is accepted");
-    // The same address; without `measured_by`, as of the demonstration's own file, it is a premise of its own.
+    town.services("customer_id,service_id,rate_class,meter_id,register_digits,address\nA1,S1,HOME,M1,4,1 Main Street\n").expect("the address");
+    // The same account and address: it is at the same premise, without saying by which meter it is measured.
     let header = "customer_id,service_id,rate_class,meter_id,register_digits,schedule,start_on,attributes,address";
     let attributes = "\"{\"\"impervious_area\"\": 100}\"";
     town.services(&format!("{header}\nA1,R1,ANY,,,stormwater,2026-01-01,{attributes},1 Main Street\n")).expect("the services are read");

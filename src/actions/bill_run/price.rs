@@ -7,13 +7,16 @@ use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
 use crate::db::operations::{self, NewToDo};
 use crate::db::{customers, look_up_by_index};
-use crate::domain::billing::{AgreementTerms, BillingHold, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute};
+use crate::domain::billing::{
+    AgreementTerms, BillingHold, CORRECTION, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute,
+};
 use crate::domain::calendar::calendar_periods;
 use crate::domain::gates::{RunTotals, rises_beyond};
 use crate::domain::ids::RunId;
 use crate::domain::limits::implausible_segment;
 use crate::domain::metering::{MeteringHold, Period, ReadKind, RegisterReads, periods_despite_held, unbilled_periods};
 use crate::domain::money::Money;
+use crate::domain::rates::ChargeLine;
 
 /// What of a run matters to pricing.
 pub(super) struct RunTerms {
@@ -166,8 +169,8 @@ impl Pricer<'_> {
         let through = self.run.through;
         if ChunkData::is_flat(terms, self.book, through) {
             let start = agreement.start_on.ok_or("a service without a meter begins on no day: expected its first day")?;
-            let months = self.book.months_between_bills(&terms.schedule, through).unwrap_or(1);
-            return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, months), None));
+            let months = |on| self.book.months_between_bills(&terms.schedule, on).unwrap_or(1);
+            return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, &months), None));
         }
         if let Some(hold) = self.unread_edge(agreement, registers) {
             return Err(hold.to_string());
@@ -305,7 +308,12 @@ impl Pricer<'_> {
             .iter()
             .any(|(inputs, charge)| self.data.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, charge.charge.total.cents())));
         let days: i64 = segments.iter().map(|(inputs, _)| (inputs.end_on - inputs.start_on).num_days()).sum();
-        let total: i64 = segments.iter().map(|(_, charge)| charge.charge.total.cents()).sum();
+        // What puts earlier estimates right belongs to their days, and says nothing of these.
+        let own = |line: &&ChargeLine| line.part != CORRECTION;
+        let total: i64 = segments.iter().flat_map(|(_, charge)| charge.charge.lines.iter().filter(own)).map(|line| line.amount_cents.cents()).sum();
+        if cents <= 0 {
+            return;
+        }
         self.priced.totals.compared += 1;
         let risen = rises_beyond(&self.context.config.gates, Money::from_cents(cents), (end - start).num_days(), Money::from_cents(total), days);
         self.priced.totals.risen += i64::from(risen && !released);
