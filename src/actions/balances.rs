@@ -36,7 +36,9 @@ pub fn refund_credit(context: &Context, number: &str, amount: Option<Money>, ref
             )));
         }
         let posted = post(context, conn, &account, REFUND, amount, reference, note)?;
-        operations::resolve_about_account(conn, account.id, "final_credit", &context.actor, note, context.now())?;
+        if posted.balance_after_cents == 0 {
+            operations::resolve_about_account(conn, account.id, "final_credit", &context.actor, note, context.now())?;
+        }
         Ok(posted)
     })
 }
@@ -47,6 +49,25 @@ pub fn refund_credit(context: &Context, number: &str, amount: Option<Money>, ref
 /// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] when there is nothing to carry, the accounts are
 /// the same, or the reference stands for something else.
 pub fn transfer_balance(context: &Context, from: &str, to: &str, reference: &str, note: &str) -> Result<(Posted, Posted), ActionError> {
+    carry(context, from, to, reference, note, None)
+}
+
+/// The same for somebody who was shown the balance: when it is another one by now, nothing is carried.
+///
+/// # Errors
+/// Those of [`transfer_balance`], and [`ActionError::Refused`] when the balance is not what was shown.
+pub fn transfer_shown_balance(
+    context: &Context,
+    from: &str,
+    to: &str,
+    reference: &str,
+    note: &str,
+    shown: Money,
+) -> Result<(Posted, Posted), ActionError> {
+    carry(context, from, to, reference, note, Some(shown))
+}
+
+fn carry(context: &Context, from: &str, to: &str, reference: &str, note: &str, shown: Option<Money>) -> Result<(Posted, Posted), ActionError> {
     check_words(reference, note)?;
     if from == to {
         return Err(ActionError::Refused(format!("to: it is account {from} itself: expected another one")));
@@ -60,6 +81,11 @@ pub fn transfer_balance(context: &Context, from: &str, to: &str, reference: &str
             return Ok((taken, given));
         }
         let balance = ledger::position(conn, source.id)?.balance;
+        if let Some(shown) = shown.filter(|shown| *shown != balance) {
+            return Err(ActionError::Refused(format!(
+                "the balance of account {from} was {shown} when it was shown and is {balance} now: look again"
+            )));
+        }
         if balance == Money::default() {
             return Err(ActionError::Refused(format!("from: account {from} has a balance of 0: there is nothing to carry")));
         }

@@ -28,15 +28,17 @@ pub fn confirm_read(context: &Context, read: &NewRead, note: &str) -> Result<Rea
 }
 
 fn enter(context: &Context, read: &NewRead, manner: Manner, note: &str) -> Result<ReadOutcome, ActionError> {
+    context.database.write(|conn| enter_within(context, conn, read, manner, note))
+}
+
+fn enter_within(context: &Context, conn: &mut DbConnection, read: &NewRead, manner: Manner, note: &str) -> Result<ReadOutcome, ActionError> {
     if let Some(reason) = impossible(context, read) {
         return Ok(ReadOutcome::Refused(reason));
     }
-    context.database.write(|conn| {
-        let outcome = take(context, conn, std::slice::from_ref(read), manner, false)?;
-        let outcome = outcome.into_iter().next().unwrap_or(ReadOutcome::Unchanged);
-        record(context, conn, read, &outcome, note)?;
-        Ok(outcome)
-    })
+    let outcome = take(context, conn, std::slice::from_ref(read), manner, false)?;
+    let outcome = outcome.into_iter().next().unwrap_or(ReadOutcome::Unchanged);
+    record(context, conn, read, &outcome, note)?;
+    Ok(outcome)
 }
 
 /// Takes in several reads within the caller's transaction, all or none.

@@ -142,6 +142,12 @@ fn view(context: &Context, conn: &mut DbConnection, rows: Vec<RankedToDo>) -> Re
     Ok(rows.into_iter().zip(reads).map(item).collect())
 }
 
+/// Whether a bill waits for the decision about such an item; the others only want to be dealt with.
+#[must_use]
+pub fn holds_a_bill(kind: &str) -> bool {
+    matches!(kind, "read_limit" | "bill_limit")
+}
+
 /// Only a read is rejected: a held bill goes away with what makes it wrong, the rest is dealt with.
 fn decisions(kind: &str) -> Vec<Decision> {
     if kind == "read_limit" { vec![Decision::Release, Decision::Reject] } else { vec![Decision::Release] }

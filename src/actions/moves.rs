@@ -153,17 +153,20 @@ pub fn move_in(context: &Context, movement: &MoveIn) -> Result<MoveReport, Actio
     })
 }
 
-/// Agrees, or no longer, which account takes a service over between two tenants.
+/// Agrees, or no longer, which account takes a service over between two tenants. Returns whether that is new.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown service or account.
-pub fn set_owner(context: &Context, service: &str, owner: Option<&str>) -> Result<(), ActionError> {
+pub fn set_owner(context: &Context, service: &str, owner: Option<&str>) -> Result<bool, ActionError> {
     context.database.write(|conn| {
         let point = Premise::find(conn, service)?.named;
-        let account = owner.map(|number| account_named(conn, number)).transpose()?;
-        customers::set_owner(conn, point.id, account.map(|account| account.id))?;
+        let account = owner.map(|number| account_named(conn, number)).transpose()?.map(|account| account.id);
+        if customers::owner_of(conn, point.id)? == account {
+            return Ok(false);
+        }
+        customers::set_owner(conn, point.id, account)?;
         operations::audit(conn, context.now(), &context.actor, "service.owner", service, owner.unwrap_or("nobody"))?;
-        Ok(())
+        Ok(true)
     })
 }
 

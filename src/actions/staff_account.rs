@@ -4,14 +4,14 @@ use chrono::{NaiveDate, NaiveDateTime};
 use std::collections::BTreeMap;
 
 use super::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
-use super::held::{Decision, decide_some, show_todo};
+use super::held::{Decision, decide_some, holds_a_bill, show_todo};
 use super::payments::returned_payment_seq;
 use super::{ActionError, Context};
 use crate::db::billing::bill_number;
 use crate::db::desk::{self, LedgerRow, ServiceCard, TermCard};
 use crate::db::ledger::{self as ledger_rows, ReasonRow};
 use crate::db::payments::{self as payment_rows, PaymentRow};
-use crate::db::{DbConnection, customers, operations};
+use crate::db::{DbConnection, customers, operations, service_views};
 use crate::domain::ids::{AccountId, PersonId, ReadId, RunId, ToDoId};
 use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
@@ -442,7 +442,8 @@ pub fn adjustment_reasons(context: &Context) -> Result<Vec<ReasonRow>, ActionErr
 pub fn trail(context: &Context, head: &Head, before: i64, limit: usize) -> Result<Slice<operations::AuditRow>, ActionError> {
     let rows = context.database.snapshot(|conn| {
         let references = desk::returned_references(conn, head.id)?;
-        Ok::<_, ActionError>(operations::audit_of_account(conn, &head.number, &references, before, one_more(limit))?)
+        let services = service_views::codes_of_account(conn, head.id)?;
+        Ok::<_, ActionError>(operations::audit_of_account(conn, &head.number, &references, &services, before, one_more(limit))?)
     })?;
     Ok(Slice::cut(rows, limit, |row| row.id))
 }
@@ -471,6 +472,25 @@ pub fn enter_read_for(context: &Context, head: &Head, read: &NewRead, vouched: O
         Ok::<_, ActionError>(())
     })?;
     Ok(outcome)
+}
+
+/// Releases what a bill waits for, or closes what is dealt with: the two are not mixed up, and what is closed has a note
+/// that says how it was dealt with.
+///
+/// # Errors
+/// [`ActionError::Refused`] when an item is of the other sort or the note is missing, or those of [`decide_for_accounts`].
+pub fn settle_for_accounts(context: &Context, ids: &[ToDoId], close: bool, note: &str) -> Result<usize, ActionError> {
+    for id in ids {
+        let item = show_todo(context, *id)?;
+        if holds_a_bill(&item.kind) == close {
+            let right = if close { "a read or bill that is held: release it, or reject the read" } else { "nothing that a bill waits for: close it" };
+            return Err(ActionError::Refused(format!("item {id} is {right}")));
+        }
+    }
+    if close && note.trim().is_empty() {
+        return Err(ActionError::Refused("note: it is empty: expected how it was dealt with, in words".to_owned()));
+    }
+    decide_for_accounts(context, ids, Decision::Release, note)
 }
 
 /// Decides about work items, and names the accounts that they are about in their trails.

@@ -1,4 +1,4 @@
-//! `aquabills service`: people move in and out, terms change, owners take over in between.
+//! `aquabills service`: people move in and out, terms change, owners take over in between, meters are exchanged.
 
 use chrono::NaiveDate;
 use clap::Subcommand;
@@ -6,10 +6,11 @@ use clap::Subcommand;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::change_terms::{TermChange, change_terms};
+use crate::actions::exchange_meter::{Exchange, ExchangeOutcome, exchange_meter};
 use crate::actions::moves::{MoveIn, MoveOut, MoveReport, Reading, move_in, move_out, set_owner};
 use crate::domain::quantity::parse_milli;
 
-/// Moves people in and out, changes terms.
+/// Moves people in and out, changes terms, exchanges meters.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -89,6 +90,32 @@ enum Command {
         #[arg(long)]
         note: String,
     },
+    /// Takes a meter out and puts another in
+    Exchange {
+        /// The service
+        service: String,
+        /// The day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        on: NaiveDate,
+        /// The old meter's number
+        #[arg(long, value_name = "METER")]
+        old: String,
+        /// The old meter's last reading
+        #[arg(long = "final", value_name = "READING", value_parser = parse_figure)]
+        last: i64,
+        /// The new meter's number
+        #[arg(long, value_name = "METER")]
+        new: String,
+        /// The new meter's first reading
+        #[arg(long = "initial", value_name = "READING", default_value = "0", value_parser = parse_figure)]
+        first: i64,
+        /// The new meter's digits before the point
+        #[arg(long)]
+        digits: i32,
+        /// What a unit of the new meter counts for
+        #[arg(long, default_value = "1", value_parser = parse_figure)]
+        multiplier: i64,
+    },
 }
 
 pub(super) fn run(global: &Global, args: Args) -> Result<bool, Failure> {
@@ -103,9 +130,10 @@ pub(super) fn run(global: &Global, args: Args) -> Result<bool, Failure> {
             show(&move_in(&context, &movement)?)
         }
         Command::Owner { service, account, .. } => {
-            set_owner(&context, &service, account.as_deref())?;
+            let changed = set_owner(&context, &service, account.as_deref())?;
             let owner = account.map_or_else(|| "nobody".to_owned(), |number| format!("account {number}"));
-            print::line(&format!("between two tenants service {service} goes to {owner}"))?;
+            let goes = if changed { "goes" } else { "goes already" };
+            print::line(&format!("between two tenants service {service} {goes} to {owner}"))?;
             Ok(true)
         }
         Command::Change { service, from, class, attributes, note } => {
@@ -115,6 +143,26 @@ pub(super) fn run(global: &Global, args: Args) -> Result<bool, Failure> {
             let already = if terms.unchanged { "is already" } else { "is now" };
             print::line(&format!("service {service} {already} {} {} from {from}", terms.rate_class, attributes.join(" ")))?;
             Ok(true)
+        }
+        Command::Exchange { service, on, old, last, new, first, digits, multiplier } => {
+            let (final_milli, initial_milli, multiplier_milli) = (last, first, multiplier);
+            exchanged(
+                &exchange_meter(
+                    &context,
+                    &Exchange {
+                        service: service.clone(),
+                        on,
+                        old_serial: old,
+                        final_milli,
+                        new_serial: new.clone(),
+                        initial_milli,
+                        digits,
+                        multiplier_milli,
+                    },
+                )?,
+                &service,
+                &new,
+            )
         }
     }
 }
@@ -133,6 +181,27 @@ fn show(report: &MoveReport) -> Result<bool, Failure> {
         print::message(&format!("a reading waits for a decision (aquabills held list): {reason}"));
     }
     Ok(true)
+}
+
+fn exchanged(outcome: &ExchangeOutcome, service: &str, new: &str) -> Result<bool, Failure> {
+    match outcome {
+        ExchangeOutcome::Accepted { held } => {
+            print::line(&format!("service {service} is measured by meter {new} now"))?;
+            if let Some(reason) = held {
+                print::message(&format!("the old meter's last reading waits for a decision (aquabills held list): {reason}"));
+            }
+            Ok(true)
+        }
+        ExchangeOutcome::Unchanged => {
+            print::line("it had happened already; nothing changed")?;
+            Ok(true)
+        }
+        ExchangeOutcome::Refused(reason) => Err(Failure::No(reason.clone())),
+    }
+}
+
+fn parse_figure(text: &str) -> Result<i64, String> {
+    parse_milli(text).map_err(|error| error.to_string())
 }
 
 fn parse_reading(text: &str) -> Result<Reading, String> {

@@ -19,6 +19,7 @@ pub mod payments;
 pub mod rates;
 pub mod schedule;
 mod schema;
+pub mod service_views;
 pub mod sign_in;
 mod sql_types;
 

@@ -532,16 +532,42 @@ pub fn audit_page(conn: &mut DbConnection, filter: &AuditFilter, limit: i64) -> 
     query.load(conn)
 }
 
-/// A page of what the audit trail says of an account, newest first: what was done to it or to its returned payments.
-/// Runs, whose numbers may look like an account's, are left out.
+/// Events whose subject is a service.
+pub const SERVICE_ACTIONS: [&str; 3] = ["service.terms", "service.owner", "meter.exchange"];
+
+/// What the audit trail says last of a service, newest first: its terms, its owner, its meters. Who moved is in the trails
+/// of the accounts.
 ///
 /// # Errors
 /// Those of the database.
-pub fn audit_of_account(conn: &mut DbConnection, number: &str, references: &[String], before: i64, limit: i64) -> QueryResult<Vec<AuditRow>> {
+pub fn audit_of_service(conn: &mut DbConnection, code: &str, limit: i64) -> QueryResult<Vec<AuditRow>> {
+    audit_event::table
+        .filter(audit_event::subject.eq(code).and(audit_event::action.eq_any(SERVICE_ACTIONS)))
+        .order(audit_event::id.desc())
+        .limit(limit)
+        .select(AuditRow::as_select())
+        .load(conn)
+}
+
+/// A page of what the audit trail says of an account, newest first: what was done to it, to its services or to its returned
+/// payments. Runs, whose numbers may look like an account's, are left out.
+///
+/// # Errors
+/// Those of the database.
+pub fn audit_of_account(
+    conn: &mut DbConnection,
+    number: &str,
+    references: &[String],
+    services: &[String],
+    before: i64,
+    limit: i64,
+) -> QueryResult<Vec<AuditRow>> {
     let mut subjects = vec![number.to_owned()];
     subjects.extend_from_slice(references);
+    let own = audit_event::subject.eq_any(subjects).and(audit_event::action.not_like("run.%"));
+    let of_services = audit_event::subject.eq_any(services.to_vec()).and(audit_event::action.eq_any(SERVICE_ACTIONS));
     audit_event::table
-        .filter(audit_event::subject.eq_any(subjects).and(audit_event::id.lt(before)).and(audit_event::action.not_like("run.%")))
+        .filter(own.or(of_services).and(audit_event::id.lt(before)))
         .order(audit_event::id.desc())
         .limit(limit)
         .select(AuditRow::as_select())

@@ -124,6 +124,16 @@ impl TariffBook {
         Some(version.tariff.metadata().bill_frequency.months())
     }
 
+    /// The classes that any version of the schedule has, by name.
+    #[must_use]
+    pub fn classes(&self, schedule: &str) -> Vec<String> {
+        let versions = self.schedules.get(schedule).into_iter().flat_map(BTreeMap::values);
+        let mut classes: Vec<String> = versions.flat_map(|version| version.classes.keys().cloned()).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        classes
+    }
+
     /// Whether any version of the schedule has the class.
     #[must_use]
     pub fn has_class(&self, schedule: &str, rate_class: &str) -> bool {

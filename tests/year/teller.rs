@@ -98,7 +98,9 @@ impl Teller {
                 let run = context.database.read(|conn| billing::latest_runs(conn, 1))?[0].id;
                 roll_back_run(context, run, &note, |_, _| {})?;
             }
-            What::Owner { service, account } => set_owner(context, service, Some(account))?,
+            What::Owner { service, account } => {
+                set_owner(context, service, Some(account))?;
+            }
             What::Leaves { .. } | What::Comes { .. } => self.moves(event)?,
             What::Terms { service, from, class, attributes } => {
                 let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();

@@ -79,7 +79,13 @@ pub struct RunReport {
     pub totals: RunTotals,
     /// What the gates said.
     pub gates: Vec<GateResult>,
+    /// Of a dry run: why the first of those that it held are held.
+    #[serde(skip)]
+    pub held_because: Vec<String>,
 }
+
+/// So many reasons of a dry run are told.
+const TOLD: usize = 20;
 
 impl RunReport {
     /// Whether every gate let the run pass.
@@ -153,7 +159,7 @@ fn reload(context: &Context, id: RunId) -> Result<RunRow, ActionError> {
 pub fn report(context: &Context, run: &RunRow) -> Result<RunReport, ActionError> {
     let totals = context.database.read(|conn| billing::run_totals(conn, run.id))?;
     let gates = if run.gates.is_empty() { Vec::new() } else { parse_gates(&run.gates)? };
-    Ok(RunReport { run_id: Some(run.id), status: run.status.clone(), totals, gates })
+    Ok(RunReport { run_id: Some(run.id), status: run.status.clone(), totals, gates, held_because: Vec::new() })
 }
 
 fn parse_gates(text: &str) -> Result<Vec<GateResult>, ActionError> {
@@ -391,7 +397,7 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
     if chunks.is_empty() && options.cycle != "all" {
         return Err(ActionError::not_found("cycle", &options.cycle));
     }
-    let sum = std::sync::Mutex::new(RunTotals::default());
+    let sum = std::sync::Mutex::new((RunTotals::default(), Vec::new()));
     let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through };
     workers::each(
         "pricing for a dry run",
@@ -402,17 +408,19 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
         |chunk| {
             let priced = price::compute_chunk(context, &terms, chunk, book)?;
             let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *sum = sum.plus(priced.totals);
+            sum.0 = sum.0.plus(priced.totals);
+            let room = TOLD.saturating_sub(sum.1.len());
+            sum.1.extend(priced.held_because().take(room).map(str::to_owned));
             Ok(())
         },
     )?;
-    let totals = *sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (totals, held_because) = sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let gates = context.database.read(|conn| {
         let due = billing::agreements_due(conn, &options.cycle, options.through, AccountId(0), AccountId(i64::MAX))?;
         let last = billing::comparable_run(conn, &options.cycle, options.through)?;
         Ok::<_, ActionError>(judge(&context.config.gates, &totals, due, last))
     })?;
-    Ok(RunReport { run_id: None, status: "dry run".to_owned(), totals, gates })
+    Ok(RunReport { run_id: None, status: "dry run".to_owned(), totals, gates, held_because })
 }
 
 /// Works through chunks in parallel without a lease: for work that only reads.

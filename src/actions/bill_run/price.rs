@@ -35,6 +35,13 @@ pub(super) struct PricedChunk {
     todos: Vec<NewToDo>,
 }
 
+impl PricedChunk {
+    /// Why agreements are held.
+    pub(super) fn held_because(&self) -> impl Iterator<Item = &str> {
+        self.exceptions.iter().filter(|row| row.outcome == "held").map(|row| row.reason.as_str())
+    }
+}
+
 /// What becomes of one agreement.
 enum Outcome {
     Billed(Vec<(SegmentInputs, SegmentCharge)>),

@@ -432,7 +432,9 @@ impl Story<'_> {
         let eve = read_on.checked_sub_days(Days::new(6)).unwrap_or(read_on);
         let then = at_noon(self.context, eve);
         match month {
-            2 => set_owner(&then, &self.service(41)?, Some(&self.account(3)?))?,
+            2 => {
+                set_owner(&then, &self.service(41)?, Some(&self.account(3)?))?;
+            }
             5 | 11 | 17 | 20 | 23 => {
                 for number in [month * 7 + 1, month * 11 + 2, month * 13 + 5] {
                     self.moves(&then, number, eve)?;

@@ -25,22 +25,42 @@ pub const COLUMNS: Columns = Columns {
     optional: &["multiplier"],
 };
 
-struct Exchange {
-    service: String,
-    on: NaiveDate,
-    old_serial: String,
-    final_milli: i64,
-    new_serial: String,
-    initial_milli: i64,
-    digits: i32,
-    multiplier_milli: i64,
+/// One meter is taken out and another put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The service.
+    pub service: String,
+    /// The day.
+    pub on: NaiveDate,
+    /// The number of the meter that is taken out.
+    pub old_serial: String,
+    /// What it showed at last, in thousandths.
+    pub final_milli: i64,
+    /// The number of the meter that is put in.
+    pub new_serial: String,
+    /// What it showed at first, in thousandths.
+    pub initial_milli: i64,
+    /// Its digits before the point.
+    pub digits: i32,
+    /// What a unit of it counts for, in thousandths.
+    pub multiplier_milli: i64,
 }
 
-enum Outcome {
-    Accepted { held: bool },
+/// What became of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExchangeOutcome {
+    /// The meters are exchanged.
+    Accepted {
+        /// Why the old meter's last reading waits for a clerk, when it does.
+        held: Option<String>,
+    },
+    /// They were already.
     Unchanged,
+    /// It is refused, with the reason.
     Refused(String),
 }
+
+use ExchangeOutcome as Outcome;
 
 /// Imports a file of meter exchanges, each in a transaction of its own.
 ///
@@ -53,14 +73,14 @@ pub fn import_exchanges(context: &Context, path: &Path, options: ImportOptions<'
     let mut done = 0_u64;
     while let Some(row) = table.next_row()? {
         done += 1;
-        let outcome = match parse(&table, &row, context.today()) {
-            Ok(exchange) => apply(context, &exchange, options.dry_run)?,
+        let outcome = match parse(&table, &row) {
+            Ok(exchange) => take_exchange(context, &exchange, options.dry_run)?,
             Err(reason) => Outcome::Refused(reason),
         };
         match outcome {
             Outcome::Accepted { held } => {
                 report.accepted += 1;
-                report.held += u64::from(held);
+                report.held += u64::from(held.is_some());
             }
             Outcome::Unchanged => report.unchanged += 1,
             Outcome::Refused(reason) => report.refuse(row, reason),
@@ -70,12 +90,9 @@ pub fn import_exchanges(context: &Context, path: &Path, options: ImportOptions<'
     report.finish(context, path, &table.header().clone())
 }
 
-fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Exchange, String> {
+fn parse(table: &Table, row: &Row) -> Result<Exchange, String> {
     let field = |name| table.field(row, name);
     let on = parse_date("exchanged_on", field("exchanged_on"))?;
-    if on > today {
-        return Err(format!("exchanged_on: {on} is in the future: expected a day up to today, {today}"));
-    }
     let milli = |name: &str| parse_milli(table.field(row, name)).map_err(|error| format!("{name}: {error}"));
     let digits = field("register_digits");
     let digits: i32 = digits
@@ -98,7 +115,36 @@ fn parse(table: &Table, row: &Row, today: NaiveDate) -> Result<Exchange, String>
     })
 }
 
-fn apply(context: &Context, exchange: &Exchange, dry_run: bool) -> Result<Outcome, ActionError> {
+/// What no meter can be, whatever the database knows.
+fn impossible(exchange: &Exchange, today: NaiveDate) -> Result<(), String> {
+    if exchange.on > today {
+        return Err(format!("exchanged_on: {} is in the future: expected a day up to today, {today}", exchange.on));
+    }
+    for (field, code) in [("service_id", &exchange.service), ("old_meter_id", &exchange.old_serial), ("new_meter_id", &exchange.new_serial)] {
+        parse_code(field, code)?;
+    }
+    for (field, milli) in [("final_reading", exchange.final_milli), ("initial_reading", exchange.initial_milli)] {
+        if milli < 0 {
+            return Err(format!("{field}: it is below zero: expected what the register shows"));
+        }
+    }
+    if !(1..=12).contains(&exchange.digits) {
+        return Err(format!("register_digits: '{}' is not a number of digits: expected 1 to 12", exchange.digits));
+    }
+    if exchange.multiplier_milli <= 0 {
+        return Err(format!("multiplier: '{}' is not a number above 0", from_milli(exchange.multiplier_milli)));
+    }
+    Ok(())
+}
+
+/// The one judgement of an exchange and the one way of storing it, for files and for one that somebody enters.
+///
+/// # Errors
+/// Those of the database; what is refused is an outcome.
+pub(in crate::actions) fn take_exchange(context: &Context, exchange: &Exchange, dry_run: bool) -> Result<Outcome, ActionError> {
+    if let Err(reason) = impossible(exchange, context.today()) {
+        return Ok(Outcome::Refused(reason));
+    }
     if dry_run {
         return context.database.read(|conn| Ok(judge(context, conn, exchange, false)?.0));
     }
@@ -158,7 +204,7 @@ fn judge(context: &Context, conn: &mut DbConnection, exchange: &Exchange, lock: 
         Ok(taken) => taken,
         Err(reason) => return refused(reason),
     };
-    let held = taken.hold.is_some();
+    let held = taken.hold.clone();
     Ok((Outcome::Accepted { held }, Some(Place { point: point.id, old: Some(old), old_register: old_register.clone(), taken })))
 }
 
@@ -192,7 +238,7 @@ fn again(
         Some(last) => refused("final_reading", from_milli(last.reading_milli).to_string(), exchange.final_milli),
         None => match check_removal(context, conn, exchange, old_register)? {
             Ok(taken) => {
-                let held = taken.hold.is_some();
+                let held = taken.hold.clone();
                 let place = Place { point: successor.service_point_id, old: None, old_register: old_register.clone(), taken };
                 Ok((Outcome::Accepted { held }, Some(place)))
             }

@@ -103,6 +103,7 @@ fn done_in_words(code: &str, lines: &Slice<LedgerLine>, say: &Say, head: &Head) 
     match what {
         "read-accepted" => return Some("The read is accepted.".to_owned()),
         "read-held" => return Some("The read is kept and waits for a decision: it is outside the limits.".to_owned()),
+        "billed-before" => return Some("Nothing is left to bill up to that day: it had happened already. Nothing was changed.".to_owned()),
         "read-known" => return Some("This read was there already. Nothing was changed.".to_owned()),
         _ => {}
     }

@@ -1,5 +1,7 @@
 //! Forms of the staff's pages: their fields with labels and hints, what was entered, and what is wrong with it.
 
+use std::borrow::Cow;
+
 use crate::actions::ActionError;
 use crate::web::error::PageError;
 
@@ -28,13 +30,15 @@ pub(super) enum Kind {
     Choice(Vec<(String, String)>),
     /// A box to tick.
     Tick,
+    /// Not shown: what the form remembers of the page that it was made for.
+    Hidden,
 }
 
 /// A field of a form.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
-    pub name: &'static str,
-    pub label: &'static str,
+    pub name: Cow<'static, str>,
+    pub label: Cow<'static, str>,
     pub hint: String,
     pub kind: Kind,
     pub value: String,
@@ -43,8 +47,8 @@ pub(super) struct Field {
 }
 
 impl Field {
-    pub(super) fn new(name: &'static str, label: &'static str, kind: Kind) -> Self {
-        Self { name, label, hint: String::new(), kind, value: String::new(), error: None, required: true }
+    pub(super) fn new(name: impl Into<Cow<'static, str>>, label: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
+        Self { name: name.into(), label: label.into(), hint: String::new(), kind, value: String::new(), error: None, required: true }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
@@ -82,7 +86,7 @@ impl Form {
     /// The same with what was entered.
     pub(super) fn filled(mut self, sent: &[(String, String)]) -> Self {
         for field in &mut self.fields {
-            field.value = value(sent, field.name).to_owned();
+            field.value = value(sent, &field.name).to_owned();
         }
         self
     }
@@ -126,6 +130,11 @@ impl Form {
             }
             other => Err(other),
         }
+    }
+
+    /// The text of a field that must be filled in.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        self.parse(name, |text| Ok::<_, String>(text.to_owned()))
     }
 
     /// Parses a field; what is wrong is said there.

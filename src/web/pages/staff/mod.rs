@@ -3,7 +3,9 @@
 mod accounts;
 mod adjustments;
 mod audit;
+mod balances;
 mod forms;
+mod moves;
 mod notices;
 mod overview;
 mod payments;
@@ -12,6 +14,7 @@ mod runs;
 mod runs_act;
 mod schedule;
 mod search;
+mod services;
 mod todos;
 
 use chrono::{NaiveDate, NaiveDateTime};
@@ -33,7 +36,10 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     payments::routes(routes);
     adjustments::routes(routes);
     reads::routes(routes);
+    balances::routes(routes);
     accounts::routes(routes);
+    services::routes(routes);
+    moves::routes(routes);
     todos::routes(routes);
     runs::routes(routes);
     runs_act::routes(routes);

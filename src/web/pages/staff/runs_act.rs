@@ -39,7 +39,7 @@ pub(super) fn routes(routes: &mut Routes) {
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Does a run's work in a thread of its own, and waits a moment for it.
-async fn in_background(
+pub(super) async fn in_background(
     context: Context,
     id: RunId,
     work: impl FnOnce(&Context) -> Result<(), ActionError> + Send + 'static,
@@ -64,7 +64,7 @@ async fn in_background(
 }
 
 /// Prices the run, and issues it when that is asked for.
-fn go_on(context: &Context, run: &RunRow, approve: bool, override_gates: Option<String>) -> Result<(), ActionError> {
+pub(super) fn go_on(context: &Context, run: &RunRow, approve: bool, override_gates: Option<String>) -> Result<(), ActionError> {
     let all = RunOptions::approving_all(run.through_on, &|_, _, _| {});
     run_bills(context, &RunOptions { cycle: run.cycle.clone(), approve, override_gates, ..all }).map(|_| ())
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::forms::{Sent, value};
 use super::{PAGE_ROWS, Say, frame, said, segment};
-use crate::actions::held::{Decision, ToDoCount, ToDoFilter, ToDoView, count_todos, list_todos};
-use crate::actions::staff_account::{Slice, decide_for_accounts, one_more};
+use crate::actions::held::{Decision, ToDoCount, ToDoFilter, ToDoView, count_todos, holds_a_bill, list_todos};
+use crate::actions::staff_account::{Slice, decide_for_accounts, one_more, settle_for_accounts};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::ToDoId;
 use crate::domain::roles::Permission;
@@ -59,6 +59,16 @@ impl ToDosPage {
         self.filter.kind.as_deref() == Some(kind)
     }
 
+    /// Whether the list has something that a bill waits for.
+    fn has_held(&self) -> bool {
+        self.items.iter().any(|item| holds_a_bill(&item.kind))
+    }
+
+    /// Whether the list has something that only wants to be dealt with.
+    fn has_closable(&self) -> bool {
+        self.items.iter().any(|item| !holds_a_bill(&item.kind))
+    }
+
     fn is_chosen(&self, item: &ToDoView) -> bool {
         self.chosen.contains(&item.id.0)
     }
@@ -72,6 +82,8 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "read_missing" => "Missing read",
         "stuck_register" => "Register stands still",
         "low_use" => "Unusually low use",
+        "vacant_use" => "Use while nobody was served",
+        "final_credit" => "Credit after a move out",
         _ => "Something to look at",
     }
 }
@@ -115,6 +127,7 @@ fn done_in_words(code: &str) -> Option<String> {
     let verb = match what {
         "released" => "released",
         "rejected" => "rejected",
+        "closed" => "closed",
         _ => return None,
     };
     Some(match count {
@@ -129,19 +142,23 @@ async fn decide(context: web::Data<Context>, query: web::Query<ToDoQuery>, sent:
     viewer.must(Permission::WorkAccounts)?;
     let chosen: Vec<i64> = sent.iter().filter(|(name, _)| name == "item").filter_map(|(_, id)| id.parse().ok()).take(200).collect();
     let note = value(&sent, "note").to_owned();
-    let decision = match value(&sent, "decision") {
-        "release" => Decision::Release,
-        "reject" => Decision::Reject,
-        _ => return Err(PageError::Refused("decision: expected release or reject".to_owned())),
+    let (decision, what) = match value(&sent, "decision") {
+        "release" => (Decision::Release, "released"),
+        "reject" => (Decision::Reject, "rejected"),
+        "close" => (Decision::Release, "closed"),
+        _ => return Err(PageError::Refused("decision: expected release, reject or close".to_owned())),
     };
     let problem = if chosen.is_empty() {
         Some("Tick the items that you decide about.".to_owned())
     } else {
         let acting = viewer.acting(&context);
         let (ids, words): (Vec<ToDoId>, String) = (chosen.iter().copied().map(ToDoId).collect(), note.clone());
-        match act(move || decide_for_accounts(&acting, &ids, decision, &words)).await {
+        let decided = act(move || match what {
+            "rejected" => decide_for_accounts(&acting, &ids, decision, &words),
+            _ => settle_for_accounts(&acting, &ids, what == "closed", &words),
+        });
+        match decided.await {
             Ok(count) => {
-                let what = if decision == Decision::Release { "released" } else { "rejected" };
                 return Ok(go_to(&list_path(&query.filter(), &format!("done={what}.{count}"))));
             }
             Err(PageError::Action(ActionError::Refused(reason))) => Some(reason),
