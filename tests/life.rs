@@ -118,7 +118,7 @@ on_both! {
         // 20 units: 10 of 30 days at 10 + 20 + 35 = 65.00, 20 of 30 days at 20 x 4.25 = 85.00: 21.67 + 56.67 = 78.33
         assert_eq!(town.totals()[0].2, "78.33");
         town.assert_sound();
-        let late = TermChange { effective_on: day("2026-04-20"), note: "too late".to_owned(), ..change.clone() };
+        let late = TermChange { effective_on: day("2026-04-20"), rate_class: Some("HOME".to_owned()), note: "too late".to_owned(), ..change.clone() };
         assert!(refusal(change_terms(&town.context, &late)).contains("is billed through 2026-05-01"));
         let unknown = TermChange { effective_on: day("2026-05-01"), rate_class: Some("PALACE".to_owned()), ..change };
         assert!(refusal(change_terms(&town.context, &unknown)).contains("no rate class 'PALACE'"));

@@ -156,7 +156,7 @@ on_both! {
             "Bill of 15 Jun 2026", "Bill number 00002-0000001", "Due date 6 Jul 2026", "Amount due $16.75", "Previous balance $47.50",
             "Payments received −$47.50", "Adjustments −$3.25", "Charges of this bill $20.00",
             "Deducted: payment of $47.50 on 15 Jun 2026 , reference R-1 ; everything posted up to ledger position 5 is included.",
-            "1 River Road, Millbrook Service S1, 1 Feb 2026 to 1 Mar 2026 (28 days); rate: Home", "1 Feb 2026 115", "1 Mar 2026 120, read by us",
+            "1 River Road, Millbrook Home, service S1, 1 Feb 2026 to 1 Mar 2026 28 days", "1 Feb 2026 115", "1 Mar 2026 120, read by us",
             "5 28 days", "Usage: 5 ccf (ccf: hundred cubic feet)", "Service charge $10.00", "tier 1: up to 10 ccf 5 × $2.00 $10.00",
             "Total of this service $20.00", "How to pay",
         ]);
@@ -208,11 +208,11 @@ on_both! {
         for path in ["/account/A2", "/account/A2/bills", "/account/A2/activity", "/account/A2/usage", "/account/A2/usage.csv", "/account/A2/reading"] {
             let (theirs, nobodys) = (ada.get(path), ada.get(&path.replace("A2", "NO")));
             assert_eq!((theirs.status, nobodys.status), (404, 404), "{path}");
-            assert_eq!(theirs.body.replace("A2", "NO"), nobodys.body, "{path}");
+            assert_eq!(without_tokens(&theirs).replace("A2", "NO"), without_tokens(&nobodys), "{path}");
         }
         let (theirs, nobodys) = (ada.get("/bills/00001-0000002"), ada.get("/bills/00077-0000002"));
         assert_eq!((theirs.status, nobodys.status), (404, 404));
-        assert_eq!(theirs.body.replace("00001-0000002", "00077-0000002"), nobodys.body);
+        assert_eq!(without_tokens(&theirs).replace("00001-0000002", "00077-0000002"), without_tokens(&nobodys));
         for odd in ["/bills/x", "/bills/1-", "/bills/99999999999999999999-1", "/account/%00", "/account/A1%2F..", "/account/A1/bills?before=x"] {
             assert!((400..=404).contains(&ada.get(odd).status), "{odd}");
         }

@@ -6,7 +6,9 @@ use serde::Serialize;
 use super::tariffs::load_book;
 use super::{ActionError, Context};
 use crate::db::customers::{self, TermRow};
-use crate::db::{billing, operations};
+use crate::db::{DbConnection, billing, operations};
+use crate::domain::billing::TariffBook;
+use crate::domain::ids::AgreementId;
 use crate::domain::rates::Attributes;
 
 /// A change of terms.
@@ -48,6 +50,7 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
     }
     let book = load_book(context)?;
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let found = customers::service_points_by_code(conn, &[&change.service])?.into_iter().next();
         let (point, _) = found.ok_or_else(|| ActionError::not_found("service", &change.service))?;
         let agreement = customers::latest_agreements_at(conn, &[point.id])?.into_iter().next_back().filter(|row| row.end_on.is_none());
@@ -57,41 +60,61 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         if let Some(start) = agreement.start_on.filter(|start| *start > on) {
             return Err(ActionError::Refused(format!("effective_on: service '{}' began on {start}, after {on}", change.service)));
         }
-        let billed = billing::billed_through(conn, &[agreement.id])?.into_iter().map(|(_, day)| day).next();
-        if let Some(billed) = billed.filter(|billed| *billed > on) {
-            return Err(ActionError::Refused(format!(
-                "effective_on: service '{}' is billed through {billed}, beyond {on}: take that bill back first",
-                change.service
-            )));
-        }
         let terms = customers::terms_of(conn, agreement.id)?;
-        if let Some(later) = terms.iter().find(|row| row.effective_on > on) {
-            return Err(ActionError::Refused(format!("effective_on: other terms begin on {}: expected a day from then on", later.effective_on)));
-        }
-        let (class, before) = terms.last().map_or((&agreement.rate_class, &agreement.attributes), |row| (&row.rate_class, &row.attributes));
+        let in_force = terms.iter().rev().find(|row| row.effective_on <= on);
+        let (class, before) = in_force.map_or((&agreement.rate_class, &agreement.attributes), |row| (&row.rate_class, &row.attributes));
         let before: Attributes = serde_json::from_str(before).map_err(|error| ActionError::Form(error.to_string()))?;
         let mut attributes = before.clone();
         for (name, value) in &change.attributes {
             attributes.set(name, value);
         }
         let rate_class = change.rate_class.clone().unwrap_or_else(|| class.clone());
-        book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
         let unchanged = rate_class == *class && attributes == before;
-        if !unchanged {
-            let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;
-            let row = TermRow {
-                agreement_id: agreement.id,
-                effective_on: on,
-                rate_class: rate_class.clone(),
-                attributes: text.clone(),
-                entered_at: context.now(),
-                entered_by: context.actor.clone(),
-                note: change.note.clone(),
-            };
-            customers::set_term(conn, &row)?;
-            let detail = format!("from {on}: {rate_class} {text}: {}", change.note);
-            operations::audit(conn, context.now(), &context.actor, "service.terms", &change.service, &detail)?;
+        if unchanged {
+            return Ok(Terms { effective_on: on, rate_class, attributes, unchanged });
         }
+        still_open(conn, &change.service, agreement.id, &terms, on)?;
+        book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
+        stays_metered(&book, &agreement.schedule, (class, &rate_class), on)?;
+        let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;
+        let row = TermRow {
+            agreement_id: agreement.id,
+            effective_on: on,
+            rate_class: rate_class.clone(),
+            attributes: text.clone(),
+            entered_at: context.now(),
+            entered_by: context.actor.clone(),
+            note: change.note.clone(),
+        };
+        customers::set_term(conn, &row)?;
+        let detail = format!("from {on}: {rate_class} {text}: {}", change.note);
+        operations::audit(conn, context.now(), &context.actor, "service.terms", &change.service, &detail)?;
         Ok(Terms { effective_on: on, rate_class, attributes, unchanged })
     })
+}
+
+/// From a day on terms can change that is not billed yet and after which nothing else was agreed.
+fn still_open(conn: &mut DbConnection, service: &str, agreement: AgreementId, terms: &[TermRow], on: NaiveDate) -> Result<(), ActionError> {
+    let billed = billing::billed_through(conn, &[agreement])?.into_iter().map(|(_, day)| day).next();
+    if let Some(billed) = billed.filter(|billed| *billed > on) {
+        return Err(ActionError::Refused(format!(
+            "effective_on: service '{service}' is billed through {billed}, beyond {on}: take that bill back first"
+        )));
+    }
+    match terms.iter().find(|row| row.effective_on > on) {
+        Some(later) => Err(ActionError::Refused(format!("effective_on: other terms begin on {}: expected a day from then on", later.effective_on))),
+        None => Ok(()),
+    }
+}
+
+/// A service does not lose or get a meter by its terms: periods between reads and those of the calendar do not follow each
+/// other, and what was used or due in between would be billed to nobody.
+fn stays_metered(book: &TariffBook, schedule: &str, (before, after): (&str, &str), on: NaiveDate) -> Result<(), ActionError> {
+    let metered = |class: &str| book.settings_on(schedule, class, on).is_none_or(|settings| settings.metered);
+    if metered(before) == metered(after) {
+        return Ok(());
+    }
+    Err(ActionError::Refused(format!(
+        "rate_class: '{before}' and '{after}' are not both by meter, and their periods do not follow each other: end this service and begin another"
+    )))
 }

@@ -31,11 +31,6 @@ fn enter(context: &Context, read: &NewRead, manner: Manner, note: &str) -> Resul
     context.database.write(|conn| enter_within(context, conn, read, manner, note))
 }
 
-/// The same in the transaction of a verb that brings a read along.
-pub(super) fn enter_along(context: &Context, conn: &mut DbConnection, read: &NewRead) -> Result<ReadOutcome, ActionError> {
-    enter_within(context, conn, read, Manner::Entered, "")
-}
-
 fn enter_within(context: &Context, conn: &mut DbConnection, read: &NewRead, manner: Manner, note: &str) -> Result<ReadOutcome, ActionError> {
     if let Some(reason) = impossible(context, read) {
         return Ok(ReadOutcome::Refused(reason));
@@ -44,6 +39,27 @@ fn enter_within(context: &Context, conn: &mut DbConnection, read: &NewRead, mann
     let outcome = outcome.into_iter().next().unwrap_or(ReadOutcome::Unchanged);
     record(context, conn, read, &outcome, note)?;
     Ok(outcome)
+}
+
+/// Takes in several reads within the caller's transaction, all or none.
+///
+/// # Errors
+/// [`ActionError::Refused`] when one of them is refused, or those of the database.
+pub(super) fn enter_all(context: &Context, conn: &mut DbConnection, reads: &[NewRead]) -> Result<Vec<ReadOutcome>, ActionError> {
+    let refused = |read: &NewRead, reason: String| Err(ActionError::Refused(format!("meter {}: {reason}", read.meter)));
+    for read in reads {
+        if let Some(reason) = impossible(context, read) {
+            return refused(read, reason);
+        }
+    }
+    let outcomes = take(context, conn, reads, Manner::Entered, false)?;
+    for (read, outcome) in reads.iter().zip(&outcomes) {
+        if let ReadOutcome::Refused(reason) = outcome {
+            return refused(read, reason.clone());
+        }
+        record(context, conn, read, outcome, "")?;
+    }
+    Ok(outcomes)
 }
 
 fn impossible(context: &Context, read: &NewRead) -> Option<String> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{ActionError, Context};
 use crate::db::metering::{self, MeasuringRegister, ReadRow, RejectedRead};
 use crate::db::operations::{self, NewToDo};
-use crate::db::{DbConnection, billing, customers};
+use crate::db::{DbConnection, billing, customers, look_up_by_index};
 use crate::domain::estimate::{UseSpan, estimated_reading, estimated_use, use_between, use_spans};
 use crate::domain::ids::{AccountId, ReadId, RegisterId};
 use crate::domain::limits::{Limits, Reading};
@@ -112,6 +112,7 @@ fn judge(
     on: NaiveDate,
     lock: bool,
 ) -> Result<Page, ActionError> {
+    look_up_by_index(conn)?;
     let registers = metering::measuring_registers(conn, cycle, first, last, on)?;
     let mut ids: Vec<RegisterId> = registers.iter().map(|row| row.register_id).collect();
     ids.sort_unstable();
@@ -191,7 +192,7 @@ impl Service<'_> {
     fn judge(&self, on: NaiveDate) -> Finding {
         let (start, end, billed) = (self.agreement.start_on, self.agreement.end_on, self.agreement.billed_through);
         let billed_to = |day: NaiveDate| billed.is_some_and(|billed| billed >= day);
-        if let Some(end) = end.filter(|end| *end < on) {
+        if let Some(end) = end.filter(|end| *end <= on) {
             return match end {
                 end if billed_to(end) => Finding::NotDue,
                 end if self.read_on(end) => Finding::Read,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::import::compared::to_do_reads;
 use super::{ActionError, Context};
+use crate::db::metering::BilledSpan;
 use crate::db::operations::{self, RankedToDo, ToDoRow};
 use crate::db::{DbConnection, metering};
 use crate::domain::ids::{ReadId, ToDoId};
@@ -280,7 +281,8 @@ pub fn reject_read(context: &Context, serial: &str, register: &str, on: NaiveDat
         let read = metering::reads_of(conn, &[row.id])?.into_iter().find(|read| read.read_on == on);
         let read = read.ok_or_else(|| ActionError::not_found("read", &named))?;
         let services = metering::register_services(conn, &[row.meter_id])?;
-        if let Some(billed) = services.iter().filter_map(|service| service.billed_through).find(|billed| *billed >= on) {
+        let billed: Vec<_> = metering::billed_spans(conn, &[row.meter_id])?.into_iter().filter(|span| span.register_id == row.id).collect();
+        if let Some(billed) = BilledSpan::over(&billed, on) {
             return Err(ActionError::Refused(format!("the read of {named} is billed (through {billed}): take that bill back first")));
         }
         if !["actual", "estimated", "customer", "final"].contains(&read.kind.as_str()) {

@@ -1,21 +1,23 @@
 //! People come and go: a move out ends every service of an account at a premise, a move in begins them for another.
 //!
-//! The reads of the day are taken in and the agreements change in one transaction: a refusal leaves neither behind. The same
-//! move again changes nothing.
+//! The reads of the day are taken in and the agreements change in one transaction: a move that is refused leaves nothing
+//! behind, and one that is repeated changes nothing.
 
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::enter_read::{NewRead, ReadOutcome, enter_along};
+use super::bill_run::final_credit;
+use super::enter_read::{NewRead, ReadOutcome, enter_all};
 use super::payments::check_not_future;
 use super::{ActionError, Context};
 use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, ServicePointRow};
 use crate::db::operations::NewToDo;
-use crate::db::{DbConnection, billing, metering, operations};
+use crate::db::{DbConnection, billing, ledger, metering, operations};
 use crate::domain::ids::{AccountId, AgreementId, PersonId, PremiseId, ServicePointId};
 use crate::domain::metering::ReadKind;
+use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
 
 /// What a register showed on the day of a move.
@@ -88,9 +90,10 @@ pub struct MoveReport {
 pub fn move_out(context: &Context, movement: &MoveOut) -> Result<MoveReport, ActionError> {
     check_not_future(context, movement.on)?;
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let premise = Premise::find(conn, &movement.service)?;
         let leaving = premise.leaving(conn, &movement.account, movement.on)?;
-        let held = record(context, conn, &movement.readings, movement.on, ReadKind::Final)?;
+        let held = record(context, conn, &premise, &movement.readings, movement.on, ReadKind::Final)?;
         let mut report = MoveReport { held, unchanged: leaving.is_empty(), ..MoveReport::default() };
         for (point, agreement) in &leaving {
             end(conn, point, agreement, movement.on)?;
@@ -100,8 +103,13 @@ pub fn move_out(context: &Context, movement: &MoveOut) -> Result<MoveReport, Act
                 report.began.push((point.code.clone(), number_of(conn, owner)?));
             }
         }
+        let account = account_named(conn, &movement.account)?;
+        // Whom no further bill comes to, no run tells of.
+        let credit = -ledger::position(conn, account.id)?.balance;
+        if !report.unchanged && credit > Money::default() && billing::is_gone(conn, account.id)? {
+            operations::raise(conn, &[final_credit(&account.number, account.id, credit.cents(), context.now())])?;
+        }
         if let Some(address) = &movement.mailing_address {
-            let account = account_named(conn, &movement.account)?;
             customers::set_mailing_address(conn, account.person_id, address)?;
         }
         if !report.unchanged {
@@ -121,9 +129,10 @@ pub fn move_in(context: &Context, movement: &MoveIn) -> Result<MoveReport, Actio
     check_not_future(context, movement.on)?;
     super::import::parse_code("account", &movement.account).map_err(ActionError::Refused)?;
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let premise = Premise::find(conn, &movement.service)?;
         let coming = premise.coming(conn, &movement.account, movement.on)?;
-        let held = record(context, conn, &movement.readings, movement.on, ReadKind::Actual)?;
+        let held = record(context, conn, &premise, &movement.readings, movement.on, ReadKind::Actual)?;
         let mut report = MoveReport { held, unchanged: coming.is_empty(), ..MoveReport::default() };
         let account = find_or_open(conn, movement)?;
         for (point, before) in &coming {
@@ -206,6 +215,8 @@ impl Premise {
     /// The agreements whose terms a move-in takes over; none when it happened already.
     fn coming(&self, conn: &mut DbConnection, number: &str, on: NaiveDate) -> Result<Vec<(ServicePointRow, AgreementRow)>, ActionError> {
         let account = customers::account_by_number(conn, number)?.map(|account| account.id);
+        // What ended with whoever was last here begins again; what ended before them was given up.
+        let last_day = self.served().filter_map(|(_, row)| row.end_on.or(row.start_on)).max();
         let mut coming = Vec::new();
         for (point, agreement) in self.served() {
             let theirs = Some(agreement.account_id) == account;
@@ -226,7 +237,8 @@ impl Premise {
                         point.code
                     )));
                 }
-                Some(_) => coming.push((point.clone(), agreement.clone())),
+                Some(ended) if Some(ended) == last_day || point.id == self.named.id => coming.push((point.clone(), agreement.clone())),
+                Some(_) => {}
             }
         }
         if self.latest.is_empty() {
@@ -244,6 +256,13 @@ fn fits(conn: &mut DbConnection, point: &ServicePointRow, agreement: &AgreementR
     let billed = billing::billed_through(conn, &[agreement.id])?.into_iter().map(|(_, day)| day).next();
     if let Some(billed) = billed.filter(|billed| *billed > on) {
         return Err(ActionError::Refused(format!("on: service '{}' is billed through {billed}, beyond {on}: take that bill back first", point.code)));
+    }
+    // Nothing would be left to bill, and the estimate would never be set right.
+    if billed == Some(on) && billing::closes_estimated(conn, agreement.id, on)? {
+        return Err(ActionError::Refused(format!(
+            "on: service '{}' is billed through {on} by an estimate: expected a later day, with a reading, or take that bill back first",
+            point.code
+        )));
     }
     Ok(())
 }
@@ -295,28 +314,44 @@ fn number_of(conn: &mut DbConnection, id: AccountId) -> Result<String, ActionErr
 
 /// Takes the readings of the day in. One that is there already with the same figure need not be of the same kind: the
 /// final read of who left is the first of who comes.
-fn record(context: &Context, conn: &mut DbConnection, readings: &[Reading], on: NaiveDate, kind: ReadKind) -> Result<Vec<String>, ActionError> {
-    let mut held = Vec::new();
+fn record(
+    context: &Context,
+    conn: &mut DbConnection,
+    premise: &Premise,
+    readings: &[Reading],
+    on: NaiveDate,
+    kind: ReadKind,
+) -> Result<Vec<String>, ActionError> {
+    let mut reads = Vec::new();
     for reading in readings {
-        if reading_on(conn, reading, on)? == Some(reading.reading_milli) {
+        if reading_on(conn, premise, reading, on)? == Some(reading.reading_milli) {
             continue;
         }
         let (meter, register) = (reading.meter.clone(), reading.register.clone());
-        let read = NewRead { meter, register, read_on: on, reading_milli: reading.reading_milli, kind };
-        match enter_along(context, conn, &read)? {
-            ReadOutcome::Accepted | ReadOutcome::Unchanged => {}
-            ReadOutcome::Held(reason) => held.push(format!("meter {}: {reason}", reading.meter)),
-            ReadOutcome::Refused(reason) => return Err(ActionError::Refused(format!("meter {}: {reason}", reading.meter))),
-        }
+        reads.push(NewRead { meter, register, read_on: on, reading_milli: reading.reading_milli, kind });
     }
-    Ok(held)
+    let outcomes = enter_all(context, conn, &reads)?;
+    let held = reads.iter().zip(outcomes).filter_map(|(read, outcome)| match outcome {
+        ReadOutcome::Held(reason) => Some(format!("meter {}: {reason}", read.meter)),
+        ReadOutcome::Accepted | ReadOutcome::Unchanged | ReadOutcome::Refused(_) => None,
+    });
+    Ok(held.collect())
 }
 
-fn reading_on(conn: &mut DbConnection, reading: &Reading, on: NaiveDate) -> Result<Option<i64>, ActionError> {
+/// What a register of the premise showed on a day by a read that somebody took: an estimate is none.
+fn reading_on(conn: &mut DbConnection, premise: &Premise, reading: &Reading, on: NaiveDate) -> Result<Option<i64>, ActionError> {
     let registers = metering::registers_by_serial(conn, &[&reading.meter])?;
     let register = registers.into_iter().map(|(row, _)| row).find(|row| row.code == reading.register);
     let register = register.ok_or_else(|| ActionError::not_found("meter", &reading.meter))?;
-    Ok(metering::reads_of(conn, &[register.id])?.into_iter().find(|read| read.read_on == on).map(|read| read.reading_milli))
+    let installed = metering::installations_of(conn, &[register.meter_id])?;
+    if !installed.iter().any(|row| premise.points.iter().any(|point| point.id == row.service_point_id)) {
+        return Err(ActionError::Refused(format!(
+            "readings: meter '{}' is not at the premise of service '{}': expected a reading of a meter that is",
+            reading.meter, premise.named.code
+        )));
+    }
+    let real = metering::reads_of(conn, &[register.id])?.into_iter().find(|read| read.read_on == on && read.kind != ReadKind::Estimated.as_str());
+    Ok(real.map(|read| read.reading_milli))
 }
 
 /// What ran through the meter between two customers is nobody's: a clerk is told.

@@ -392,6 +392,9 @@ pub struct DueAgreement {
     /// Charge of the last billed period, in cents.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub last_total_cents: Option<i64>,
+    /// The run that priced the last period, when it is not issued: it may yet be discarded.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_run_unissued: Option<i64>,
 }
 
 /// The due agreements of a cycle in a range of accounts, by account.
@@ -401,7 +404,8 @@ pub struct DueAgreement {
 pub fn due_agreements(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<Vec<DueAgreement>> {
     diesel::sql_query(
         "SELECT a.id, a.account_id, a.schedule, a.rate_class, a.attributes, a.start_on, a.end_on, \
-            s.period_start_on AS last_start_on, s.period_end_on AS last_end_on, s.total_cents AS last_total_cents \
+            s.period_start_on AS last_start_on, s.period_end_on AS last_end_on, s.total_cents AS last_total_cents, \
+            (SELECT r.id FROM bill_run r WHERE r.id = s.run_id AND r.status <> 'issued') AS last_run_unissued \
          FROM service_agreement a \
          LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
             (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
@@ -855,10 +859,10 @@ pub struct OutstandingEstimate {
 /// # Errors
 /// Those of the database.
 pub fn outstanding_estimates(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<OutstandingEstimate>> {
+    // A cross join, because SQLite, when it knows no better, goes through every estimate of the town for each chunk.
     diesel::sql_query(
-        "SELECT e.agreement_id, e.usage_milli, e.total_cents, e.tax_cents, e.inputs FROM service_agreement a \
-         JOIN bill_segment e ON e.agreement_id = a.id AND e.live = 1 AND e.estimated = 1 \
-         WHERE a.account_id BETWEEN $1 AND $2 AND NOT EXISTS (SELECT 1 FROM bill_segment l WHERE l.agreement_id = a.id \
+        "SELECT e.agreement_id, e.usage_milli, e.total_cents, e.tax_cents, e.inputs FROM service_agreement a CROSS JOIN bill_segment e \
+         WHERE a.account_id BETWEEN $1 AND $2 AND e.agreement_id = a.id AND e.live = 1 AND e.estimated = 1 AND NOT EXISTS (SELECT 1 FROM bill_segment l WHERE l.agreement_id = a.id \
             AND l.live = 1 AND l.estimated = 0 AND l.period_start_on > e.period_start_on) \
          ORDER BY e.agreement_id, e.period_start_on",
     )
@@ -866,6 +870,30 @@ pub fn outstanding_estimates(conn: &mut DbConnection, first: AccountId, last: Ac
     .bind::<BigInt, _>(last)
     .load(conn)
 }
+
+/// Whether an agreement's live period that ends on a day closed with an estimate.
+///
+/// # Errors
+/// Those of the database.
+pub fn closes_estimated(conn: &mut DbConnection, agreement: AgreementId, on: NaiveDate) -> QueryResult<bool> {
+    let closing = bill_segment::table
+        .filter(bill_segment::agreement_id.eq(agreement).and(bill_segment::live.eq(1)).and(bill_segment::estimated.eq(1)))
+        .filter(bill_segment::period_end_on.eq(on));
+    diesel::select(diesel::dsl::exists(closing)).get_result(conn)
+}
+
+/// Whether everything that an account was served has ended and is billed to its end.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_gone(conn: &mut DbConnection, account: AccountId) -> QueryResult<bool> {
+    let sql = format!("SELECT CAST(count(*) AS BIGINT) AS total FROM account b WHERE b.id = $1 AND {GONE}").replace("b.account_id", "b.id");
+    diesel::sql_query(sql).bind::<BigInt, _>(account).get_result::<Count>(conn).map(|row| row.total > 0)
+}
+
+/// No agreement of the account of `b` goes on, or is unbilled at its end.
+const GONE: &str = "NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
+    coalesce((SELECT max(s.period_end_on) FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1), a.start_on, '0001-01-01')))";
 
 /// A customer who has gone and to whom a run leaves a credit.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -886,13 +914,10 @@ pub struct FinalCredit {
 /// # Errors
 /// Those of the database.
 pub fn final_credits(conn: &mut DbConnection, run: RunId) -> QueryResult<Vec<FinalCredit>> {
-    diesel::sql_query(
+    diesel::sql_query(format!(
         "SELECT b.account_id, c.number AS account, -b.amount_due_cents AS credit_cents FROM bill b JOIN account c ON c.id = b.account_id \
-         WHERE b.run_id = $1 AND b.status = 'issued' AND b.amount_due_cents < 0 \
-            AND NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
-                coalesce((SELECT max(s.period_end_on) FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1), a.start_on, '0001-01-01'))) \
-         ORDER BY b.account_id",
-    )
+         WHERE b.run_id = $1 AND b.status = 'issued' AND b.amount_due_cents < 0 AND {GONE} ORDER BY b.account_id"
+    ))
     .bind::<BigInt, _>(run)
     .load(conn)
 }

@@ -144,6 +144,24 @@ pub fn accounts_by_number(conn: &mut DbConnection, numbers: &[&str]) -> QueryRes
     account::table.filter(account::number.eq_any(numbers)).select(AccountRow::as_select()).load(conn)
 }
 
+/// Keeps who is served and on which terms as it is until the transaction ends: shared by those who bill by it, exclusively
+/// by whoever changes it. So nobody is billed for days that another has meanwhile moved in on.
+///
+/// SQLite has one writer at a time and needs none.
+///
+/// # Errors
+/// Those of the database.
+pub fn lock_terms(conn: &mut DbConnection, exclusively: bool) -> QueryResult<()> {
+    if let DbConnection::Postgres(conn) = conn {
+        let lock = if exclusively { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
+        diesel::sql_query(format!("SELECT {lock}({TERMS_LOCK})")).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The number of the lock of [`lock_terms`] in PostgreSQL: any that nothing else uses.
+const TERMS_LOCK: i64 = 2_026_112_101;
+
 /// The account with this number.
 ///
 /// # Errors
@@ -228,6 +246,20 @@ pub fn agreements_of(conn: &mut DbConnection, account: AccountId) -> QueryResult
         .filter(service_agreement::account_id.eq(account))
         .order(service_agreement::id)
         .select(AgreementRow::as_select())
+        .load(conn)
+}
+
+/// Where these accounts have services now, with an address.
+///
+/// # Errors
+/// Those of the database.
+pub fn premises_of(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<(AccountId, PremiseRow)>> {
+    service_agreement::table
+        .inner_join(service_point::table.on(service_point::id.eq(service_agreement::service_point_id)))
+        .inner_join(premise::table.on(premise::id.eq(service_point::premise_id)))
+        .filter(service_agreement::account_id.eq_any(accounts).and(service_agreement::end_on.is_null()).and(premise::address.ne("")))
+        .order(premise::id)
+        .select((service_agreement::account_id, PremiseRow::as_select()))
         .load(conn)
 }
 

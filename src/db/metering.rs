@@ -224,15 +224,39 @@ pub struct RegisterService {
     /// First day of the agreement, when known.
     #[diesel(sql_type = Nullable<Date>)]
     pub start_on: Option<NaiveDate>,
-    /// The end of the last billed period at the service, whoever had it.
-    #[diesel(sql_type = Nullable<Date>)]
-    pub billed_through: Option<NaiveDate>,
     /// Since when the meter is in place.
     #[diesel(sql_type = Nullable<Date>)]
     pub installed_on: Option<NaiveDate>,
     /// Until when it was.
     #[diesel(sql_type = Nullable<Date>)]
     pub removed_on: Option<NaiveDate>,
+}
+
+/// How far an agreement that a register measures, now or once, is billed.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct BilledSpan {
+    /// The register.
+    #[diesel(sql_type = BigInt)]
+    pub register_id: RegisterId,
+    /// First day of the agreement, when known.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub start_on: Option<NaiveDate>,
+    /// Its last day, once it ended.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub end_on: Option<NaiveDate>,
+    /// The end of its last billed period.
+    #[diesel(sql_type = Date)]
+    pub billed_through: NaiveDate,
+}
+
+impl BilledSpan {
+    /// Through which day a read of a day is billed, when it is: to whoever had the service then, by whichever of the
+    /// agreements that the register measures.
+    #[must_use]
+    pub fn over(spans: &[Self], day: NaiveDate) -> Option<NaiveDate> {
+        let covers = |span: &&Self| span.start_on.is_none_or(|start| start <= day) && span.end_on.is_none_or(|end| day <= end);
+        spans.iter().filter(covers).map(|span| span.billed_through).filter(|billed| *billed >= day).max()
+    }
 }
 
 impl RegisterService {
@@ -252,11 +276,7 @@ pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryRe
     let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
     let list = if list.is_empty() { "NULL".to_owned() } else { list };
     diesel::sql_query(format!(
-        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, a.start_on, i.installed_on, i.removed_on, \
-            (SELECT max((SELECT s.period_end_on FROM bill_segment s WHERE s.agreement_id = g.id AND s.live = 1 \
-                ORDER BY s.period_start_on DESC LIMIT 1)) \
-             FROM service_agreement g WHERE g.service_point_id = i.service_point_id) AS billed_through \
-         FROM register r \
+        "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, a.start_on, i.installed_on, i.removed_on FROM register r \
          JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.meter_id = r.meter_id) \
          JOIN service_agreement a ON a.service_point_id = i.service_point_id \
          WHERE r.meter_id IN ({list}) ORDER BY a.id"
@@ -270,6 +290,27 @@ pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryRe
 pub fn service_on<'a>(services: impl DoubleEndedIterator<Item = &'a RegisterService> + Clone, on: NaiveDate) -> Option<&'a RegisterService> {
     let begun = services.clone().rev().find(|service| service.start_on.is_none_or(|start| start < on));
     begun.or_else(|| services.into_iter().next())
+}
+
+/// For the registers of these meters: how far everybody is billed whom they measure or once measured, by a service of
+/// their own or by one without a meter.
+///
+/// # Errors
+/// Those of the database.
+pub fn billed_spans(conn: &mut DbConnection, meters: &[MeterId]) -> QueryResult<Vec<BilledSpan>> {
+    let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let by = |column: &str| {
+        format!(
+            "SELECT r.id AS register_id, a.start_on, a.end_on, s.period_end_on AS billed_through FROM register r \
+             JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.meter_id = r.meter_id) \
+             JOIN service_agreement a ON a.{column} = i.service_point_id \
+             JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
+                (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
+             WHERE r.meter_id IN ({list})"
+        )
+    };
+    diesel::sql_query(format!("{} UNION ALL {}", by("service_point_id"), by("measured_at"))).load(conn)
 }
 
 /// A read with its register and installation, as a bill run wants it.

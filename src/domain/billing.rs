@@ -101,6 +101,22 @@ impl TariffBook {
         Ok(())
     }
 
+    /// Whether any version of the schedule charges the class by a winter.
+    #[must_use]
+    pub fn ever_by_winter(&self, schedule: &str, rate_class: &str) -> bool {
+        let by_winter =
+            |version: &Arc<Version>| version.classes.get(rate_class).is_some_and(|class| class.settings().usage.basis == Basis::WinterAverage);
+        self.schedules.get(schedule).is_some_and(|versions| versions.values().any(by_winter))
+    }
+
+    /// The months of the winter that a segment is charged by, when the rates of any of its days charge by one.
+    #[must_use]
+    pub fn winter_months(&self, inputs: &SegmentInputs) -> Option<&[u32]> {
+        let mut classes = inputs.slices.iter().filter_map(|slice| find_class(self, slice, &inputs.rate_class).ok());
+        let (_, class) = classes.find(|(_, class)| class.settings().usage.basis == Basis::WinterAverage)?;
+        Some(&class.settings().usage.winter_months)
+    }
+
     /// How often a schedule is billed, in whole months, by the version that is in force on a day.
     #[must_use]
     pub fn months_between_bills(&self, schedule: &str, on: NaiveDate) -> Option<u32> {
@@ -443,8 +459,10 @@ fn prorated_to(terms: &AgreementTerms, period: &Period, days: u32, settings: &Se
     let first = terms.start_on.is_some_and(|start| period.start_on <= start);
     let last = terms.end_on.is_some_and(|end| period.end_on >= end);
     let standard_days = period.whole_days.unwrap_or(settings.proration.standard_days);
-    let prorates = settings.proration.short_periods == ShortPeriods::ByDays && (first || last) && days < standard_days;
-    prorates.then_some(standard_days)
+    let short = settings.proration.short_periods == ShortPeriods::ByDays && (first || last);
+    // A calendar period in the middle is cut only where the tariff begins to be billed less often: never charged in full.
+    let recut = period.whole_days.is_some() && !first && !last;
+    ((short || recut) && days < standard_days).then_some(standard_days)
 }
 
 /// A priced segment.

@@ -179,8 +179,8 @@ pub enum MeteringHold {
     /// The agreement ended and its last days are not billed.
     #[error("it ended on {0} and there is no read of that day: expected the final read")]
     NoFinalRead(NaiveDate),
-    /// A register of several shows less than the estimate that its period opens with, and not all of them were read.
-    #[error("register {register} was read on {on} and shows less than its estimate: expected a read of every register of the service")]
+    /// A register shows less than the estimate that its period opens with, and the period does not close with real reads.
+    #[error("register {register} was read on {on} and shows less than its estimate: expected a later read of every register of the service")]
     BelowEstimate {
         /// The register.
         register: RegisterId,
@@ -259,8 +259,25 @@ fn opening_boundary(registers: &[RegisterReads], billed_through: Option<NaiveDat
 fn period(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate) -> Result<Period, MeteringHold> {
     let estimated = is_estimated(registers, end_on);
     let settles_since = if !estimated && is_estimated(registers, start_on) { last_real_boundary(registers, start_on) } else { None };
-    let spans = spans_between(registers, settles_since.unwrap_or(start_on), end_on, settles_since.is_some())?;
+    let counting = match settles_since {
+        Some(_) => Counting::RealReads,
+        None if estimated => Counting::UntilSettled,
+        None => Counting::EveryRead,
+    };
+    let spans = spans_between(registers, settles_since.unwrap_or(start_on), end_on, counting)?;
     Ok(Period { start_on, end_on, spans, estimated, settles_since, whole_days: None })
+}
+
+/// Which reads make the spans of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counting {
+    /// All of them.
+    EveryRead,
+    /// All of them, for a period that closes with an estimate itself: where a real reading is below the estimate before it,
+    /// that estimate was too high, and nothing more is counted until a real read settles it all.
+    UntilSettled,
+    /// Real ones alone: the period settles estimates.
+    RealReads,
 }
 
 /// Whether any register shows no more than an estimate on a day.
@@ -268,15 +285,17 @@ fn is_estimated(registers: &[RegisterReads], on: NaiveDate) -> bool {
     registers.iter().flat_map(|register| &register.reads).any(|read| read.read_on == on && read.kind == ReadKind::Estimated)
 }
 
-/// The last day before an estimate on which a period could end with real reads alone.
+/// The last day before an estimate on which a period could end, or begin, with real reads alone. An exchange in between is
+/// no such day, unless the service begins with it.
 fn last_real_boundary(registers: &[RegisterReads], before: NaiveDate) -> Option<NaiveDate> {
-    let reads = registers.iter().flat_map(|register| &register.reads);
-    let days =
-        reads.filter(|read| read.read_on < before && read.kind != ReadKind::Estimated && read.kind != ReadKind::Removal).map(|read| read.read_on);
+    let reads = || registers.iter().flat_map(|register| &register.reads);
+    let first_on = reads().map(|read| read.read_on).min();
+    let bounds = |read: &&Read| read.kind.ends_period() || (read.kind == ReadKind::Installation && Some(read.read_on) == first_on);
+    let days = reads().filter(|read| read.read_on < before).filter(bounds).map(|read| read.read_on);
     days.filter(|on| !is_estimated(registers, *on)).max()
 }
 
-fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate, real_only: bool) -> Result<Vec<Span>, MeteringHold> {
+fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: NaiveDate, counting: Counting) -> Result<Vec<Span>, MeteringHold> {
     let mut spans = Vec::with_capacity(registers.len());
     for register in registers {
         let gone = register.removed_on.is_some_and(|removed| removed <= start_on);
@@ -284,18 +303,20 @@ fn spans_between(registers: &[RegisterReads], start_on: NaiveDate, end_on: Naive
         if gone || not_yet {
             continue;
         }
-        spans.extend(register_span(register, start_on, end_on, real_only)?);
+        spans.extend(register_span(register, start_on, end_on, counting)?);
     }
     Ok(spans)
 }
 
 /// The span of one register within a period: from the opening read (or its installation) to the closing read
 /// (or its removal).
-fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, real_only: bool) -> Result<Vec<Span>, MeteringHold> {
+fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, counting: Counting) -> Result<Vec<Span>, MeteringHold> {
     let opens_on = reads.installed_on.filter(|installed| *installed > start_on).unwrap_or(start_on);
     let closes_on = reads.removed_on.filter(|removed| *removed < end_on).unwrap_or(end_on);
     let missing = |on| MeteringHold::RegisterNotRead { register: reads.register.id, on };
-    let counts = |read: &&Read| read.read_on >= opens_on && read.read_on <= closes_on && !(real_only && read.kind == ReadKind::Estimated);
+    let counts = |read: &&Read| {
+        read.read_on >= opens_on && read.read_on <= closes_on && !(counting == Counting::RealReads && read.kind == ReadKind::Estimated)
+    };
     let within: Vec<&Read> = reads.reads.iter().filter(counts).collect();
     if within.first().is_none_or(|read| read.read_on != opens_on) {
         return Err(missing(opens_on));
@@ -304,11 +325,15 @@ fn register_span(reads: &RegisterReads, start_on: NaiveDate, end_on: NaiveDate, 
         return Err(missing(closes_on));
     }
     let pairs = || within.iter().zip(within.iter().skip(1));
-    // Less than an estimate is not a rollover: only a real read can tell one.
-    if let Some((_, to)) = pairs().find(|(from, to)| from.kind == ReadKind::Estimated && to.reading_milli < from.reading_milli) {
-        return Err(MeteringHold::BelowEstimate { register: reads.register.id, on: to.read_on });
+    // Less than an estimate is a rollover only when it then counted a small part of a round: else the estimate was too high.
+    let below = |from: &Read, to: &Read| {
+        let (counted, rolled_over) = reads.register.counted_milli(from.reading_milli, to.reading_milli);
+        from.kind == ReadKind::Estimated && rolled_over && counted > reads.register.capacity_milli() / 2
+    };
+    match pairs().find(|(from, to)| below(from, to)) {
+        Some((_, to)) if counting != Counting::UntilSettled => Err(MeteringHold::BelowEstimate { register: reads.register.id, on: to.read_on }),
+        _ => Ok(pairs().filter(|(from, to)| !below(from, to)).map(|(from, to)| span(reads.register.clone(), from, to)).collect()),
     }
-    Ok(pairs().map(|(from, to)| span(reads.register.clone(), from, to)).collect())
 }
 
 fn span(register: Register, from: &Read, to: &Read) -> Span {

@@ -1,9 +1,11 @@
 //! The winter-quarter average: what a household uses when nobody waters a garden, by which its sewer is charged.
 
+use std::collections::HashSet;
+
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use super::metering::{ReadKind, RegisterReads, Span, periods_despite_held};
+use super::metering::{Read, ReadKind, RegisterReads, Span, periods_despite_held};
 
 /// What a household used in a winter: kept with each bill that is priced by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +19,8 @@ pub struct WinterQuarter {
 }
 
 /// What was used in the last winter that had ended by `before`: the periods between real reads that end in one of its
-/// months. `None` when there is none, or when its reads do not make a usage.
+/// months. `None` when there is none, when it covers less than half of those months (a week of a newcomer says nothing of a
+/// year), or when its reads do not make a usage.
 ///
 /// `months` are in the order of the season: December, January, February end in February of the next year.
 #[must_use]
@@ -27,12 +30,13 @@ pub fn winter_quarter(registers: &[RegisterReads], months: &[u32], before: Naive
     if before.month() <= last_month {
         year -= 1;
     }
+    // A day on which any register was estimated, or is doubted, ends no period of the winter for the others either.
+    let doubtful = |read: &&Read| read.held || read.kind == ReadKind::Estimated;
+    let days: HashSet<NaiveDate> = registers.iter().flat_map(|register| register.reads.iter().filter(doubtful)).map(|read| read.read_on).collect();
+    let stands = |read: &Read| !(doubtful(&read) || read.kind.ends_period() && days.contains(&read.read_on));
     let real: Vec<RegisterReads> = registers
         .iter()
-        .map(|register| RegisterReads {
-            reads: register.reads.iter().copied().filter(|read| !read.held && read.kind != ReadKind::Estimated).collect(),
-            ..register.clone()
-        })
+        .map(|register| RegisterReads { reads: register.reads.iter().copied().filter(stands).collect(), ..register.clone() })
         .collect();
     let periods = periods_despite_held(&real, None, before).ok()?;
     let mut winter = WinterQuarter { year, days: 0, spans: Vec::new() };
@@ -42,7 +46,8 @@ pub fn winter_quarter(registers: &[RegisterReads], months: &[u32], before: Naive
             winter.spans.extend(period.spans);
         }
     }
-    (winter.days > 0).then_some(winter)
+    let half = u32::try_from(months.len()).unwrap_or(0) * 15;
+    (winter.days > 0 && winter.days >= half).then_some(winter)
 }
 
 /// The year in which the winter ends that a day belongs to.
@@ -57,7 +62,7 @@ fn season_year(day: NaiveDate, months: &[u32]) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::super::ids::{ReadId, RegisterId};
-    use super::super::metering::{Read, Register, usage_milli};
+    use super::super::metering::{Register, usage_milli};
     use super::super::rates::Unit;
     use super::*;
 

@@ -131,6 +131,17 @@ pub fn whole_date(day: NaiveDate) -> String {
     date(day).replace(' ', &SPACE.to_string())
 }
 
+/// A sentence whose dates are for machines, with dates for people: `2026-05-18` becomes `18 May 2026`.
+#[must_use]
+pub fn with_dates(sentence: &str) -> String {
+    let told = |word: &str| {
+        let bare = word.trim_end_matches([',', '.', ';', ':', ')']);
+        let day = bare.parse::<NaiveDate>().ok().filter(|day| day.to_string() == bare);
+        day.map_or_else(|| word.to_owned(), |day| format!("{}{}", whole_date(day), &word[bare.len()..]))
+    };
+    sentence.split(' ').map(told).collect::<Vec<_>>().join(" ")
+}
+
 /// A quantity in thousandths: `1,234.5`.
 #[must_use]
 pub fn quantity(milli: i64) -> String {
@@ -243,6 +254,13 @@ mod tests {
         let noon = "2026-07-01T19:05:00".parse().unwrap();
         let there = Moment::new(noon, Tz::America__Los_Angeles).to_string();
         assert_eq!(there, "<time datetime=\"2026-07-01T12:05:00-07:00\">1 Jul 2026, 12:05</time>");
+    }
+
+    #[test]
+    fn dates_within_a_sentence_are_for_people() {
+        let told = with_dates("the same weeks last year, 2025-05-15 to 2025-06-15, 0.45 a day");
+        assert_eq!(told, "the same weeks last year, 15\u{a0}May\u{a0}2025 to 15\u{a0}Jun\u{a0}2025, 0.45 a day");
+        assert_eq!(with_dates("on 1-2-3"), "on 1-2-3");
     }
 
     #[test]

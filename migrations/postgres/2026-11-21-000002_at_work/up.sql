@@ -11,6 +11,7 @@ CREATE INDEX account_person ON account (person_id);
 ALTER TABLE service_point ADD COLUMN owner_account_id BIGINT REFERENCES account (id);
 -- A service without a meter of its own may be measured by another one's: sewer by water.
 ALTER TABLE service_agreement ADD COLUMN measured_at BIGINT REFERENCES service_point (id);
+CREATE INDEX service_agreement_measured_at ON service_agreement (measured_at) WHERE measured_at IS NOT NULL;
 
 -- What an agreement's terms are from a day on; before the first of them the agreement's own row holds.
 CREATE TABLE agreement_term (
@@ -71,7 +72,12 @@ INSERT INTO adjustment_reason (code, name, gl_code, direction) VALUES
 -- billing -----------------------------------------------------------------------------------------
 -- 1 for a segment that closed with an estimate: the next real read settles it.
 ALTER TABLE bill_segment ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1));
-CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, period_start_on) WHERE live = 1 AND estimated = 1;
+-- The engine before this one did not mark them: those that no real read has followed are settled like any other.
+UPDATE bill_segment SET estimated = 1 WHERE inputs LIKE '%"estimated"%' AND EXISTS (
+    SELECT 1 FROM jsonb_array_elements(inputs::jsonb -> 'spans') s
+    WHERE s ->> 'kind' = 'estimated' AND s ->> 'to_on' = CAST(period_end_on AS TEXT));
+-- With the columns of its condition, else SQLite may prefer to walk an agreement's whole history.
+CREATE INDEX bill_segment_estimated ON bill_segment (agreement_id, estimated, live, period_start_on) WHERE live = 1 AND estimated = 1;
 -- The part of a charge that is tax: collected for others, not earned.
 ALTER TABLE bill_segment ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE bill ADD COLUMN tax_cents BIGINT NOT NULL DEFAULT 0;

@@ -11,7 +11,7 @@ mod price_data;
 mod undo;
 mod workers;
 
-use chrono::{Days, NaiveDate};
+use chrono::{Days, NaiveDate, NaiveDateTime};
 use serde::Serialize;
 
 use super::lease::Lease;
@@ -358,23 +358,25 @@ fn tell_of_final_credits(context: &Context, run: &RunRow) -> Result<(), ActionEr
     context.database.write(|conn| {
         let todos: Vec<NewToDo> = billing::final_credits(conn, run.id)?
             .into_iter()
-            .map(|credit| NewToDo {
-                kind: "final_credit".to_owned(),
-                account_id: Some(credit.account_id),
-                amount_cents: Some(credit.credit_cents),
-                ..NewToDo::about(
-                    format!(
-                        "account {} has moved out and its final bill leaves {} to its good: pay it out, or carry it to another account",
-                        credit.account,
-                        Money::from_cents(credit.credit_cents)
-                    ),
-                    now,
-                )
-            })
+            .map(|credit| final_credit(&credit.account, credit.account_id, credit.credit_cents, now))
             .collect();
         operations::raise(conn, &todos)?;
         Ok(())
     })
+}
+
+/// The work item about the money of somebody who has gone.
+pub(super) fn final_credit(number: &str, account: AccountId, credit_cents: i64, now: NaiveDateTime) -> NewToDo {
+    let credit = Money::from_cents(credit_cents);
+    NewToDo {
+        kind: "final_credit".to_owned(),
+        account_id: Some(account),
+        amount_cents: Some(credit_cents),
+        ..NewToDo::about(
+            format!("account {number} has moved out and its final bill leaves {credit} to its good: pay it out, or carry it to another account"),
+            now,
+        )
+    }
 }
 
 fn finish(context: &Context, run: RunId, from: &str, to: &str, action: &str) -> Result<(), ActionError> {

@@ -2,18 +2,21 @@
 
 use chrono::NaiveDate;
 
-use super::price_data::ChunkData;
+use super::price_data::{Basis, ChunkData};
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
-use crate::db::look_up_by_index;
 use crate::db::operations::{self, NewToDo};
-use crate::domain::billing::{AgreementTerms, BillingHold, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute};
+use crate::db::{customers, look_up_by_index};
+use crate::domain::billing::{
+    AgreementTerms, BillingHold, CORRECTION, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute,
+};
 use crate::domain::calendar::calendar_periods;
 use crate::domain::gates::{RunTotals, rises_beyond};
 use crate::domain::ids::RunId;
 use crate::domain::limits::implausible_segment;
-use crate::domain::metering::{MeteringHold, Period, RegisterReads, periods_despite_held, unbilled_periods};
+use crate::domain::metering::{MeteringHold, Period, ReadKind, RegisterReads, periods_despite_held, unbilled_periods};
 use crate::domain::money::Money;
+use crate::domain::rates::ChargeLine;
 
 /// What of a run matters to pricing.
 pub(super) struct RunTerms {
@@ -26,6 +29,7 @@ pub(super) struct RunTerms {
 #[derive(Default)]
 pub(super) struct PricedChunk {
     pub(super) totals: RunTotals,
+    basis: Basis,
     segments: Vec<SegmentRow>,
     exceptions: Vec<ExceptionRow>,
     todos: Vec<NewToDo>,
@@ -48,31 +52,53 @@ enum Outcome {
 /// Prices a chunk and stores the outcome, in one transaction with the chunk's state.
 pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, book: &TariffBook) -> Result<(), ActionError> {
     let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on };
-    let priced = compute_chunk(context, &terms, chunk, book)?;
+    while !store_chunk(context, &terms, chunk, &compute_chunk(context, &terms, chunk, book)?)? {
+        log::info!("somebody moved, or terms changed, while chunk {} of run {} was priced: it is priced anew", chunk.chunk_no, run.id);
+    }
+    Ok(())
+}
+
+/// Stores what a chunk came to; false when who is served there, or on which terms, is no longer what it was priced by.
+fn store_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, priced: &PricedChunk) -> Result<bool, ActionError> {
     context.database.write(|conn| {
         look_up_by_index(conn)?;
-        super::still(conn, run.id, "pricing")?;
-        if !billing::finish_chunk(conn, run.id, chunk.chunk_no, "open", "priced")? {
-            return Ok(());
+        super::still(conn, run.run_id, "pricing")?;
+        customers::lock_terms(conn, false)?;
+        if Basis::load(conn, run, chunk)? != priced.basis {
+            return Ok(false);
         }
-        billing::set_chunk_totals(conn, run.id, chunk.chunk_no, &priced.totals)?;
+        if !billing::finish_chunk(conn, run.run_id, chunk.chunk_no, "open", "priced")? {
+            return Ok(true);
+        }
+        billing::set_chunk_totals(conn, run.run_id, chunk.chunk_no, &priced.totals)?;
         billing::insert_priced(conn, &priced.segments, &priced.exceptions)?;
         operations::raise(conn, &priced.todos)?;
-        Ok(())
+        Ok(true)
     })
 }
 
 /// Prices a chunk without writing.
 pub(super) fn compute_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<PricedChunk, ActionError> {
     let mut data = ChunkData::load(context, run, chunk, book)?;
-    let due = std::mem::take(&mut data.due);
+    let basis = std::mem::take(&mut data.basis);
     let mut priced = PricedChunk::default();
     priced.totals.unapplied = data.unapplied;
     let mut pricer = Pricer { context, run, book, data, priced: &mut priced };
-    for account in due.chunk_by(|a, b| a.account_id == b.account_id) {
+    for account in basis.due.chunk_by(|a, b| a.account_id == b.account_id) {
         pricer.price_account(account)?;
     }
+    priced.basis = basis;
     Ok(priced)
+}
+
+/// The last reading of a meter that was taken out on an agreement's last day is its final read: what it counted for this
+/// customer ends there.
+fn close_with_removal(registers: &mut [RegisterReads], end_on: Option<NaiveDate>) {
+    for read in registers.iter_mut().flat_map(|register| &mut register.reads) {
+        if Some(read.read_on) == end_on && read.kind == ReadKind::Removal {
+            read.kind = ReadKind::Final;
+        }
+    }
 }
 
 struct Pricer<'a> {
@@ -88,7 +114,8 @@ impl Pricer<'_> {
     fn price_account(&mut self, account: &[DueAgreement]) -> Result<(), ActionError> {
         let mut outcomes = Vec::with_capacity(account.len());
         for agreement in account {
-            let registers = self.data.registers.remove(&agreement.id).unwrap_or_default();
+            let mut registers = self.data.registers.remove(&agreement.id).unwrap_or_default();
+            close_with_removal(&mut registers, agreement.end_on);
             outcomes.push((agreement, self.price_agreement(agreement, &registers)?));
         }
         if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Held(_))) {
@@ -111,6 +138,9 @@ impl Pricer<'_> {
             && billed >= end
         {
             return Ok(Outcome::Excluded(format!("it ended on {end} and is billed to its end")));
+        }
+        if let Some(run) = agreement.last_run_unissued {
+            return Ok(Outcome::Held(format!("run {run} priced its last period and is not issued: finish it, or discard it")));
         }
         let terms = self.data.terms(agreement)?;
         let (periods, mut held) = match self.periods(agreement, &terms, registers) {
@@ -146,8 +176,8 @@ impl Pricer<'_> {
         let through = self.run.through;
         if ChunkData::is_flat(terms, self.book, through) {
             let start = agreement.start_on.ok_or("a service without a meter begins on no day: expected its first day")?;
-            let months = self.book.months_between_bills(&terms.schedule, through).unwrap_or(1);
-            return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, months), None));
+            let months = |on| self.book.months_between_bills(&terms.schedule, on).unwrap_or(1);
+            return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, &months), None));
         }
         if let Some(hold) = self.unread_edge(agreement, registers) {
             return Err(hold.to_string());
@@ -173,7 +203,7 @@ impl Pricer<'_> {
     ) -> Result<(SegmentInputs, SegmentCharge), BillingHold> {
         let estimated = period.estimated;
         let mut inputs = plan(terms, period, self.book, estimates)?;
-        inputs.winter = self.data.winter(agreement, terms, self.book, inputs.start_on);
+        inputs.winter = self.data.winter(agreement, self.book, &inputs);
         let charge = charge(&inputs, self.book)?;
         if estimated {
             let (total, tax) = (charge.charge.total, charge.charge.tax);
@@ -198,7 +228,7 @@ impl Pricer<'_> {
     /// A charge above the limit is held once, for a clerk to see; one that was released with this amount passes.
     fn beyond_limit(&mut self, agreement: &DueAgreement, inputs: &SegmentInputs, charge: &SegmentCharge) -> Option<String> {
         let total = charge.charge.total;
-        let reason = implausible_segment(&self.context.config.limits.of(&agreement.rate_class), total)?;
+        let reason = implausible_segment(&self.context.config.limits.of(&inputs.rate_class), total)?;
         if self.data.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, total.cents())) {
             return None;
         }
@@ -285,7 +315,12 @@ impl Pricer<'_> {
             .iter()
             .any(|(inputs, charge)| self.data.released.contains(&(agreement.id, inputs.start_on, inputs.end_on, charge.charge.total.cents())));
         let days: i64 = segments.iter().map(|(inputs, _)| (inputs.end_on - inputs.start_on).num_days()).sum();
-        let total: i64 = segments.iter().map(|(_, charge)| charge.charge.total.cents()).sum();
+        // What puts earlier estimates right belongs to their days, and says nothing of these.
+        let own = |line: &&ChargeLine| line.part != CORRECTION;
+        let total: i64 = segments.iter().flat_map(|(_, charge)| charge.charge.lines.iter().filter(own)).map(|line| line.amount_cents.cents()).sum();
+        if cents <= 0 {
+            return;
+        }
         self.priced.totals.compared += 1;
         let risen = rises_beyond(&self.context.config.gates, Money::from_cents(cents), (end - start).num_days(), Money::from_cents(total), days);
         self.priced.totals.risen += i64::from(risen && !released);

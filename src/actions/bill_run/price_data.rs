@@ -9,20 +9,21 @@ use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, OutstandingEstimate};
 use crate::db::customers::{self, TermRow};
 use crate::db::metering::{self, BillableRead};
-use crate::db::{look_up_by_index, operations, payments};
+use crate::db::{DbConnection, look_up_by_index, operations, payments};
 use crate::domain::billing::{AgreementTerms, EstimatedSegment, SegmentInputs, TariffBook, TermChange};
 use crate::domain::ids::{AgreementId, ReadId};
 use crate::domain::metering::{Read, ReadKind, Register, RegisterReads};
 use crate::domain::money::Money;
-use crate::domain::rates::{Attributes, Basis};
+use crate::domain::rates::Attributes;
 use crate::domain::winter::{WinterQuarter, winter_quarter};
 
-/// How far back the reads of a winter may lie, in months: the winter before last autumn's first bill.
-const WINTER_REACH_MONTHS: u32 = 18;
+/// How far back the reads of a winter may lie before the period that is charged by it, in months: a period that begins
+/// within a winter is charged by the one before, whose first period began before it.
+const WINTER_REACH_MONTHS: u32 = 24;
 
 /// Everything that pricing a chunk reads, by agreement.
 pub(super) struct ChunkData {
-    pub(super) due: Vec<DueAgreement>,
+    pub(super) basis: Basis,
     pub(super) registers: HashMap<AgreementId, Vec<RegisterReads>>,
     pub(super) estimates: HashMap<AgreementId, Vec<EstimatedSegment>>,
     pub(super) released: HashSet<operations::Released>,
@@ -34,26 +35,42 @@ pub(super) struct ChunkData {
     attributes: HashMap<String, Attributes>,
 }
 
+/// Who is served in a chunk and on which terms: what must not have changed when its bills are stored.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Basis {
+    pub(super) due: Vec<DueAgreement>,
+    changes: Vec<TermRow>,
+}
+
+impl Basis {
+    pub(super) fn load(conn: &mut DbConnection, run: &RunTerms, chunk: &ChunkRow) -> Result<Self, ActionError> {
+        let (first, last) = (chunk.first_account_id, chunk.last_account_id);
+        let due = billing::due_agreements(conn, &run.cycle, run.through, first, last)?;
+        Ok(Self { due, changes: customers::terms_in_range(conn, first, last)? })
+    }
+}
+
 impl ChunkData {
     pub(super) fn load(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<Self, ActionError> {
         let (first, last) = (chunk.first_account_id, chunk.last_account_id);
         context.database.snapshot(|conn| {
             look_up_by_index(conn)?;
-            let due = billing::due_agreements(conn, &run.cycle, run.through, first, last)?;
+            let basis = Basis::load(conn, run, chunk)?;
             let reads = metering::billable_reads(conn, &run.cycle, first, last, run.through)?;
-            let by_winter: Vec<AgreementId> =
-                due.iter().filter(|agreement| needs_winter(book, agreement, run.through)).map(|agreement| agreement.id).collect();
-            let since = run.through.checked_sub_months(Months::new(WINTER_REACH_MONTHS)).unwrap_or(NaiveDate::MIN);
-            let history = if by_winter.is_empty() { Vec::new() } else { metering::reads_since(conn, &by_winter, since)? };
+            let by_winter: Vec<&DueAgreement> = basis.due.iter().filter(|agreement| needs_winter(book, agreement, &basis.changes)).collect();
+            let history = match winters_since(&by_winter) {
+                Some(since) => metering::reads_since(conn, &by_winter.iter().map(|agreement| agreement.id).collect::<Vec<_>>(), since)?,
+                None => Vec::new(),
+            };
             Ok(Self {
                 registers: group_reads(reads)?,
                 history: group_reads(history)?,
                 estimates: group_estimates(billing::outstanding_estimates(conn, first, last)?)?,
-                changes: group_terms(customers::terms_in_range(conn, first, last)?)?,
+                changes: group_terms(&basis.changes)?,
                 released: operations::released_bills(conn, first, last)?.into_iter().collect(),
                 unapplied: payments::unapplied_in_range(conn, first, last)?,
                 attributes: HashMap::new(),
-                due,
+                basis,
             })
         })
     }
@@ -79,29 +96,33 @@ impl ChunkData {
     }
 
     /// What was used in the winter before a period, where the tariff charges by it.
-    pub(super) fn winter(&self, agreement: &DueAgreement, terms: &AgreementTerms, book: &TariffBook, start_on: NaiveDate) -> Option<WinterQuarter> {
-        let settings = book.settings_on(&terms.schedule, terms.on(start_on).0, start_on)?;
-        if settings.usage.basis != Basis::WinterAverage {
-            return None;
-        }
-        winter_quarter(self.history.get(&agreement.id)?, &settings.usage.winter_months, start_on)
+    pub(super) fn winter(&self, agreement: &DueAgreement, book: &TariffBook, inputs: &SegmentInputs) -> Option<WinterQuarter> {
+        winter_quarter(self.history.get(&agreement.id)?, book.winter_months(inputs)?, inputs.start_on)
     }
 }
 
-fn needs_winter(book: &TariffBook, agreement: &DueAgreement, on: NaiveDate) -> bool {
-    let settings = book.settings_on(&agreement.schedule, &agreement.rate_class, on);
-    settings.is_some_and(|settings| settings.usage.basis == Basis::WinterAverage)
+/// Whether an agreement may be charged by a winter, on any of its terms.
+fn needs_winter(book: &TariffBook, agreement: &DueAgreement, changes: &[TermRow]) -> bool {
+    let later = changes.iter().filter(|row| row.agreement_id == agreement.id).map(|row| row.rate_class.as_str());
+    later.chain([agreement.rate_class.as_str()]).any(|class| book.ever_by_winter(&agreement.schedule, class))
+}
+
+/// From which day on reads are wanted for the winters of these agreements' unbilled periods; none without agreements.
+fn winters_since(agreements: &[&DueAgreement]) -> Option<NaiveDate> {
+    let earliest = agreements.iter().map(|agreement| agreement.last_end_on.or(agreement.start_on)).min()?;
+    let first = NaiveDate::from_ymd_opt(1, 1, 1)?;
+    Some(earliest.and_then(|day| day.checked_sub_months(Months::new(WINTER_REACH_MONTHS))).map_or(first, |day| day.max(first)))
 }
 
 fn parse_attributes(agreement: AgreementId, text: &str) -> Result<Attributes, ActionError> {
     serde_json::from_str(text).map_err(|error| ActionError::Form(format!("attributes of agreement {agreement}: {error}")))
 }
 
-fn group_terms(rows: Vec<TermRow>) -> Result<HashMap<AgreementId, Vec<TermChange>>, ActionError> {
+fn group_terms(rows: &[TermRow]) -> Result<HashMap<AgreementId, Vec<TermChange>>, ActionError> {
     let mut grouped: HashMap<AgreementId, Vec<TermChange>> = HashMap::new();
     for row in rows {
         let attributes = parse_attributes(row.agreement_id, &row.attributes)?;
-        let change = TermChange { effective_on: row.effective_on, rate_class: row.rate_class, attributes };
+        let change = TermChange { effective_on: row.effective_on, rate_class: row.rate_class.clone(), attributes };
         grouped.entry(row.agreement_id).or_default().push(change);
     }
     Ok(grouped)

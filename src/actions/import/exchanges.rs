@@ -262,12 +262,9 @@ fn check_removal(
     let services = metering::register_services(conn, &[register.meter_id])?;
     let service = metering::service_on(services.iter().filter(|service| service.register_id == register.id), exchange.on);
     let limits = context.config.limits.of(service.map_or("", |service| service.rate_class.as_str()));
-    let bench = Bench {
-        register: &register_of(register),
-        limits: &limits,
-        billed_through: service.and_then(|service| service.billed_through),
-        household_since: service.and_then(|service| service.start_on),
-    };
+    let billed: Vec<_> = metering::billed_spans(conn, &[register.meter_id])?.into_iter().filter(|span| span.register_id == register.id).collect();
+    let household_since = service.and_then(|service| service.start_on);
+    let bench = Bench { register: &register_of(register), limits: &limits, billed: &billed, household_since };
     let candidate = Candidate { on: exchange.on, milli: exchange.final_milli, kind: ReadKind::Removal };
     Ok(match read_check::check(bench, &reads, candidate) {
         Verdict::Accepted(taken) => Ok(taken),

@@ -2,7 +2,7 @@
 
 use chrono::{Days, NaiveDate};
 
-use crate::db::metering::ReadRow;
+use crate::db::metering::{BilledSpan, ReadRow};
 use crate::domain::ids::ReadId;
 use crate::domain::limits::{
     Limits, RECENT_PERIODS, Reading, Use, above_floor, above_own_average, recent_use, reversed, season_use, too_high, too_low,
@@ -17,8 +17,8 @@ pub(super) struct Bench<'a> {
     pub(super) register: &'a Register,
     /// The limits of its service's class.
     pub(super) limits: &'a Limits,
-    /// Through which day its service is billed.
-    pub(super) billed_through: Option<NaiveDate>,
+    /// How far whoever it measures, or once measured, is billed.
+    pub(super) billed: &'a [BilledSpan],
     /// Since when the household is there: what others used before it is no yardstick for it.
     pub(super) household_since: Option<NaiveDate>,
 }
@@ -83,10 +83,10 @@ pub(super) fn check(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Verd
     }
     let at = reads.partition_point(|read| read.read_on < new.on);
     let same = reads.get(at).filter(|read| read.read_on == new.on);
-    if let Some(verdict) = same.and_then(|same| same_day(same, bench.billed_through, new)) {
+    if let Some(verdict) = same.and_then(|same| same_day(same, bench.billed, new)) {
         return verdict;
     }
-    if let Some(billed) = bench.billed_through.filter(|billed| new.on <= *billed) {
+    if let Some(billed) = BilledSpan::over(bench.billed, new.on) {
         return Verdict::Refused(format!(
             "read_on: the service is billed through {billed}; a read of {} would change a bill that was issued: take that bill back first",
             new.on
@@ -127,7 +127,7 @@ fn rank(kind: ReadKind) -> u8 {
 }
 
 /// What becomes of a read when there is one of that day; none when it takes the other's place.
-fn same_day(same: &ReadRow, billed_through: Option<NaiveDate>, new: Candidate) -> Option<Verdict> {
+fn same_day(same: &ReadRow, billed: &[BilledSpan], new: Candidate) -> Option<Verdict> {
     let kind: Option<ReadKind> = same.kind.parse().ok();
     // A final read on the day of an ordinary one says nothing new.
     let as_good = same.kind == new.kind.as_str() || kind.is_some_and(|kind| rank(kind) == rank(new.kind));
@@ -135,7 +135,7 @@ fn same_day(same: &ReadRow, billed_through: Option<NaiveDate>, new: Candidate) -
         return Some(Verdict::Unchanged);
     }
     let outranked = kind.is_some_and(|kind| rank(kind) < rank(new.kind));
-    let billed = billed_through.is_some_and(|billed| same.read_on <= billed);
+    let billed = BilledSpan::over(billed, same.read_on).is_some();
     if outranked && !billed {
         return None;
     }
@@ -173,7 +173,7 @@ fn overtaken(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Vec<ReadId>
         return Vec::new();
     }
     let from = new.on.checked_sub_days(Days::new(u64::from(bench.limits.estimate_window_days))).unwrap_or(NaiveDate::MIN);
-    let unbilled = |read: &&ReadRow| bench.billed_through.is_none_or(|billed| read.read_on > billed);
+    let unbilled = |read: &&ReadRow| BilledSpan::over(bench.billed, read.read_on).is_none();
     reads.iter().rev().take_while(|read| read.read_on >= from).filter(|read| is_estimated(read)).filter(unbilled).map(|read| read.id).collect()
 }
 

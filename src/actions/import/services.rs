@@ -93,7 +93,7 @@ pub fn import_services(context: &Context, path: &Path, options: ImportOptions<'_
             let Some(row) = table.next_row()? else { break };
             done += 1;
             match parse(&table, &row, &book) {
-                Ok(mut service) if seen.insert((service.code.clone(), service.account.clone(), service.serial.clone(), service.register.clone())) => {
+                Ok(mut service) if seen.insert((service.code.clone(), service.start_on, service.serial.clone(), service.register.clone())) => {
                     first_contact_counts(&mut service, &mut contacts);
                     batch.push((row, service));
                 }
@@ -258,6 +258,8 @@ struct Known {
     agreements: HashMap<ServicePointId, AgreementRow>,
     /// Agreements that others have followed.
     ended: Vec<AgreementRow>,
+    /// Where an account is served, by the address.
+    premises: HashMap<(AccountId, String), PremiseRow>,
     meters: HashMap<String, MeterId>,
     registers: HashMap<(MeterId, String), RegisterRow>,
     installed_at: HashMap<MeterId, ServicePointId>,
@@ -302,6 +304,7 @@ fn import_batch(context: &Context, batch: Vec<(Row, Service)>, dry_run: bool, re
         return Ok(());
     }
     context.database.write(|conn| {
+        customers::lock_terms(conn, true)?;
         let (_, plan) = judge(conn, &batch)?;
         write(conn, plan)?;
         operations::audit(conn, context.now(), &context.actor, "services.import", "file", &format!("{} rows", batch.len()))?;
@@ -348,8 +351,11 @@ fn load(conn: &mut DbConnection, batch: &[(Row, Service)]) -> Result<Known, Acti
     let agreements: HashMap<ServicePointId, AgreementRow> = every.iter().map(|row| (row.service_point_id, row.clone())).collect();
     let ended = every.into_iter().filter(|row| agreements.get(&row.service_point_id).is_some_and(|latest| latest.id != row.id)).collect();
     let agreement_ids: Vec<AgreementId> = agreements.values().map(|row| row.id).collect();
+    let account_ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
+    let premises = customers::premises_of(conn, &account_ids)?;
     Ok(Known {
         ended,
+        premises: premises.into_iter().map(|(account, premise)| ((account, premise.address.clone()), premise)).collect(),
         taken_out,
         billed_through: billing::billed_through(conn, &agreement_ids)?.into_iter().collect(),
         agreements,
@@ -388,7 +394,7 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     let premise = match measured_at.and_then(|at| known.premise_of(at)) {
         // What another service's meter measures is at that service's premise.
         Some(premise) => premise,
-        None => new_premise(service, plan),
+        None => premise_of(service, account_id, known, plan),
     };
     let point =
         ServicePointRow { id: ServicePointId(provisional(plan.services.service_points.len())), code: service.code.clone(), premise_id: premise.id };
@@ -414,9 +420,17 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     Verdict::Accepted
 }
 
-fn new_premise(service: &Service, plan: &mut Plan) -> PremiseRow {
+/// An account's services at one address are at one premise: who moves out leaves them all.
+fn premise_of(service: &Service, account: AccountId, known: &mut Known, plan: &mut Plan) -> PremiseRow {
+    let at = service.address.clone().map(|address| (account, address));
+    if let Some(premise) = at.as_ref().and_then(|at| known.premises.get(at)) {
+        return premise.clone();
+    }
     let premise = PremiseRow { id: PremiseId(provisional(plan.services.premises.len())), address: service.address.clone().unwrap_or_default() };
     plan.services.premises.push(premise.clone());
+    if let Some(at) = at {
+        known.premises.insert(at, premise.clone());
+    }
     premise
 }
 

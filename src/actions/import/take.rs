@@ -8,7 +8,7 @@ use super::at_stake;
 use super::read_check::{self, Bench, Candidate, Verdict};
 use super::swapped;
 use crate::actions::{ActionError, Context, notices};
-use crate::db::metering::{ReadRow, RegisterRow, RegisterService, RejectedRead};
+use crate::db::metering::{BilledSpan, ReadRow, RegisterRow, RegisterService, RejectedRead};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, customers, metering, operations};
 use crate::domain::ids::{AgreementId, ReadId, RegisterId, ToDoId};
@@ -58,6 +58,7 @@ pub(in crate::actions) enum Manner {
 pub(super) struct Known {
     registers: HashMap<(String, String), RegisterRow>,
     services: HashMap<RegisterId, Vec<RegisterService>>,
+    billed: HashMap<RegisterId, Vec<BilledSpan>>,
     pub(super) reads: HashMap<RegisterId, Vec<ReadRow>>,
     rejected: HashSet<RejectedRead>,
 }
@@ -152,6 +153,10 @@ fn load(conn: &mut DbConnection, serials: &[&str], lock: bool) -> Result<Known, 
     for service in metering::register_services(conn, &meters)? {
         services.entry(service.register_id).or_default().push(service);
     }
+    let mut billed: HashMap<RegisterId, Vec<BilledSpan>> = HashMap::new();
+    for span in metering::billed_spans(conn, &meters)? {
+        billed.entry(span.register_id).or_default().push(span);
+    }
     let mut reads: HashMap<RegisterId, Vec<ReadRow>> = HashMap::new();
     for read in metering::reads_of(conn, &ids)? {
         reads.entry(read.register_id).or_default().push(read);
@@ -160,6 +165,7 @@ fn load(conn: &mut DbConnection, serials: &[&str], lock: bool) -> Result<Known, 
         rejected: metering::rejected_reads_of(conn, &ids)?.into_iter().collect(),
         registers: registers.into_iter().map(|(register, serial)| ((serial, register.code.clone()), register)).collect(),
         services,
+        billed,
         reads,
     })
 }
@@ -186,6 +192,7 @@ fn take_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &New
     new.sort_by_key(|(_, read)| read.read_on);
     let register = register_of(row);
     let services = known.services.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+    let billed = known.billed.get(&row.id).map(Vec::as_slice).unwrap_or_default();
     let reads = known.reads.entry(row.id).or_default();
     let (first_new, mut last) = (batch.reads.len(), None);
     for (at, read) in new {
@@ -199,7 +206,7 @@ fn take_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &New
             batch.verdicts.insert(at, rejected_before(manner));
             continue;
         }
-        let source = Source { row: at, read, service, register: &register, limits: context.config.limits.of(&service.rate_class) };
+        let source = Source { row: at, read, service, register: &register, limits: context.config.limits.of(&service.rate_class), billed };
         let candidate = Candidate { on: read.read_on, milli: read.reading_milli, kind: read.kind };
         let outcome = match read_check::check(source.bench(), reads, candidate) {
             Verdict::Unchanged => ReadOutcome::Unchanged,
@@ -225,12 +232,12 @@ struct Source<'a> {
     service: &'a RegisterService,
     register: &'a Register,
     limits: Limits,
+    billed: &'a [BilledSpan],
 }
 
 impl Source<'_> {
     fn bench(&self) -> Bench<'_> {
-        let RegisterService { billed_through, start_on, .. } = *self.service;
-        Bench { register: self.register, limits: &self.limits, billed_through, household_since: start_on }
+        Bench { register: self.register, limits: &self.limits, billed: self.billed, household_since: self.service.start_on }
     }
 
     /// A question for a clerk about a read of this register.

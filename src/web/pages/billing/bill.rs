@@ -103,7 +103,9 @@ struct ReadLine {
     from: String,
     to_on: Day,
     to: String,
-    kind: String,
+    kind: &'static str,
+    /// How it was estimated.
+    basis: Option<String>,
     estimated: bool,
     days: String,
     counted: String,
@@ -219,8 +221,7 @@ fn grouped(number: &str) -> String {
 
 impl ReadLine {
     fn new(span: &Span, segment: &SegmentView) -> Self {
-        let basis = segment.bases.get(&span.to_read);
-        let kind = text::read_kind(span.kind);
+        let estimated = span.kind == ReadKind::Estimated;
         let multiplier = (span.register.multiplier_milli != 1000).then(|| format!("× {}", from_milli(span.register.multiplier_milli)));
         let unit = span.register.unit.clone();
         let (counted, _) = span.register.counted_milli(span.from_milli, span.to_milli);
@@ -229,8 +230,9 @@ impl ReadLine {
             from: text::quantity(span.from_milli),
             to_on: Day(span.to_on),
             to: text::quantity(span.to_milli),
-            kind: basis.map_or_else(|| kind.to_owned(), |basis| format!("{kind} ({basis})")),
-            estimated: span.kind == ReadKind::Estimated,
+            kind: text::read_kind(span.kind),
+            basis: segment.bases.get(&span.to_read).filter(|_| estimated).map(|basis| text::with_dates(basis)),
+            estimated,
             days: text::plural((span.to_on - span.from_on).num_days(), "day"),
             counted: text::quantity(counted),
             multiplier: match (multiplier, unit) {
