@@ -14,7 +14,7 @@ use aquabills::db::{customers, ledger};
 use aquabills::domain::ids::RunId;
 use aquabills::domain::money::Money;
 use aquabills::domain::roles::Role;
-use support::http::{Answer, Browser, Served};
+use support::http::{Answer, Browser, Served, without_tokens};
 use support::{TARIFF, Town, day, on_both};
 
 /// Ada has A1 with a home, Ben has A2 with a shop, Cleo has A3 and A4.

@@ -478,7 +478,7 @@ pub fn enter_read_for(context: &Context, head: &Head, read: &NewRead, vouched: O
 /// that says how it was dealt with.
 ///
 /// # Errors
-/// [`ActionError::Refused`] when an item is of the other sort or the note is missing, or those of [`decide_for_accounts`].
+/// [`ActionError::Refused`] when an item is of the other sort or the note is missing, or those of [`decide_some`].
 pub fn settle_for_accounts(context: &Context, ids: &[ToDoId], close: bool, note: &str) -> Result<usize, ActionError> {
     for id in ids {
         let item = show_todo(context, *id)?;
@@ -490,31 +490,5 @@ pub fn settle_for_accounts(context: &Context, ids: &[ToDoId], close: bool, note:
     if close && note.trim().is_empty() {
         return Err(ActionError::Refused("note: it is empty: expected how it was dealt with, in words".to_owned()));
     }
-    decide_for_accounts(context, ids, Decision::Release, note)
-}
-
-/// Decides about work items, and names the accounts that they are about in their trails.
-///
-/// # Errors
-/// Those of [`decide_some`].
-pub fn decide_for_accounts(context: &Context, ids: &[ToDoId], decision: Decision, note: &str) -> Result<usize, ActionError> {
-    let mut about = Vec::with_capacity(ids.len());
-    for id in ids {
-        about.push(show_todo(context, *id)?);
-    }
-    let resolved = decide_some(context, ids, decision, note)?;
-    let action = match decision {
-        Decision::Release => "account.release",
-        Decision::Reject => "account.reject",
-    };
-    context.database.write(|conn| {
-        for item in about.iter().filter(|item| item.status == "open") {
-            if let Some(account) = &item.account {
-                let detail = format!("{}{}{note}", item.reason, if note.is_empty() { "" } else { ": " });
-                operations::audit(conn, context.now(), &context.actor, action, account, &detail)?;
-            }
-        }
-        Ok::<_, ActionError>(())
-    })?;
-    Ok(resolved)
+    decide_some(context, ids, Decision::Release, note)
 }

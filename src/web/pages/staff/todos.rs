@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::forms::{Sent, value};
 use super::{PAGE_ROWS, Say, frame, said, segment};
-use crate::actions::held::{Decision, ToDoCount, ToDoFilter, ToDoView, count_todos, holds_a_bill, list_todos};
-use crate::actions::staff_account::{Slice, decide_for_accounts, one_more, settle_for_accounts};
+use crate::actions::held::{Decision, ToDoCount, ToDoFilter, ToDoView, count_todos, decide_some, holds_a_bill, list_todos};
+use crate::actions::staff_account::{Slice, one_more, settle_for_accounts};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::ToDoId;
 use crate::domain::roles::Permission;
@@ -154,7 +154,7 @@ async fn decide(context: web::Data<Context>, query: web::Query<ToDoQuery>, sent:
         let acting = viewer.acting(&context);
         let (ids, words): (Vec<ToDoId>, String) = (chosen.iter().copied().map(ToDoId).collect(), note.clone());
         let decided = act(move || match what {
-            "rejected" => decide_for_accounts(&acting, &ids, decision, &words),
+            "rejected" => decide_some(&acting, &ids, decision, &words),
             _ => settle_for_accounts(&acting, &ids, what == "closed", &words),
         });
         match decided.await {
