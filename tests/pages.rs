@@ -14,7 +14,7 @@ use aquabills::db::{customers, ledger};
 use aquabills::domain::ids::RunId;
 use aquabills::domain::money::Money;
 use aquabills::domain::roles::Role;
-use support::http::{Answer, Browser, Served};
+use support::http::{Answer, Browser, Served, without_tokens};
 use support::{TARIFF, Town, day, on_both};
 
 /// Ada has A1 with a home, Ben has A2 with a shop, Cleo has A3 and A4.
@@ -156,7 +156,7 @@ on_both! {
             "Bill of 15 Jun 2026", "Bill number 00002-0000001", "Due date 6 Jul 2026", "Amount due $16.75", "Previous balance $47.50",
             "Payments received −$47.50", "Adjustments −$3.25", "Charges of this bill $20.00",
             "Deducted: payment of $47.50 on 15 Jun 2026 , reference R-1 ; everything posted up to ledger position 5 is included.",
-            "1 River Road, Millbrook Home, service S1, 1 Feb 2026 to 1 Mar 2026 28 days", "1 Feb 2026 115", "1 Mar 2026 120, read by us",
+            "1 River Road, Millbrook Home, service S1 , 1 Feb 2026 to 1 Mar 2026 28 days", "1 Feb 2026 115", "1 Mar 2026 120, read by us",
             "5 28 days", "Usage: 5 ccf (ccf: hundred cubic feet)", "Service charge $10.00", "tier 1: up to 10 ccf 5 × $2.00 $10.00",
             "Total of this service $20.00", "How to pay",
         ]);

@@ -197,6 +197,14 @@ fn a_second_clock_is_caught() {
 }
 
 #[test]
+fn a_placeholder_out_of_order_is_caught() {
+    let caught = |text| unordered_placeholders(&Source::new("src/db/a.rs", text)).len();
+    assert_eq!(caught(r#"f("SELECT a FROM b WHERE c = $2 AND d = $1")"#), 1);
+    assert_eq!(caught(r#"f("c = $1 AND d = $3 \"x\"", "c = $4 OR e = $2")"#), 1);
+    assert_eq!(caught(r#"f("c = $1 AND (d = $2 OR d = $1) LIMIT $10", "$1") // "$2 $1""#), 0);
+}
+
+#[test]
 fn a_module_without_opening_is_caught() {
     let caught = |text| missing_opening(&Source::new("src/domain/a.rs", text)).len();
     assert_eq!((caught(""), caught("use std::fmt;\n//! Late."), caught("// Not a doc."), caught("//!\n")), (1, 1, 1, 1));
@@ -354,6 +362,44 @@ fn time_of_day(source: &Source) -> Vec<String> {
         .filter(|offset| !excepted(*offset))
         .map(|offset| source.at(offset, "the clock is a parameter: take a crate::clock::Clock"))
         .collect()
+}
+
+/// SQLite numbers `$1`, `$2`, … by their first appearance in the text, PostgreSQL by their digits: in order they mean the
+/// same. A text is one literal; one that is put together of several is the writer's care.
+fn unordered_placeholders(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (offset, literal) in literals(&source.with_literals) {
+        let mut highest = 0;
+        for piece in literal.split('$').skip(1) {
+            let digits: String = piece.chars().take_while(char::is_ascii_digit).collect();
+            let Ok(number) = digits.parse::<u32>() else { continue };
+            let known = number <= highest && literal.find(&format!("${number}")).is_some_and(|first| first < piece.as_ptr().addr() - literal.as_ptr().addr() - 1);
+            if !known && number < highest {
+                found.push(source.at(offset, &format!("${number} appears for the first time after ${highest}: SQLite binds by the order of appearance")));
+            }
+            highest = highest.max(number);
+        }
+    }
+    found
+}
+
+/// Texts in double quotes and where each begins; comments are blank already.
+fn literals(code: &str) -> Vec<(usize, &str)> {
+    let mut literals = Vec::new();
+    let mut start = None;
+    let mut escaped = false;
+    for (offset, letter) in code.char_indices() {
+        match (letter, start) {
+            ('"', None) if !code[..offset].ends_with('\'') => start = Some(offset + 1),
+            ('"', Some(from)) if !escaped => {
+                literals.push((from, &code[from..offset]));
+                start = None;
+            }
+            _ => {}
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    literals
 }
 
 fn missing_opening(source: &Source) -> Vec<String> {
