@@ -29,10 +29,11 @@ fn each_check_can_fail() {
 #[test]
 fn the_demonstration_town_in_a_browser() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let town = Demo::start(&folder.path().join("town"));
+    let home = folder.path().join("town");
+    let town = Demo::start(&home);
     let file = folder.path().join("sign-ins.json");
     std::fs::write(&file, serde_json::to_vec(&town.sign_ins).expect("plain values")).expect("the sign-ins are written");
-    look(&[&town.address, &file.display().to_string()]);
+    look(&[&town.address, &file.display().to_string(), &home.join("mail").display().to_string()]);
 }
 
 /// A sign-in as the demonstration prints it: `sign-in: ROLE EMAIL PASSWORD [TOTP-SECRET]`.

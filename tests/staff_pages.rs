@@ -273,7 +273,7 @@ on_both! {
         let started = send(&mut supervisor, &form, "/staff/run", &[("cycle", "north"), ("through", "2026-03-01")]);
         let page = wait_for(&mut supervisor, &started, "waits for approval");
         says(&page, "$20.00");
-        says(&page, "1 billed + 0 held + 0 excluded = 1 agreements due");
+        says(&page, "1 billed + 0 held + 0 excluded = 1 agreement due");
         let again = send(&mut supervisor, &form, "/staff/run", &[("cycle", "north"), ("through", "2026-03-01")]);
         assert_eq!(again.location(), started.location(), "the same run, not a second one");
         assert_eq!(town.balance("A-1"), "47.50", "nothing is posted before it is approved");
@@ -291,7 +291,7 @@ on_both! {
         assert_eq!(town.balance("A-1"), "67.50", "approved twice is issued once");
         let path = "/staff/runs/2/rollback";
         let sure = open(&mut supervisor, path);
-        says(&sure, "1 bills over $20.00");
+        says(&sure, "1 bill over $20.00");
         let unsure = send(&mut supervisor, &sure, path, &[("reason", "wrong tariff")]);
         assert_eq!(unsure.status, 422);
         assert_eq!(town.balance("A-1"), "67.50");

@@ -11,6 +11,7 @@ use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
+use crate::domain::quantity::counted;
 use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentReceived, PaymentReturned};
 
 /// The provider of payments that come in files made by hand.
@@ -178,7 +179,7 @@ pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&
     ledger::append(conn, &entries, now)?;
     rows::insert(conn, &new_rows)?;
     notices::queue_many(conn, context, &news)?;
-    operations::audit(conn, now, &context.actor, "payment.import", "file", &format!("{} payments", payments.len()))?;
+    operations::audit(conn, now, &context.actor, "payment.import", "file", &counted(i64::try_from(payments.len()).unwrap_or(i64::MAX), "payment"))?;
     Ok(())
 }
 

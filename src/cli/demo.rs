@@ -165,9 +165,9 @@ fn tell(made: &TownReport, started: Instant) -> Result<(), Failure> {
 /// Shows that the town's bills can be made again and its ledger is sound.
 fn prove(context: &Context) -> Result<bool, Failure> {
     let bills = verify_bills(context, &|_, _| {})?;
-    print::line(&format!("verify: {} bills made again from their inputs, {} differences", bills.bills, bills.differences))?;
+    print::line(&format!("verify: {} made again from their inputs, {}", print::count(bills.bills, "bill"), print::count(bills.differences, "difference")))?;
     let ledger = check_ledger(context, &|_| {})?;
     let balance = Money::from_cents(ledger.balance_cents);
-    print::line(&format!("ledger check: {} transactions, balance {balance}, {} faults", ledger.transactions, ledger.faults))?;
+    print::line(&format!("ledger check: {}, balance {balance}, {}", print::count(ledger.transactions, "transaction"), print::count(ledger.faults, "fault")))?;
     Ok(bills.differences == 0 && ledger.faults == 0)
 }

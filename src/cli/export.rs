@@ -53,6 +53,6 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             rows
         }
     };
-    print::message(&format!("{rows} rows"));
+    print::message(&print::count(rows, "row"));
     Ok(true)
 }

@@ -90,7 +90,7 @@ fn table(global: &Global, args: &FileArgs, import: Import) -> Result<bool, Failu
         print::message(refusal);
     }
     if let Some(file) = &report.refused_file {
-        print::message(&format!("{} rows were refused; all of them with their reasons are in {file}", report.refused));
+        print::message(&format!("refused: {}, with the reasons in {file}", print::count(report.refused, "row")));
     }
     if args.json {
         print::json(&report)?;

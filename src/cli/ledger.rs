@@ -74,12 +74,12 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                     print::line(fault)?;
                 }
                 print::line(&format!(
-                    "{} accounts, {} transactions, {} bills, balance {}: {} faults",
-                    report.accounts,
-                    report.transactions,
-                    report.bills,
+                    "{}, {}, {}, balance {}: {}",
+                    print::count(report.accounts, "account"),
+                    print::count(report.transactions, "transaction"),
+                    print::count(report.bills, "bill"),
                     Money::from_cents(report.balance_cents),
-                    report.faults
+                    print::count(report.faults, "fault")
                 ))?;
             }
             Ok(report.faults == 0)
@@ -88,7 +88,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             let mut out = open(output.as_ref())?;
             let count = export_ledger(&context, &mut out, (*format).into())?;
             out.flush()?;
-            print::message(&format!("{count} transactions"));
+            print::message(&print::count(count, "transaction"));
             Ok(true)
         }
     }

@@ -26,12 +26,12 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(difference)?;
         }
         print::line(&format!(
-            "{} bills ({} of them taken back since), {} segments, {} in all: {} differences",
-            report.bills,
+            "{} ({} of them taken back since), {}, {} in all: {}",
+            print::count(report.bills, "bill"),
             report.cancelled,
-            report.segments,
+            print::count(report.segments, "segment"),
             Money::from_cents(report.total_cents),
-            report.differences
+            print::count(report.differences, "difference")
         ))?;
     }
     Ok(report.differences == 0)

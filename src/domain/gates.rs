@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::money::Money;
+use super::quantity::counted;
 
 /// What a run counted, summed over its chunks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -116,14 +117,14 @@ fn result(gate: &str, passed: bool, detail: String) -> GateResult {
 pub fn judge(limits: &GateLimits, totals: &RunTotals, agreements_due: i64, last: Option<Comparable>) -> Vec<GateResult> {
     vec![
         completeness(totals, agreements_due),
-        result("no unapplied payment", totals.unapplied == 0, format!("{} payments wait to be applied to the ledger", totals.unapplied)),
+        result("no unapplied payment", totals.unapplied == 0, format!("{} still to be applied to the ledger", counted(totals.unapplied, "payment"))),
         total_change(limits, totals, last),
         average_change(limits, totals, last),
         rises(limits, totals),
         result(
             "independent recomputation",
             totals.recomputed_wrong == 0 && (totals.recomputed > 0 || totals.segments == 0),
-            format!("{} of {} segments recomputed by the second evaluator, {} differ", totals.recomputed, totals.segments, totals.recomputed_wrong),
+            format!("{} of {} recomputed by the second evaluator: {}", totals.recomputed, counted(totals.segments, "segment"), counted(totals.recomputed_wrong, "difference")),
         ),
     ]
 }
@@ -134,7 +135,7 @@ fn completeness(totals: &RunTotals, agreements_due: i64) -> GateResult {
     result(
         "completeness",
         accounted == agreements_due && totals.due == agreements_due,
-        format!("{} billed + {} held + {} excluded = {accounted} of {agreements_due} agreements due", totals.billed, totals.held, totals.excluded),
+        format!("{} billed + {} held + {} excluded = {accounted} of {} due", totals.billed, totals.held, totals.excluded, counted(agreements_due, "agreement")),
     )
 }
 

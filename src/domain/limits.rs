@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::metering::Register;
 use super::money::Money;
-use super::quantity::from_milli;
+use super::quantity::{counted, from_milli};
 
 /// Declares the limits once: as they are for all classes, and as what one class sets otherwise.
 macro_rules! limits {
@@ -184,11 +184,11 @@ pub fn too_high(limits: &Limits, used: &Use, rolled_over: bool, own: &Use, seaso
         None => String::new(),
     };
     Some(format!(
-        "it counts {} in {} days{how}, more than {} times this service's own average over its last {} periods{and_season}{multiplier}",
+        "it counts {} in {}{how}, more than {} times this service's own average over its last {}{and_season}{multiplier}",
         from_milli(used.counted_milli),
-        used.days,
+        counted(used.days, "day"),
         limits.high_factor,
-        own.periods
+        counted(own.periods, "period")
     ))
 }
 
@@ -216,9 +216,9 @@ pub fn too_low(limits: &Limits, used: &Use, own: &Use, season: Option<&Use>) -> 
         None => String::new(),
     };
     Some(format!(
-        "it counts {} in {} days, less than one part in {} of what this service uses{multiplier}",
+        "it counts {} in {}, less than one part in {} of what this service uses{multiplier}",
         from_milli(used.counted_milli),
-        used.days,
+        counted(used.days, "day"),
         limits.low_factor
     ))
 }

@@ -17,6 +17,17 @@ pub enum QuantityError {
     TooLarge(String),
 }
 
+/// A count with its noun: `1 day`, `31 days`, `2 entries`.
+#[must_use]
+pub fn counted(count: impl Into<i128>, noun: &str) -> String {
+    let count = count.into();
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
 /// The largest quantity that is accepted, in thousandths: a trillion units, well inside what arithmetic can hold.
 pub const MAX_MILLI: i64 = 1_000_000_000_000_000;
 

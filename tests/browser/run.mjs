@@ -1,9 +1,10 @@
 // The pages of AquaBills in a real browser. tests/browser.rs starts a demonstration town and then this:
 //
-//   node run.mjs http://127.0.0.1:PORT SIGN-INS.json    every story against the town
+//   node run.mjs http://127.0.0.1:PORT SIGN-INS.json MAIL    every story against the town
 //   node run.mjs --self-test                            shows that each check can fail
 //
-// SIGN-INS.json: a list of { role, email, password, secret } as `aquabills demo` prints them. NODE_PATH names the
+// SIGN-INS.json: a list of { role, email, password, secret } as `aquabills demo` prints them. MAIL: the folder
+// that its letters go to. NODE_PATH names the
 // npm packages (tests/run --install). AQUABILLS_SCREENSHOTS names a folder for pictures of every page.
 // To see one story only: AQUABILLS_STORY=clerk.
 import { readFile } from 'node:fs/promises';
@@ -28,9 +29,9 @@ async function main() {
     if (process.argv[2] === '--self-test') {
       await selfTest(browser, report);
     } else {
-      const [base, file] = process.argv.slice(2);
-      if (!base || !file) throw new Error('expected --self-test, or an address and a file of sign-ins');
-      await stories(browser, report, base, JSON.parse(await readFile(file, 'utf8')));
+      const [base, file, mail] = process.argv.slice(2);
+      if (!base || !file || !mail) throw new Error('expected --self-test, or an address, a file of sign-ins and the folder of letters');
+      await stories(browser, report, base, JSON.parse(await readFile(file, 'utf8')), mail);
     }
   } finally {
     await browser.close();

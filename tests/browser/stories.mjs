@@ -4,6 +4,7 @@ import { Crawl } from './crawl.mjs';
 import { signIn } from './session.mjs';
 import { customerStory, keyboardStory, paperStory, preferencesStory } from './story_customer.mjs';
 import { clerkStory } from './story_staff.mjs';
+import { firstVisitStory, readingStory, workStory } from './story_work.mjs';
 
 const STAFF = ['clerk', 'supervisor', 'auditor', 'administrator'];
 /** Where each begins to follow links. */
@@ -21,8 +22,9 @@ const MUST_SEE = {
 /** Whose pages are looked at twice of a kind: an empty one and a full one are often different. */
 const TWICE = ['visitor', 'customer'];
 
-export async function stories(browser, report, base, signIns) {
-  const town = new Town(browser, report, base, signIns);
+/** `mail` is the folder that the town's letters go to. */
+export async function stories(browser, report, base, signIns, mail) {
+  const town = new Town(browser, report, base, signIns, mail);
   const roles = ['visitor', 'customer', ...STAFF];
   const looks = roles.map((role) => [`pages of the ${role}`, () => town.look(role)]);
   const acts = [
@@ -31,6 +33,9 @@ export async function stories(browser, report, base, signIns) {
     ['bill on paper', () => paperStory(town, report)],
     ['preferences without scripts', () => preferencesStory(town, report)],
     ['clerk without scripts', () => clerkStory(town, report)],
+    ['own reading without scripts', () => readingStory(town, report)],
+    ['work list and run without scripts', () => workStory(town, report)],
+    ['first visit without scripts', () => firstVisitStory(town, report)],
   ];
   // Who only looks goes first: what is done changes what is seen.
   await town.tell(looks);
@@ -39,8 +44,8 @@ export async function stories(browser, report, base, signIns) {
 }
 
 class Town {
-  constructor(browser, report, base, signIns) {
-    Object.assign(this, { browser, report, base, signIns });
+  constructor(browser, report, base, signIns, mail) {
+    Object.assign(this, { browser, report, base, signIns, mail });
     this.crawl = new Crawl(report);
     this.states = new Map();
   }

@@ -14,7 +14,7 @@ use crate::db::metering::{self, InstallationRow, MeterRow, NewMeters, RegisterRo
 use crate::db::{DbConnection, billing, operations};
 use crate::domain::billing::TariffBook;
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, PersonId, PremiseId, RegisterId, ServicePointId};
-use crate::domain::quantity::parse_milli;
+use crate::domain::quantity::{counted, parse_milli};
 use crate::domain::rates::{Attributes, Unit};
 use crate::formats::table::{Columns, Row, Table, check_form};
 
@@ -307,7 +307,7 @@ fn import_batch(context: &Context, batch: Vec<(Row, Service)>, dry_run: bool, re
         customers::lock_terms(conn, true)?;
         let (_, plan) = judge(conn, &batch)?;
         write(conn, plan)?;
-        operations::audit(conn, context.now(), &context.actor, "services.import", "file", &format!("{} rows", batch.len()))?;
+        operations::audit(conn, context.now(), &context.actor, "services.import", "file", &counted(i64::try_from(batch.len()).unwrap_or(i64::MAX), "row"))?;
         Ok(())
     })
 }
