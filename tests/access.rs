@@ -51,6 +51,15 @@ const ADMINISTRATORS_REFUSED: [u16; 6] = [303, 403, 403, 403, 403, 422];
 /// Somebody who is not there, so that nothing is changed.
 const NOBODY: &[(&str, &str)] = &[("email", "nobody@utility.example")];
 
+/// A customer's own, which staff may look at.
+const OWN: [u16; 6] = SIGNED_IN;
+/// Another customer's: as absent as what does not exist, but for staff.
+const OTHERS: [u16; 6] = [303, 404, 200, 200, 200, 200];
+/// What is not there for anybody.
+const NOBODYS: [u16; 6] = [303, 404, 404, 404, 404, 404];
+/// Forms that only customers send: another's, or nobody's, is absent.
+const CUSTOMERS_GONE: [u16; 6] = [303, 404, 403, 403, 403, 403];
+
 /// Staff looks at accounts, runs and what waits.
 const LOOKING: [u16; 6] = [303, 403, 200, 200, 200, 200];
 /// The same for what is not there.
@@ -68,7 +77,7 @@ const DECIDING_GONE: [u16; 6] = [303, 403, 403, 404, 403, 403];
 
 const TABLE: &[Row] = &[
     get("/health", "/health", ALL),
-    get("/", "/", ALL),
+    get("/", "/", GUESTS),
     get("/static/style.css", "/static/style.css", ALL),
     get("/static/icon.svg", "/static/icon.svg", ALL),
     // sign-in: a guest's form has a token of its own, so that others' sessions are of no use for it
@@ -92,12 +101,41 @@ const TABLE: &[Row] = &[
     post("/staff/logins/enable", "/staff/logins/enable", NOBODY, ADMINISTRATORS_REFUSED),
     post("/staff/logins/reset-factor", "/staff/logins/reset-factor", NOBODY, ADMINISTRATORS_REFUSED),
     post("/staff/logins/link", "/staff/logins/link", NOBODY, ADMINISTRATORS_REFUSED),
+    // customers
+    get("/account", "/account", [303; 6]),
+    get("/account/{number}", "/account/{own}", OWN),
+    get("/account/{number}", "/account/{other}", OTHERS),
+    get("/account/{number}", "/account/{none}", NOBODYS),
+    get("/account/{number}/bills", "/account/{own}/bills", OWN),
+    get("/account/{number}/bills", "/account/{other}/bills", OTHERS),
+    get("/account/{number}/bills", "/account/{none}/bills", NOBODYS),
+    get("/account/{number}/activity", "/account/{own}/activity", OWN),
+    get("/account/{number}/activity", "/account/{other}/activity", OTHERS),
+    get("/account/{number}/activity", "/account/{none}/activity", NOBODYS),
+    get("/account/{number}/usage", "/account/{own}/usage", OWN),
+    get("/account/{number}/usage", "/account/{other}/usage", OTHERS),
+    get("/account/{number}/usage", "/account/{none}/usage", NOBODYS),
+    get("/account/{number}/usage.csv", "/account/{own}/usage.csv", OWN),
+    get("/account/{number}/usage.csv", "/account/{other}/usage.csv", OTHERS),
+    get("/account/{number}/usage.csv", "/account/{none}/usage.csv", NOBODYS),
+    get("/account/{number}/reading", "/account/{own}/reading", OWN),
+    get("/account/{number}/reading", "/account/{other}/reading", OTHERS),
+    get("/account/{number}/reading", "/account/{none}/reading", NOBODYS),
+    post("/account/{number}/reading", "/account/{own}/reading", &[("reading", "x")], [303, 422, 403, 403, 403, 403]),
+    post("/account/{number}/reading", "/account/{other}/reading", &[("reading", "x")], CUSTOMERS_GONE),
+    post("/account/{number}/reading", "/account/{none}/reading", &[("reading", "x")], CUSTOMERS_GONE),
+    get("/bills/{number}", "/bills/00001-0000001", OWN),
+    get("/bills/{number}", "/bills/00001-0000002", OTHERS),
+    get("/bills/{number}", "/bills/00099-0000001", NOBODYS),
+    get("/profile", "/profile", [303, 200, 303, 303, 303, 303]),
+    post("/profile", "/profile", &[("bill_ready", "on")], [303, 303, 404, 404, 404, 404]),
     // staff
     get("/staff", "/staff", LOOKING),
     get("/staff/search", "/staff/search?q=mill", LOOKING),
     get("/staff/todos", "/staff/todos", LOOKING),
     post("/staff/todos", "/staff/todos", &[("decision", "release")], WORKING_REFUSED),
     get("/staff/runs", "/staff/runs", LOOKING),
+    get("/staff/runs/{id}", "/staff/runs/1", LOOKING),
     get("/staff/runs/{id}", "/staff/runs/99", LOOKING_GONE),
     get("/staff/runs/{id}/held", "/staff/runs/99/held", LOOKING_GONE),
     get("/staff/runs/{id}/excluded", "/staff/runs/99/excluded", LOOKING_GONE),
@@ -185,6 +223,8 @@ fn serve(town: &mut Town) -> Served {
     let services = "customer_id,service_id,rate_class,meter_id,register_digits,name,email\n\
                     A1,S1,HOME,M1,4,Ada Lovelace,ada@example.org\nB1,S2,HOME,M2,4,Bob Babbage,bob@example.org\n";
     assert_eq!(town.services(services).expect("the services are read").refused, 0);
+    town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,115", "M2,2026-01-01,0", "M2,2026-02-01,10"]);
+    town.bill("2026-02-01");
     Served::new(town)
 }
 
@@ -205,6 +245,20 @@ on_both! {
         }
         assert!(wrong.is_empty(), "{} unexpected answers:\n{}", wrong.len(), wrong.join("\n"));
         assert!(bob.clone().is_signed_in(), "another's session is untouched");
+    }
+}
+
+on_both! {
+    fn whoever_asks_for_the_head_of_a_page_gets_just_that(town: Town) {
+        let mut town = town;
+        let served = serve(&mut town);
+        let mut ada = served.customer("ada@example.org");
+        for path in ["/health", "/sign-in", "/account/A1", "/bills/00001-0000001", "/account/B1", "/nowhere"] {
+            let (page, head) = (ada.get(path), ada.send("HEAD", path, ""));
+            assert_eq!((head.status, head.body.as_str()), (page.status, ""), "{path}");
+            assert_eq!(head.header("content-type"), page.header("content-type"), "{path}");
+        }
+        assert_eq!(served.browser().send("HEAD", "/account/A1", "").location(), "/sign-in?next=/account/A1");
     }
 }
 

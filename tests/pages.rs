@@ -208,11 +208,11 @@ on_both! {
         for path in ["/account/A2", "/account/A2/bills", "/account/A2/activity", "/account/A2/usage", "/account/A2/usage.csv", "/account/A2/reading"] {
             let (theirs, nobodys) = (ada.get(path), ada.get(&path.replace("A2", "NO")));
             assert_eq!((theirs.status, nobodys.status), (404, 404), "{path}");
-            assert_eq!(theirs.body.replace("A2", "NO"), nobodys.body, "{path}");
+            assert_eq!(without_tokens(&theirs).replace("A2", "NO"), without_tokens(&nobodys), "{path}");
         }
         let (theirs, nobodys) = (ada.get("/bills/00001-0000002"), ada.get("/bills/00077-0000002"));
         assert_eq!((theirs.status, nobodys.status), (404, 404));
-        assert_eq!(theirs.body.replace("00001-0000002", "00077-0000002"), nobodys.body);
+        assert_eq!(without_tokens(&theirs).replace("00001-0000002", "00077-0000002"), without_tokens(&nobodys));
         for odd in ["/bills/x", "/bills/1-", "/bills/99999999999999999999-1", "/account/%00", "/account/A1%2F..", "/account/A1/bills?before=x"] {
             assert!((400..=404).contains(&ada.get(odd).status), "{odd}");
         }

@@ -80,6 +80,11 @@ fn only_the_clock_knows_the_time() {
 }
 
 #[test]
+fn placeholders_of_sql_come_in_order() {
+    hold(&sources(&["src/db"]), unordered_placeholders);
+}
+
+#[test]
 fn modules_open_with_what_belongs_there() {
     hold(&sources(&["src"]), missing_opening);
 }

@@ -1,5 +1,7 @@
 //! What waits for a person: listed by what hangs on it, released or rejected.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -245,8 +247,25 @@ fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: 
             }
         }
     }
-    operations::audit(conn, now, &context.actor, action, &format!("{resolved} items"), note)?;
+    note_decision(context, conn, action, &open, note)?;
     Ok(resolved)
+}
+
+/// Writes down what was decided, with each account that it was about.
+fn note_decision(context: &Context, conn: &mut DbConnection, action: &str, decided: &[ToDoRow], note: &str) -> Result<(), ActionError> {
+    let ids: Vec<ToDoId> = decided.iter().map(|row| row.id).collect();
+    let accounts = operations::accounts_of_todos(conn, &ids)?;
+    let mut by_subject: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for row in decided {
+        let subject = accounts.get(&row.id).cloned().unwrap_or_else(|| format!("item {}", row.id));
+        by_subject.entry(subject).or_default().push(&row.reason);
+    }
+    for (subject, reasons) in by_subject {
+        let about = reasons.join("; ");
+        let detail = if note.trim().is_empty() { about } else { format!("{}: {about}", note.trim()) };
+        operations::audit(conn, context.now(), &context.actor, action, &subject, &detail)?;
+    }
+    Ok(())
 }
 
 /// A bill that was too high with a rejected read is no longer: what a clerk was asked about it goes with the read.

@@ -232,7 +232,8 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         let after = before.after(amount)?;
         ledger::append(conn, &[(entry, after)], now)?;
         rows::mark_returned(conn, payment.id, after.seq, on, reason)?;
-        operations::audit(conn, now, &context.actor, "payment.return", &format!("{provider}:{reference}"), reason)?;
+        let number = customers::account_number(conn, account)?;
+        operations::audit(conn, now, &context.actor, "payment.return", &number, &format!("{amount} {provider}:{reference}: {reason}"))?;
         notices::queue(conn, context, returned_notice(&payment, after, on, reference, reason))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::account_view::{Activity, Whose, stories};
 use super::usage_history::Units;
 use super::{ActionError, Context};
-use crate::db::account_views as rows;
+use crate::db::account_views::{self as rows, PlacedSegment};
 use crate::db::billing::{self, BillRow, BilledSegment, RunRow, bill_number};
 use crate::db::payments::{self, PaymentRow};
 use crate::db::{DbConnection, rates};
@@ -88,8 +88,12 @@ pub struct LastPayment {
 pub struct SegmentView {
     /// The service's id in files.
     pub service_id: String,
+    /// The tariff schedule.
+    pub schedule: String,
     /// Where it is delivered.
     pub address: String,
+    /// Whether the agreement ended with it: there is no bill after it.
+    pub is_last: bool,
     /// Usage in the tariff's unit.
     pub usage: String,
     /// That unit.
@@ -189,12 +193,12 @@ fn cancelled(conn: &mut DbConnection, bill: &BillRow) -> Result<Option<Cancelled
 }
 
 fn segments(conn: &mut DbConnection, run: &RunRow, bill: &BillRow) -> Result<Vec<SegmentView>, ActionError> {
-    let addresses = rows::segment_addresses(conn, run.id, bill.account_id)?;
+    let places = rows::placed_segments(conn, run.id, bill.account_id)?;
     let mut units = Units::default();
     let mut views = Vec::new();
     for segment in billing::billed_segments(conn, run.id, bill.account_id, bill.account_id)? {
-        let address = addresses.iter().find(|(number, _)| *number == segment.segment_no).map(|(_, address)| address.clone());
-        views.push(segment_view(conn, &mut units, segment, address.unwrap_or_default())?);
+        let place = places.iter().find(|place| place.segment_no == segment.segment_no);
+        views.push(segment_view(conn, &mut units, segment, place)?);
     }
     Ok(views)
 }
@@ -203,7 +207,7 @@ fn last_payment(row: PaymentRow) -> LastPayment {
     LastPayment { amount_cents: row.amount_cents, effective_on: row.effective_on, reference: row.provider_ref.unwrap_or_default() }
 }
 
-fn segment_view(conn: &mut DbConnection, units: &mut Units, segment: BilledSegment, address: String) -> Result<SegmentView, ActionError> {
+fn segment_view(conn: &mut DbConnection, units: &mut Units, segment: BilledSegment, place: Option<&PlacedSegment>) -> Result<SegmentView, ActionError> {
     let broken = |error: serde_json::Error| ActionError::Form(format!("a stored segment cannot be read: {error}"));
     let inputs: SegmentInputs = serde_json::from_str(&segment.inputs).map_err(broken)?;
     let unit = match inputs.slices.last() {
@@ -212,7 +216,9 @@ fn segment_view(conn: &mut DbConnection, units: &mut Units, segment: BilledSegme
     };
     Ok(SegmentView {
         service_id: segment.service_code,
-        address,
+        schedule: place.map(|place| place.schedule.clone()).unwrap_or_default(),
+        address: place.map(|place| place.address.clone()).unwrap_or_default(),
+        is_last: place.and_then(|place| place.end_on).is_some_and(|end| end <= inputs.end_on),
         usage: from_milli(segment.usage_milli).to_string(),
         unit: unit.to_string(),
         days: (inputs.end_on - inputs.start_on).num_days(),

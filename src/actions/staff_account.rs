@@ -4,7 +4,6 @@ use chrono::{NaiveDate, NaiveDateTime};
 use std::collections::BTreeMap;
 
 use super::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
-use super::held::{Decision, decide_some, show_todo};
 use super::payments::returned_payment_seq;
 use super::{ActionError, Context};
 use crate::db::billing::bill_number;
@@ -471,30 +470,4 @@ pub fn enter_read_for(context: &Context, head: &Head, read: &NewRead, vouched: O
         Ok::<_, ActionError>(())
     })?;
     Ok(outcome)
-}
-
-/// Decides about work items, and names the accounts that they are about in their trails.
-///
-/// # Errors
-/// Those of [`decide_some`].
-pub fn decide_for_accounts(context: &Context, ids: &[ToDoId], decision: Decision, note: &str) -> Result<usize, ActionError> {
-    let mut about = Vec::with_capacity(ids.len());
-    for id in ids {
-        about.push(show_todo(context, *id)?);
-    }
-    let resolved = decide_some(context, ids, decision, note)?;
-    let action = match decision {
-        Decision::Release => "account.release",
-        Decision::Reject => "account.reject",
-    };
-    context.database.write(|conn| {
-        for item in about.iter().filter(|item| item.status == "open") {
-            if let Some(account) = &item.account {
-                let detail = format!("{}{}{note}", item.reason, if note.is_empty() { "" } else { ": " });
-                operations::audit(conn, context.now(), &context.actor, action, account, &detail)?;
-            }
-        }
-        Ok::<_, ActionError>(())
-    })?;
-    Ok(resolved)
 }

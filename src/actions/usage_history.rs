@@ -33,6 +33,8 @@ pub struct ServiceUsage {
     pub agreement_id: AgreementId,
     /// The service's id in files.
     pub service_id: String,
+    /// The tariff schedule.
+    pub schedule: String,
     /// Where.
     pub address: String,
     /// The unit of the latest period.
@@ -117,7 +119,14 @@ fn load(context: &Context, number: &str, whose: Whose, limit: i64) -> Result<(Ac
             let periods = periods(conn, &found)?;
             // A service without a meter has nothing to chart.
             let Some(unit) = periods.last().map(|period| period.unit.clone()) else { continue };
-            services.push(ServiceUsage { agreement_id: service.agreement_id, service_id: service.code, address: service.address, unit, periods });
+            services.push(ServiceUsage {
+                agreement_id: service.agreement_id,
+                service_id: service.code,
+                schedule: service.schedule,
+                address: service.address,
+                unit,
+                periods,
+            });
         }
         Ok((head, services))
     })

@@ -309,28 +309,36 @@ pub fn usage(conn: &mut DbConnection, agreement: AgreementId, limit: i64) -> Que
     .load(conn)
 }
 
-#[derive(QueryableByName)]
-struct PlacedSegment {
+/// Where a segment of a bill was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct PlacedSegment {
+    /// Its place on the bill.
     #[diesel(sql_type = Integer)]
-    segment_no: i32,
+    pub segment_no: i32,
+    /// Where.
     #[diesel(sql_type = Text)]
-    address: String,
+    pub address: String,
+    /// The agreement's tariff schedule.
+    #[diesel(sql_type = Text)]
+    pub schedule: String,
+    /// The agreement's last day, once it ended.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub end_on: Option<NaiveDate>,
 }
 
-/// Where each segment of a bill was delivered.
+/// Where each segment of a bill was delivered, and under which agreement.
 ///
 /// # Errors
 /// Those of the database.
-pub fn segment_addresses(conn: &mut DbConnection, run: RunId, account: AccountId) -> QueryResult<Vec<(i32, String)>> {
-    let rows: Vec<PlacedSegment> = diesel::sql_query(
-        "SELECT s.segment_no, m.address FROM bill_segment s JOIN service_agreement a ON a.id = s.agreement_id \
+pub fn placed_segments(conn: &mut DbConnection, run: RunId, account: AccountId) -> QueryResult<Vec<PlacedSegment>> {
+    diesel::sql_query(
+        "SELECT s.segment_no, m.address, a.schedule, a.end_on FROM bill_segment s JOIN service_agreement a ON a.id = s.agreement_id \
          JOIN service_point p ON p.id = a.service_point_id JOIN premise m ON m.id = p.premise_id \
          WHERE s.run_id = $1 AND s.account_id = $2 ORDER BY s.segment_no",
     )
     .bind::<BigInt, _>(run)
     .bind::<BigInt, _>(account)
-    .load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.segment_no, row.address)).collect())
+    .load(conn)
 }
 
 /// How estimated reads were made, in words, of those that say.

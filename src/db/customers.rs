@@ -170,6 +170,14 @@ pub fn account_by_number(conn: &mut DbConnection, number: &str) -> QueryResult<O
     account::table.filter(account::number.eq(number)).select(AccountRow::as_select()).first(conn).optional()
 }
 
+/// The number of an account.
+///
+/// # Errors
+/// Those of the database, or that there is no such account.
+pub fn account_number(conn: &mut DbConnection, id: AccountId) -> QueryResult<String> {
+    account::table.filter(account::id.eq(id)).select(account::number).first(conn)
+}
+
 /// A page of accounts by id, after an id.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! Work items, leases and the audit trail.
 
+use std::collections::HashMap;
+
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text, Timestamp};
@@ -7,7 +9,7 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text, Timestamp}
 use super::DbConnection;
 use super::bulk::insert_all;
 use super::connection::each_backend;
-use super::schema::{audit_event, lease, todo};
+use super::schema::{account, audit_event, lease, service_agreement, todo};
 use crate::domain::ids::{AccountId, AgreementId, ReadId, ToDoId};
 
 /// A work item as stored.
@@ -273,6 +275,25 @@ pub fn lock_open_todos(conn: &mut DbConnection, ids: &[ToDoId]) -> QueryResult<V
         diesel::sql_query("SELECT id FROM todo WHERE id = ANY($1) ORDER BY id FOR UPDATE").bind::<Array<BigInt>, _>(ids).execute(conn)?;
     }
     todo::table.filter(todo::id.eq_any(ids).and(todo::status.eq("open"))).order(todo::id).select(ToDoRow::as_select()).load(conn)
+}
+
+/// The numbers of the accounts that work items are about, themselves or by their agreement.
+///
+/// # Errors
+/// Those of the database.
+pub fn accounts_of_todos(conn: &mut DbConnection, ids: &[ToDoId]) -> QueryResult<HashMap<ToDoId, String>> {
+    let by_agreement: Vec<(ToDoId, String)> = todo::table
+        .inner_join(service_agreement::table.on(todo::agreement_id.eq(service_agreement::id.nullable())))
+        .inner_join(account::table.on(account::id.eq(service_agreement::account_id)))
+        .filter(todo::id.eq_any(ids))
+        .select((todo::id, account::number))
+        .load(conn)?;
+    let by_account: Vec<(ToDoId, String)> = todo::table
+        .inner_join(account::table.on(todo::account_id.eq(account::id.nullable())))
+        .filter(todo::id.eq_any(ids))
+        .select((todo::id, account::number))
+        .load(conn)?;
+    Ok(by_agreement.into_iter().chain(by_account).collect())
 }
 
 /// A page of open work items, by number.

@@ -19,7 +19,7 @@ use crate::domain::notices::{
 /// Where a person says which notices they want.
 const PREFERENCES_PATH: &str = "/profile";
 /// Where a new password is asked for.
-const FORGOTTEN_PATH: &str = "/password/forgot";
+const FORGOTTEN_PATH: &str = "/sign-in/link";
 /// No more of what somebody else wrote (a browser's own name, say) is repeated.
 const LONGEST_QUOTE: usize = 160;
 

@@ -1,6 +1,7 @@
 //! The list of routes: pages add theirs here, and whoever checks access can ask for all of them.
 
 use actix_web::dev::Handler;
+use actix_web::guard::{Any, Get, Head};
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Responder, Route};
@@ -12,14 +13,14 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// A page.
+    /// A page; who asks for its head only is answered without the page itself.
     pub fn get<F, A>(&mut self, path: &'static str, handler: F)
     where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.list.push((Method::GET, path, web::get().to(handler)));
+        self.list.push((Method::GET, path, web::route().guard(Any(Get()).or(Head())).to(handler)));
     }
 
     /// Where a form goes.

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use rust_decimal::Decimal;
 
 use crate::domain::metering::ReadKind;
+use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
 
 /// A space that never breaks.
@@ -197,6 +198,61 @@ pub fn read_kind(kind: ReadKind) -> &'static str {
     }
 }
 
+/// What a tariff's schedule is about, for the headings of its service: `Water`, `Sewer`, `Stormwater`.
+#[must_use]
+pub fn service(schedule: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 12] = [
+        ("solid", "Refuse"),
+        ("storm", "Stormwater"),
+        ("drain", "Stormwater"),
+        ("sewer", "Sewer"),
+        ("waste", "Sewer"),
+        ("fire", "Fire line"),
+        ("refuse", "Refuse"),
+        ("garbage", "Refuse"),
+        ("recycled", "Recycled water"),
+        ("reclaimed", "Recycled water"),
+        ("irrigation", "Irrigation"),
+        ("water", "Water"),
+    ];
+    let schedule = schedule.to_lowercase();
+    KNOWN.iter().find(|(part, _)| schedule.contains(part)).map_or("Service", |(_, name)| name)
+}
+
+/// A sentence whose amounts are for machines, with amounts for people: `1234.50` becomes `$1,234.50`.
+#[must_use]
+pub fn with_money(sentence: &str, currency: &Currency) -> String {
+    let told = |word: &str| {
+        let bare = word.trim_end_matches([',', '.', ';', ':', ')']);
+        let cents = bare.split_once('.').filter(|(_, cents)| cents.len() == 2).and_then(|_| Money::parse(bare).ok());
+        cents.map_or_else(|| word.to_owned(), |amount| format!("{}{}", currency.money(amount.cents()), &word[bare.len()..]))
+    };
+    sentence.split(' ').map(told).collect::<Vec<_>>().join(" ")
+}
+
+/// Text in which no number breaks at its hyphens: marked up, and escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unbroken(pub String);
+
+impl fmt::Display for Unbroken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, word) in self.0.split(' ').enumerate() {
+            let space = if at == 0 { "" } else { " " };
+            let word_html = word.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;").replace('\'', "&#39;");
+            // What is too long for a line may break all the same.
+            let whole = word.len() <= 32 && (word.contains('@') || word.contains('-') && word.contains(|letter: char| letter.is_ascii_digit()));
+            if whole {
+                write!(out, "{space}<span class=\"nowrap\">{word_html}</span>")?;
+            } else {
+                write!(out, "{space}{word_html}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HtmlSafe for Unbroken {}
+
 /// A unit of usage in full, for the first mention: `hundred cubic feet`.
 #[must_use]
 pub fn unit_in_full(unit: &str) -> Option<&'static str> {
@@ -261,6 +317,25 @@ mod tests {
         let told = with_dates("the same weeks last year, 2025-05-15 to 2025-06-15, 0.45 a day");
         assert_eq!(told, "the same weeks last year, 15\u{a0}May\u{a0}2025 to 15\u{a0}Jun\u{a0}2025, 0.45 a day");
         assert_eq!(with_dates("on 1-2-3"), "on 1-2-3");
+    }
+
+    #[test]
+    fn amounts_within_a_sentence_have_their_sign() {
+        let told = with_money("55421.48 now, 1.5 or 0.455 then: -12.30, limit 50%.", &Currency::new("USD"));
+        assert_eq!(told, "$55,421.48 now, 1.5 or 0.455 then: \u{2212}$12.30, limit 50%.");
+    }
+
+    #[test]
+    fn numbers_stay_in_one_piece() {
+        let shown = |text: &str| Unbroken(text.to_owned()).to_string();
+        assert_eq!(shown("by card, reference BK-01<b>"), "by card, reference <span class=\"nowrap\">BK-01&#60;b&#62;</span>");
+        assert_eq!(shown("well-known & \"quoted\""), "well-known &#38; &#34;quoted&#34;");
+        assert_eq!(shown(&"1-".repeat(30)), "1-".repeat(30));
+    }
+
+    #[test]
+    fn schedules_tell_what_they_are_about() {
+        assert_eq!(["water", "Town-Sewer", "stormwater", "wastewater", "x"].map(service), ["Water", "Sewer", "Stormwater", "Sewer", "Service"]);
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn every_kind_says_the_same_in_text_and_html() {
             assert!(words.html.contains(figure), "{kind}: '{figure}' is not in the HTML:\n{}", words.html);
         }
         assert!(words.text.contains("Zoë Łukasz-Ñandú") && words.text.contains("Story Town Water"));
-        assert_eq!(words.text.contains("/preferences"), kind.can_be_switched_off(), "{kind}");
+        assert_eq!(words.text.contains("https://water.town.example/profile"), kind.can_be_switched_off(), "{kind}");
         assert!(!words.text.contains("\n\n\n") && !words.text.contains('{'), "{kind}:\n{}", words.text);
     }
     assert!(NoticeKind::ALL.iter().all(|kind| seen.contains(kind)), "a kind without a sample");

@@ -12,7 +12,7 @@ on_both! {
         let served = serve(&mut town);
         let mut admin = served.staff(Role::Administrator);
         let csrf = admin.get("/staff/logins").csrf("/staff/logins");
-        let others = served.customer("ada@example.org").get("/").csrf("/sign-out");
+        let others = served.customer("ada@example.org").get("/profile/sign-in").csrf("/sign-out");
         let field = |token: &str| encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk"), ("csrf", token)]);
         let good = field(&csrf);
         let tries: [(&str, Option<&str>, Vec<(&str, &str)>, String); 13] = [

@@ -5,16 +5,9 @@ use chrono::Duration;
 use aquabills::actions::sign_in;
 use aquabills::domain::roles::Role;
 
-use crate::support::http::{Answer, PASSWORD, give_password};
+use crate::support::http::{PASSWORD, give_password, without_tokens};
 use crate::support::{dump, on_both};
 use crate::{ask, audit, mailed_link, serve, told, wait};
-
-/// A page without its hidden tokens, which look different each time.
-fn without_tokens(answer: &Answer) -> String {
-    let mut pieces = answer.body.split("name=\"csrf\" value=\"");
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |page, piece| page + piece.split_once('"').map_or("", |(_, rest)| rest))
-}
 
 on_both! {
     fn a_customer_signs_in_and_out(town: Town) {
@@ -30,13 +23,13 @@ on_both! {
         let done = browser.sign_in(" Ada@EXAMPLE.org ", PASSWORD);
         assert_eq!((done.status, done.location()), (303, "/"));
         assert!(done.header("set-cookie").contains("HttpOnly") && done.header("set-cookie").contains("SameSite=Lax"), "{done:?}");
-        assert!(browser.get("/").body.contains("Signed in as Ada Lovelace"));
+        assert!(browser.get("/profile/sign-in").body.contains("Signed in as Ada Lovelace"));
         let token = browser.cookies["aquabills"].clone();
         let rows = dump(&town).join("\n");
         assert!(!rows.contains(&token) && !rows.contains(PASSWORD), "secrets are not in the database");
         assert!(rows.contains(&sign_in::token_hash(&token)));
         // the cookie of an ended session is worth nothing, even when it is kept
-        let out = browser.submit("/", "/sign-out", &[]);
+        let out = browser.submit("/profile/sign-in", "/sign-out", &[]);
         assert_eq!((out.status, out.location()), (303, "/sign-in?done=out"));
         assert!(!browser.cookies.contains_key("aquabills"));
         browser.cookies.insert("aquabills".to_owned(), token);
@@ -224,7 +217,7 @@ on_both! {
         let mut browser = one.customer("ada@example.org");
         browser.host = other.host.clone();
         assert!(browser.is_signed_in());
-        assert_eq!(browser.submit("/", "/sign-out", &[]).status, 303);
+        assert_eq!(browser.submit("/profile/sign-in", "/sign-out", &[]).status, 303);
         browser.host = one.host.clone();
         assert!(!browser.is_signed_in());
     }

@@ -47,7 +47,7 @@ on_both! {
         let mut admin = served.staff(Role::Administrator);
         let mut clerk = served.staff(Role::Clerk);
         assert_eq!(clerk.get("/staff/logins").status, 403);
-        let clerks_token = clerk.get("/").csrf("/sign-out");
+        let clerks_token = clerk.get("/profile/sign-in").csrf("/sign-out");
         assert_eq!(clerk.post("/staff/logins/disable", &format!("csrf={clerks_token}&email=administrator%40utility.example")).status, 403);
         let add = |email: &str, name: &str, role: &str| {
             admin.clone().submit("/staff/logins", "/staff/logins", &[("email", email), ("name", name), ("role", role)])
@@ -148,7 +148,7 @@ on_both! {
         assert_eq!(dropped.location(), "/profile/sign-in?done=factor");
         assert_eq!(served.browser().sign_in("ada@example.org", PASSWORD).location(), "/");
         let mut clerk = served.staff(Role::Clerk);
-        let token = clerk.get("/").csrf("/sign-out");
+        let token = clerk.get("/profile/sign-in").csrf("/sign-out");
         let refused = clerk.post("/profile/sign-in/drop-factor", &format!("csrf={token}&current=x"));
         assert!(refused.status == 422 && refused.body.contains("need a second factor"), "{}", refused.body);
     }

@@ -126,6 +126,13 @@ impl Answer {
     }
 }
 
+/// A page without its hidden tokens, which look different each time.
+pub fn without_tokens(answer: &Answer) -> String {
+    let mut pieces = answer.body.split("name=\"csrf\" value=\"");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |page, piece| page + piece.split_once('"').map_or("", |(_, rest)| rest))
+}
+
 /// A browser: cookies, and what it says of itself.
 #[derive(Clone)]
 pub struct Browser {

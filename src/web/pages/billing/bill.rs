@@ -11,13 +11,15 @@ use crate::actions::Context;
 use crate::actions::account_view::Activity;
 use crate::actions::show_bill::{BillView, RatePart, SegmentView, show_bill_to};
 use crate::actions::sign_in::looked_at;
+use crate::domain::billing::CORRECTION;
 use crate::domain::metering::{ReadKind, Span};
 use crate::domain::quantity::from_milli;
 use crate::domain::rates::ChargeLine;
+use crate::domain::winter::WinterQuarter;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
 use crate::web::pages::customers::{account_link, told, whose};
-use crate::web::text::{self, Currency, Day};
+use crate::web::text::{self, Currency, Day, Unbroken};
 use crate::web::viewer::Viewer;
 
 #[derive(Template)]
@@ -25,6 +27,10 @@ use crate::web::viewer::Viewer;
 struct BillPage {
     frame: Frame,
     number: String,
+    /// Whether every service of it ended.
+    is_final: bool,
+    /// Whether a part of it rests on an estimate.
+    estimated: bool,
     account: String,
     account_link: String,
     name: String,
@@ -66,20 +72,28 @@ struct CancelledView {
 struct EntryLine {
     day: Day,
     words: String,
-    note: Option<String>,
+    note: Option<Unbroken>,
     amount: String,
 }
 
 impl EntryLine {
     fn new(row: &Activity, currency: &Currency) -> Self {
         let (words, note) = told(&row.story);
-        Self { day: Day(row.effective_on), words, note, amount: currency.money(row.amount_cents) }
+        Self { day: Day(row.effective_on), words, note: note.map(Unbroken), amount: currency.money(row.amount_cents) }
     }
 }
 
 /// One service's charges for one period.
 struct SegmentPart {
     service_id: String,
+    /// `Water`, `Sewer`.
+    service: &'static str,
+    /// Whether the service ended with it.
+    is_last: bool,
+    /// How the read that closes it was estimated, when it was.
+    estimated: Option<Estimated>,
+    /// The winter that it is charged by.
+    winter: Option<WinterWords>,
     address: String,
     rate: String,
     start_on: Day,
@@ -104,8 +118,6 @@ struct ReadLine {
     to_on: Day,
     to: String,
     kind: &'static str,
-    /// How it was estimated.
-    basis: Option<String>,
     estimated: bool,
     days: String,
     counted: String,
@@ -120,10 +132,39 @@ struct RateDays {
     from: Day,
 }
 
-/// The lines of one tariff version.
+/// The lines of one tariff version, or of one sort.
+#[derive(Default)]
 struct LineGroup {
     title: Option<RateDays>,
+    /// `Discounts`, `Taxes`.
+    sort: Option<&'static str>,
+    /// What a customer may ask about it.
+    explained: Option<String>,
     lines: Vec<LineView>,
+}
+
+/// An estimate that closes a period.
+struct Estimated {
+    on: Day,
+    /// How it was made.
+    basis: Option<String>,
+}
+
+/// The winter whose use is charged.
+struct WinterWords {
+    days: String,
+    year: i32,
+    /// What was counted in it.
+    counted: Option<String>,
+}
+
+impl WinterWords {
+    fn new(winter: &WinterQuarter, unit: &str) -> Self {
+        let plain = winter.spans.iter().all(|span| span.register.multiplier_milli == 1000 && span.register.unit.is_none());
+        let counted: i64 = winter.spans.iter().map(|span| span.register.counted_milli(span.from_milli, span.to_milli).0).sum();
+        let counted = plain.then(|| format!("{} {unit}", text::quantity(counted)));
+        Self { days: text::plural(i64::from(winter.days), "day"), year: winter.year, counted }
+    }
 }
 
 /// One line of a charge.
@@ -155,6 +196,8 @@ impl BillPage {
         Self {
             frame,
             number: bill.bill_number.clone(),
+            is_final: !bill.segments.is_empty() && bill.segments.iter().all(|segment| segment.is_last),
+            estimated: bill.segments.iter().any(|segment| segment.inputs.is_estimated()),
             account: bill.account.clone(),
             account_link: account_link(&bill.account),
             name: bill.name.clone(),
@@ -197,6 +240,10 @@ impl SegmentPart {
         let inputs = &segment.inputs;
         Self {
             service_id: segment.service_id.clone(),
+            service: text::service(&segment.schedule),
+            is_last: segment.is_last,
+            estimated: estimated(segment),
+            winter: inputs.winter.as_ref().map(|winter| WinterWords::new(winter, &segment.unit)),
             address: segment.address.clone(),
             rate: text::words(&inputs.rate_class),
             start_on: Day(inputs.start_on),
@@ -205,7 +252,7 @@ impl SegmentPart {
             usage: grouped(&segment.usage),
             unit: segment.unit.clone(),
             unit_in_full: text::unit_in_full(&segment.unit),
-            reads: inputs.spans.iter().map(|span| ReadLine::new(span, segment)).collect(),
+            reads: inputs.spans.iter().map(ReadLine::new).collect(),
             rate_days: if segment.rates.len() > 1 { segment.rates.iter().map(RateDays::new).collect() } else { Vec::new() },
             groups: groups(segment, currency),
             total: currency.money(segment.total_cents),
@@ -214,13 +261,20 @@ impl SegmentPart {
     }
 }
 
+/// The estimate that closes a period, when one does.
+fn estimated(segment: &SegmentView) -> Option<Estimated> {
+    let inputs = &segment.inputs;
+    let span = inputs.spans.iter().find(|span| span.kind == ReadKind::Estimated && span.to_on == inputs.end_on)?;
+    Some(Estimated { on: Day(span.to_on), basis: segment.bases.get(&span.to_read).map(|basis| text::with_dates(basis)) })
+}
+
 /// A decimal text with commas between its thousands.
 fn grouped(number: &str) -> String {
     number.parse().map_or_else(|_| number.to_owned(), |number| text::decimal(number, 3))
 }
 
 impl ReadLine {
-    fn new(span: &Span, segment: &SegmentView) -> Self {
+    fn new(span: &Span) -> Self {
         let estimated = span.kind == ReadKind::Estimated;
         let multiplier = (span.register.multiplier_milli != 1000).then(|| format!("× {}", from_milli(span.register.multiplier_milli)));
         let unit = span.register.unit.clone();
@@ -231,7 +285,6 @@ impl ReadLine {
             to_on: Day(span.to_on),
             to: text::quantity(span.to_milli),
             kind: text::read_kind(span.kind),
-            basis: segment.bases.get(&span.to_read).filter(|_| estimated).map(|basis| text::with_dates(basis)),
             estimated,
             days: text::plural((span.to_on - span.from_on).num_days(), "day"),
             counted: text::quantity(counted),
@@ -246,9 +299,56 @@ impl ReadLine {
 /// The lines by tariff version. They come version by version: one that repeats a line begins the next. When that does
 /// not give as many parts as there are versions, the lines stay together.
 fn groups(segment: &SegmentView, currency: &Currency) -> Vec<LineGroup> {
-    let mut parts: Vec<Vec<&ChargeLine>> = vec![Vec::new()];
+    let (corrections, charges): (Vec<_>, Vec<_>) = segment.lines.iter().partition(|line| line.part == CORRECTION);
+    let mut groups: Vec<LineGroup> = by_rates(segment, &charges).into_iter().flat_map(|(title, lines)| by_sort(title, &lines, segment, currency)).collect();
+    if !corrections.is_empty() {
+        let lines = corrections.iter().map(|line| LineView::new(line, segment, currency)).collect();
+        groups.push(LineGroup { sort: Some("Corrections"), explained: Some(explained(segment)), lines, title: None });
+    }
+    groups
+}
+
+/// What a correction is, in one sentence.
+fn explained(segment: &SegmentView) -> String {
+    let periods = segment.inputs.settles.as_ref().map_or(&[][..], |settles| settles.periods.as_slice());
+    let which = match periods {
+        [one] => format!("The bill for {} to {} was an estimate", text::whole_date(one.start_on), text::whole_date(one.end_on)),
+        _ => "Earlier bills were estimates".to_owned(),
+    };
+    format!("{which}. The meter has been read since, so it is known what was used: the difference is settled here.")
+}
+
+/// The sort of a line that is no plain charge.
+fn sort_of(line: &ChargeLine) -> Option<&'static str> {
+    match line.part.split_once(':').map_or(line.part.as_str(), |(sort, _)| sort) {
+        "minimum" => Some("Minimum"),
+        "discount" => Some("Discounts"),
+        "fee" => Some("Fees"),
+        "tax" => Some("Taxes"),
+        _ => None,
+    }
+}
+
+/// Lines that follow each other and are of one sort stand together.
+fn by_sort(title: Option<RateDays>, lines: &[&ChargeLine], segment: &SegmentView, currency: &Currency) -> Vec<LineGroup> {
+    let mut groups: Vec<LineGroup> = Vec::new();
+    for line in lines {
+        let (sort, view) = (sort_of(line), LineView::new(line, segment, currency));
+        match groups.last_mut() {
+            Some(group) if group.sort == sort => group.lines.push(view),
+            _ => groups.push(LineGroup { sort, lines: vec![view], ..LineGroup::default() }),
+        }
+    }
+    if let Some(first) = groups.first_mut() {
+        first.title = title;
+    }
+    groups
+}
+
+fn by_rates<'a>(segment: &SegmentView, lines: &[&'a ChargeLine]) -> Vec<(Option<RateDays>, Vec<&'a ChargeLine>)> {
+    let mut parts: Vec<Vec<&'a ChargeLine>> = vec![Vec::new()];
     let mut seen = BTreeSet::new();
-    for line in &segment.lines {
+    for line in lines {
         let name = (line.part.as_str(), line.tier.map(|tier| tier.number));
         if segment.rates.len() > 1 && !seen.insert(name) {
             seen = BTreeSet::from([name]);
@@ -259,14 +359,9 @@ fn groups(segment: &SegmentView, currency: &Currency) -> Vec<LineGroup> {
         }
     }
     if parts.len() != segment.rates.len() || parts.len() == 1 {
-        let lines = segment.lines.iter().map(|line| LineView::new(line, segment, currency)).collect();
-        return vec![LineGroup { title: None, lines }];
+        return vec![(None, lines.to_vec())];
     }
-    let group = |(lines, rate): (&Vec<&ChargeLine>, &RatePart)| LineGroup {
-        title: Some(RateDays::new(rate)),
-        lines: lines.iter().map(|line| LineView::new(line, segment, currency)).collect(),
-    };
-    parts.iter().zip(&segment.rates).map(group).collect()
+    parts.into_iter().zip(&segment.rates).map(|(lines, rate)| (Some(RateDays::new(rate)), lines)).collect()
 }
 
 impl RateDays {
@@ -279,6 +374,7 @@ impl LineView {
     fn new(line: &ChargeLine, segment: &SegmentView, currency: &Currency) -> Self {
         let unit = &segment.unit;
         let label = match line.tier {
+            None if line.part == CORRECTION => text::with_money(&text::with_dates(&line.label), currency),
             None => text::words(&line.label),
             Some(tier) => {
                 let from = text::decimal(tier.from, 3);

@@ -151,10 +151,14 @@ impl BillSummary {
 }
 
 struct ServiceView {
+    /// `Water`, `Sewer`.
+    service: &'static str,
     code: String,
     address: String,
     rate: String,
     meter: Option<String>,
+    /// The service whose meter measures this one as well.
+    measured_by: Option<&'static str>,
     since: Option<Day>,
     ended: Option<Day>,
     last_read: Option<LastRead>,
@@ -167,10 +171,14 @@ struct LastRead {
 }
 
 impl ServiceView {
-    fn new(row: &ServiceRow) -> Self {
+    /// `before` are the services that are listed above it.
+    fn new(row: &ServiceRow, before: &[ServiceRow]) -> Self {
+        let owner = before.iter().find(|other| row.meter.is_some() && other.meter == row.meter);
         let kind = row.read_kind.as_deref().and_then(|kind| kind.parse().ok()).map_or("", text::read_kind);
         let last_read = row.reading_milli.zip(row.read_on).map(|(reading, on)| LastRead { reading: text::quantity(reading), on: Day(on), kind });
         Self {
+            service: text::service(&row.schedule),
+            measured_by: owner.map(|owner| text::service(&owner.schedule)),
             code: row.code.clone(),
             address: row.address.clone(),
             rate: text::words(&row.rate_class),
@@ -206,7 +214,7 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         due: DueView::new(view.due, &currency),
         last_payment: view.last_payment.as_ref().map(|row| PaymentLine::new(row, &currency)),
         last_bill: view.last_bill.as_ref().map(|bill| BillSummary::new(bill, &currency)),
-        services: view.services.iter().map(ServiceView::new).collect(),
+        services: view.services.iter().enumerate().map(|(at, row)| ServiceView::new(row, view.services.get(..at).unwrap_or_default())).collect(),
         can_send_reading: !viewer.is_staff() && view.services.iter().any(|service| service.meter.is_some()),
         activity: view.recent.iter().map(|row| ActivityLine::new(row, &currency)).collect(),
         more: view.more,

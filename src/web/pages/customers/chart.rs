@@ -25,6 +25,8 @@ pub(super) struct Chart {
     /// Tells the charts of a page apart.
     pub number: usize,
     pub service_id: String,
+    /// `Water`, `Sewer`.
+    pub service: &'static str,
     pub address: String,
     pub unit: String,
     pub unit_in_full: Option<&'static str>,
@@ -92,6 +94,7 @@ impl Chart {
         Self {
             number,
             service_id: service.service_id.clone(),
+            service: text::service(&service.schedule),
             address: service.address.clone(),
             unit_in_full: text::unit_in_full(&unit),
             summary: summary(periods, &unit),
@@ -241,7 +244,8 @@ mod tests {
             });
             start_on = end_on;
         }
-        ServiceUsage { agreement_id: AgreementId(1), service_id: "S".to_owned(), address: "1 Road".to_owned(), unit: Unit::Ccf, periods }
+        let text = |text: &str| text.to_owned();
+        ServiceUsage { agreement_id: AgreementId(1), service_id: text("S"), schedule: text("water"), address: text("1 Road"), unit: Unit::Ccf, periods }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act};
 use crate::web::routes::Routes;
-use crate::web::text::{self, Currency, Day};
+use crate::web::text::{self, Currency, Day, Unbroken};
 use crate::web::viewer::Viewer;
 
 /// The routes of this area.
@@ -103,7 +103,7 @@ struct ActivityLine {
     /// Where it is told in full.
     link: Option<String>,
     /// What else is to be known.
-    note: Option<String>,
+    note: Option<Unbroken>,
     amount: String,
     balance: String,
 }
@@ -119,7 +119,7 @@ impl ActivityLine {
             day: Day(row.effective_on),
             words,
             link,
-            note,
+            note: note.map(Unbroken),
             amount: currency.money(row.amount_cents),
             balance: currency.balance(row.balance_after_cents),
         }

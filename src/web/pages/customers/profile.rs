@@ -74,9 +74,9 @@ fn person(viewer: &Viewer) -> Result<PersonId, PageError> {
     viewer.person_id.ok_or(PageError::NotFound)
 }
 
-/// `GET /profile`.
+/// `GET /profile`. What staff can set is its sign-in.
 pub(super) async fn profile(context: Data<Context>, viewer: Viewer, query: Query<Done>) -> Result<HttpResponse, PageError> {
-    let person = person(&viewer)?;
+    let Some(person) = viewer.person_id else { return Ok(go_to("/profile/sign-in")) };
     let acting = viewer.acting(&context);
     let found = act(move || preferences(&acting, person)).await?;
     let notice = (query.done.as_deref() == Some("saved")).then(|| "Your choices were saved.".to_owned());

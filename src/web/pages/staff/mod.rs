@@ -23,7 +23,7 @@ use crate::actions::Context;
 use crate::domain::money::Money;
 use crate::web::frame::Frame;
 use crate::web::routes::Routes;
-use crate::web::text::{Currency, Day, Moment, plural, quantity, words};
+use crate::web::text::{Currency, Day, Moment, Unbroken, plural, quantity, service, with_dates, with_money, words};
 use crate::web::viewer::Viewer;
 
 /// The routes of the staff's pages.
@@ -87,12 +87,43 @@ impl Say {
         plural(*days, "day")
     }
 
+    /// A count with its noun.
+    fn count(&self, count: &i64, noun: &str) -> String {
+        plural(*count, noun)
+    }
+
+    /// A sentence that was stored for machines, with days as people write them.
+    fn told(&self, sentence: &str) -> String {
+        with_dates(sentence)
+    }
+
+    /// The same with amounts: for what speaks of money only.
+    fn told_of_money(&self, sentence: &str) -> String {
+        with_money(&with_dates(sentence), &self.currency)
+    }
+
+    /// Why a work item waits, as a sentence.
+    fn reason(&self, kind: &str, reason: &str) -> String {
+        let told = if kind == "bill_limit" { self.told_of_money(reason) } else { with_dates(reason) };
+        let mut letters = told.chars();
+        letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str().trim_end_matches('.')))
+    }
+
+    /// Days from one day to another.
+    fn between(&self, from: &NaiveDate, to: &NaiveDate) -> String {
+        plural((*to - *from).num_days(), "day")
+    }
+
+    /// A text whose numbers and addresses stay in one piece.
+    fn unbroken(&self, text: &str) -> Unbroken {
+        Unbroken(text.to_owned())
+    }
+
     /// How long ago: `today`, `1 day`, `12 days`.
     fn age(&self, since: &NaiveDateTime) -> String {
         match (self.now - *since).num_days() {
             ..=0 => "less than a day".to_owned(),
-            1 => "1 day".to_owned(),
-            days => format!("{days} days"),
+            days => plural(days, "day"),
         }
     }
 }

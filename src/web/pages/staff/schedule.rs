@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::frame;
+use super::{Say, frame};
 use crate::actions::Context;
 use crate::actions::schedule::{ScheduleView, overview};
 use crate::domain::roles::Permission;
@@ -21,6 +21,7 @@ pub(super) fn routes(routes: &mut Routes) {
 #[template(path = "staff/schedule.html")]
 struct SchedulePage {
     frame: Frame,
+    say: Say,
     schedules: Vec<ScheduleView>,
 }
 
@@ -39,5 +40,5 @@ async fn show(context: web::Data<Context>, viewer: Viewer) -> Result<HttpRespons
     viewer.must(Permission::LookAtAccounts)?;
     let acting = viewer.acting(&context);
     let schedules = act(move || overview(&acting)).await?;
-    page(StatusCode::OK, &SchedulePage { frame: frame(&context, &viewer, "/staff/schedule"), schedules })
+    page(StatusCode::OK, &SchedulePage { frame: frame(&context, &viewer, "/staff/schedule"), say: Say::new(&context), schedules })
 }

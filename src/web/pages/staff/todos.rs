@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::forms::{Sent, value};
 use super::{PAGE_ROWS, Say, frame, said, segment};
-use crate::actions::held::{Decision, ToDoCount, ToDoFilter, ToDoView, count_todos, list_todos};
-use crate::actions::staff_account::{Slice, decide_for_accounts, one_more};
+use crate::actions::held::{Decision, ToDoCount, ToDoFilter, ToDoView, count_todos, decide_some, list_todos};
+use crate::actions::staff_account::{Slice, one_more};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::ToDoId;
 use crate::domain::roles::Permission;
@@ -139,7 +139,7 @@ async fn decide(context: web::Data<Context>, query: web::Query<ToDoQuery>, sent:
     } else {
         let acting = viewer.acting(&context);
         let (ids, words): (Vec<ToDoId>, String) = (chosen.iter().copied().map(ToDoId).collect(), note.clone());
-        match act(move || decide_for_accounts(&acting, &ids, decision, &words)).await {
+        match act(move || decide_some(&acting, &ids, decision, &words)).await {
             Ok(count) => {
                 let what = if decision == Decision::Release { "released" } else { "rejected" };
                 return Ok(go_to(&list_path(&query.filter(), &format!("done={what}.{count}"))));
