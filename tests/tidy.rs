@@ -373,9 +373,12 @@ fn unordered_placeholders(source: &Source) -> Vec<String> {
         for piece in literal.split('$').skip(1) {
             let digits: String = piece.chars().take_while(char::is_ascii_digit).collect();
             let Ok(number) = digits.parse::<u32>() else { continue };
-            let known = number <= highest && literal.find(&format!("${number}")).is_some_and(|first| first < piece.as_ptr().addr() - literal.as_ptr().addr() - 1);
+            let known = number <= highest
+                && literal.find(&format!("${number}")).is_some_and(|first| first < piece.as_ptr().addr() - literal.as_ptr().addr() - 1);
             if !known && number < highest {
-                found.push(source.at(offset, &format!("${number} appears for the first time after ${highest}: SQLite binds by the order of appearance")));
+                found.push(
+                    source.at(offset, &format!("${number} appears for the first time after ${highest}: SQLite binds by the order of appearance")),
+                );
             }
             highest = highest.max(number);
         }

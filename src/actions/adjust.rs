@@ -28,6 +28,9 @@ pub struct Adjustment {
     pub note: String,
 }
 
+/// Reason codes of what becomes of a whole balance, which has rules of its own ([`super::balances`]).
+pub const BALANCE_REASONS: [&str; 2] = ["refund", "transfer"];
+
 /// Gives an adjustment.
 ///
 /// # Errors
@@ -40,6 +43,12 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
         return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
     }
     check_not_future(context, adjustment.effective_on)?;
+    if BALANCE_REASONS.contains(&adjustment.reason_code.as_str()) {
+        return Err(ActionError::Refused(format!(
+            "reason: '{}' is not given by hand: a credit is paid out with `aquabills balance refund`, a balance carried on with `balance transfer`",
+            adjustment.reason_code
+        )));
+    }
     context.database.write(|conn| {
         let account =
             customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
@@ -98,7 +107,8 @@ fn find_reason(conn: &mut DbConnection, code: &str) -> Result<ledger::ReasonRow,
     if let Some(reason) = ledger::reason(conn, code)? {
         return Ok(reason);
     }
-    let codes: Vec<String> = ledger::reasons(conn)?.into_iter().map(|reason| reason.code).collect();
+    let codes: Vec<String> =
+        ledger::reasons(conn)?.into_iter().map(|reason| reason.code).filter(|code| !BALANCE_REASONS.contains(&code.as_str())).collect();
     Err(ActionError::Refused(format!("reason: there is no reason code '{code}': expected one of {}", codes.join(", "))))
 }
 

@@ -50,7 +50,7 @@ pub struct NotEstimated {
 /// work item. The same command again changes nothing.
 ///
 /// # Errors
-/// [`ActionError::Refused`] for a day that has not come yet, or those of the database.
+/// [`ActionError::NotFound`] for a cycle without accounts, [`ActionError::Refused`] for a day that has not come yet, or those of the database.
 pub fn estimate_missing(context: &Context, cycle: &str, on: NaiveDate, dry_run: bool) -> Result<EstimateReport, ActionError> {
     let today = context.today();
     if on > today {
@@ -60,7 +60,12 @@ pub fn estimate_missing(context: &Context, cycle: &str, on: NaiveDate, dry_run: 
     let mut after = AccountId(0);
     loop {
         let accounts = context.database.read(|conn| billing::accounts_in_cycle(conn, cycle, after, PAGE))?;
-        let (Some(first), Some(last)) = (accounts.first().copied(), accounts.last().copied()) else { break };
+        let (Some(first), Some(last)) = (accounts.first().copied(), accounts.last().copied()) else {
+            if after == AccountId(0) && cycle != "all" {
+                return Err(ActionError::not_found("cycle", cycle));
+            }
+            break;
+        };
         let page = if dry_run {
             context.database.snapshot(|conn| judge(context, conn, cycle, (first, last), on, false))?
         } else {

@@ -176,10 +176,16 @@ pub fn list_held(context: &Context, after: ToDoId, limit: i64) -> Result<Vec<Hel
 /// Decides about everything of a kind (or of all kinds) that waits. Returns how many items were resolved.
 ///
 /// # Errors
-/// Those of the database.
+/// [`ActionError::Refused`] for a kind that is not rejected, or those of the database.
 pub fn decide_all(context: &Context, kind: Option<&str>, decision: Decision, note: &str) -> Result<usize, ActionError> {
     // Only reads are rejected: a held bill goes away with what makes it wrong.
-    let kind = if decision == Decision::Reject { Some("read_limit") } else { kind };
+    let kind = match (decision, kind) {
+        (Decision::Reject, None | Some("read_limit")) => Some("read_limit"),
+        (Decision::Reject, Some(other)) => {
+            return Err(ActionError::Refused(format!("kind: items of kind {other} are not rejected, only held reads (read_limit)")));
+        }
+        (Decision::Release, kind) => kind,
+    };
     let mut resolved = 0;
     let mut after = ToDoId(0);
     loop {

@@ -11,8 +11,8 @@ use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
-use crate::domain::quantity::counted;
 use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentReceived, PaymentReturned};
+use crate::domain::quantity::counted;
 
 /// The provider of payments that come in files made by hand.
 pub const FILE_PROVIDER: &str = "file";

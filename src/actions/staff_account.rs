@@ -432,7 +432,8 @@ pub fn payment(context: &Context, account: AccountId, seq: i64) -> Result<Paymen
 /// # Errors
 /// Those of the database.
 pub fn adjustment_reasons(context: &Context) -> Result<Vec<ReasonRow>, ActionError> {
-    Ok(context.database.read(ledger_rows::reasons)?)
+    let by_hand = |reason: &ReasonRow| !super::adjust::BALANCE_REASONS.contains(&reason.code.as_str());
+    Ok(context.database.read(ledger_rows::reasons)?.into_iter().filter(by_hand).collect())
 }
 
 /// What the audit trail says of the account, newest first, before an event.

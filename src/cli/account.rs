@@ -37,7 +37,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     }
     for row in &rows {
         let (amount, balance) = (Money::from_cents(row.amount_cents).to_string(), Money::from_cents(row.balance_after_cents).to_string());
-        let posted = row.posted_at.format("%Y-%m-%d %H:%M");
+        let posted = row.posted_at.and_utc().with_timezone(&context.config.time_zone).format("%Y-%m-%d %H:%M");
         print::line(&format!("{:>5}  {posted}  {:<17} {amount:>12} {balance:>12}  {}", row.account_seq, row.kind, row.source))?;
     }
     print::line(&format!("balance {}", position.balance))?;

@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::Context;
 use crate::actions::check_ledger::check_ledger;
-use crate::actions::demo::{TownOptions, TownReport, make_town, sign_ins};
+use crate::actions::demo::{TownOptions, TownReport, forget_sign_ins, is_complete, make_town, sign_ins};
 use crate::actions::sign_in::code_at;
 use crate::actions::verify_bills::verify_bills;
-use crate::actions::{ActionError, Context};
 use crate::config::Config;
-use crate::db::billing;
 use crate::domain::money::Money;
 use crate::web::Application;
 
@@ -42,9 +41,17 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     if let Some(email) = &args.code {
         return tell_code(&args.folder, email);
     }
+    if global.database_named {
+        return Err(Failure::Use("the demonstration has a database of its own: say --folder, not --database".to_owned()));
+    }
     let file = args.folder.join("town.db");
-    if args.fresh {
-        remove_database(&file)?;
+    let _alone = take_folder(&args.folder)?;
+    let complete = is_complete(&args.folder) && file.exists();
+    if args.fresh || !complete {
+        if file.exists() && !args.fresh {
+            print::message("the town was not made to its end: it is made anew");
+        }
+        remove_town(&args.folder, &file)?;
     }
     let town = Global {
         database: file.display().to_string(),
@@ -53,8 +60,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         actor: global.actor.clone(),
     };
     let context = town.context()?;
-    let billed = context.database.read(|conn| billing::latest_runs(conn, 1)).map_err(ActionError::from)?;
-    if billed.is_empty() {
+    if args.fresh || !complete {
         let started = Instant::now();
         let bar = print::progress("months");
         let options = TownOptions { accounts: usize::from(args.accounts) };
@@ -101,9 +107,8 @@ fn tell_code(folder: &Path, email: &str) -> Result<bool, Failure> {
 /// The town's settings are a file like any other's: written once, and then what the file says.
 fn settings(folder: &Path, listen: &str) -> Result<Config, Failure> {
     let path = folder.join("aquabills.toml");
-    std::fs::create_dir_all(folder)?;
     if !path.exists() {
-        let mail = folder.join("mail");
+        let mail = std::fs::canonicalize(folder)?.join("mail");
         let text = format!(
             "# Settings of Millbrook, a town that does not exist.\n\
              utility_name = \"Millbrook Water\"\n\
@@ -130,11 +135,27 @@ fn settings(folder: &Path, listen: &str) -> Result<Config, Failure> {
         );
         std::fs::write(&path, text)?;
     }
-    Config::load(Some(&path)).map_err(|error| Failure::Use(error.to_string()))
+    let config = Config::load(Some(&path)).map_err(|error| Failure::Use(error.to_string()))?;
+    // Links lead to where the town is served now.
+    let public_url = if listen.ends_with(":0") { config.public_url.clone() } else { format!("http://{listen}") };
+    Ok(Config { public_url, ..config })
 }
 
-/// Only the files of SQLite in the town's own folder, by name.
-fn remove_database(file: &Path) -> Result<(), Failure> {
+/// The folder is this program's alone: two would make one town at once.
+fn take_folder(folder: &Path) -> Result<std::fs::File, Failure> {
+    let failed = |error: std::io::Error| Failure::No(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let lock = std::fs::File::create(folder.join("demo.lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::No(format!("another demonstration is at work in {}", folder.display()))),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Only the files of SQLite in the town's own folder, by name, and the sign-ins to it.
+fn remove_town(folder: &Path, file: &Path) -> Result<(), Failure> {
+    forget_sign_ins(folder)?;
     for suffix in ["", "-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);
@@ -165,9 +186,17 @@ fn tell(made: &TownReport, started: Instant) -> Result<(), Failure> {
 /// Shows that the town's bills can be made again and its ledger is sound.
 fn prove(context: &Context) -> Result<bool, Failure> {
     let bills = verify_bills(context, &|_, _| {})?;
-    print::line(&format!("verify: {} made again from their inputs, {}", print::count(bills.bills, "bill"), print::count(bills.differences, "difference")))?;
+    print::line(&format!(
+        "verify: {} made again from their inputs, {}",
+        print::count(bills.bills, "bill"),
+        print::count(bills.differences, "difference")
+    ))?;
     let ledger = check_ledger(context, &|_| {})?;
     let balance = Money::from_cents(ledger.balance_cents);
-    print::line(&format!("ledger check: {}, balance {balance}, {}", print::count(ledger.transactions, "transaction"), print::count(ledger.faults, "fault")))?;
+    print::line(&format!(
+        "ledger check: {}, balance {balance}, {}",
+        print::count(ledger.transactions, "transaction"),
+        print::count(ledger.faults, "fault")
+    ))?;
     Ok(bills.differences == 0 && ledger.faults == 0)
 }

@@ -17,7 +17,7 @@ pub(super) struct Args {
 }
 
 /// What an item may be about.
-const KINDS: [&str; 5] = ["read_limit", "bill_limit", "read_missing", "stuck_register", "low_use"];
+const KINDS: [&str; 7] = ["read_limit", "bill_limit", "read_missing", "stuck_register", "low_use", "vacant_use", "final_credit"];
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -140,7 +140,7 @@ fn show(context: &Context, filter: &NoticeFilter, before: Option<NoticeId>, limi
         print::line(&format!(
             "{:>8}  {}  {:<10}  {:<21}  {:<12}  {}{why}",
             notice.id,
-            notice.created_at.format("%Y-%m-%d %H:%M"),
+            notice.created_at.and_utc().with_timezone(&context.config.time_zone).format("%Y-%m-%d %H:%M"),
             notice.status.as_str(),
             notice.kind.as_str(),
             notice.account.unwrap_or_default(),

@@ -42,7 +42,13 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
 fn show(view: &ScheduleView) -> Result<(), Failure> {
     let estimate = if view.estimate { ", estimates missing reads" } else { "" };
     let approve = if view.approve { "issues when its gates pass" } else { "waits for review" };
-    print::line(&format!("{}: cycle {} at '{}', {} back{estimate}, {approve}", view.name, view.cycle, view.cron, print::count(view.days_back.into(), "day")))?;
+    print::line(&format!(
+        "{}: cycle {} at '{}', {} back{estimate}, {approve}",
+        view.name,
+        view.cycle,
+        view.cron,
+        print::count(view.days_back.into(), "day")
+    ))?;
     for moment in &view.next {
         print::line(&format!("  next {moment}"))?;
     }

@@ -73,7 +73,8 @@ fn show_segment(segment: &SegmentView) -> Result<(), Failure> {
         print::line(&format!("    read {from} on {}, {to} on {} ({}){multiplier}{unit}", span.from_on, span.to_on, span.kind))?;
     }
     if segment.rates.len() > 1 {
-        let parts: Vec<String> = segment.rates.iter().map(|part| format!("{} at rates from {}", print::count(part.days.into(), "day"), part.effective_on)).collect();
+        let parts: Vec<String> =
+            segment.rates.iter().map(|part| format!("{} at rates from {}", print::count(part.days.into(), "day"), part.effective_on)).collect();
         print::line(&format!("    {}", parts.join(", ")))?;
     }
     for line in &segment.lines {

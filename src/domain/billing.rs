@@ -577,6 +577,10 @@ fn correct(charge: &mut Charge, period: &EstimatedPeriod, now: &SegmentCharge) -
     let difference = now.charge.total.checked_sub(period.billed).ok_or_else(too_large)?;
     charge.total = charge.total.checked_add(difference).ok_or_else(too_large)?;
     charge.tax = now.charge.tax.checked_sub(period.billed_tax).and_then(|tax| charge.tax.checked_add(tax)).ok_or_else(too_large)?;
+    if difference == Money::default() && now.usage_milli == period.billed_usage_milli {
+        // The estimate was right to the cent: there is nothing to say.
+        return Ok(());
+    }
     let amount = Decimal::new(difference.cents(), 2).normalize();
     charge.exact = charge.exact.checked_add(amount).ok_or_else(too_large)?.normalize();
     charge.lines.push(ChargeLine {

@@ -124,7 +124,12 @@ pub fn judge(limits: &GateLimits, totals: &RunTotals, agreements_due: i64, last:
         result(
             "independent recomputation",
             totals.recomputed_wrong == 0 && (totals.recomputed > 0 || totals.segments == 0),
-            format!("{} of {} recomputed by the second evaluator: {}", totals.recomputed, counted(totals.segments, "segment"), counted(totals.recomputed_wrong, "difference")),
+            format!(
+                "{} of {} recomputed by the second evaluator: {}",
+                totals.recomputed,
+                counted(totals.segments, "segment"),
+                counted(totals.recomputed_wrong, "difference")
+            ),
         ),
     ]
 }
@@ -135,7 +140,13 @@ fn completeness(totals: &RunTotals, agreements_due: i64) -> GateResult {
     result(
         "completeness",
         accounted == agreements_due && totals.due == agreements_due,
-        format!("{} billed + {} held + {} excluded = {accounted} of {} due", totals.billed, totals.held, totals.excluded, counted(agreements_due, "agreement")),
+        format!(
+            "{} billed + {} held + {} excluded = {accounted} of {} due",
+            totals.billed,
+            totals.held,
+            totals.excluded,
+            counted(agreements_due, "agreement")
+        ),
     )
 }
 

@@ -16,7 +16,7 @@ use super::tariffs::store_tariff;
 use super::{ActionError, Context};
 use crate::clock::Clock;
 
-pub use sign_ins::{DemoSignIn, sign_ins};
+pub use sign_ins::{DemoSignIn, forget_sign_ins, is_complete, sign_ins};
 
 /// How many months are billed.
 const MONTHS: u32 = 24;
@@ -124,7 +124,8 @@ fn read_days(today: NaiveDate) -> Vec<NaiveDate> {
 fn at_noon(context: &Context, day: NaiveDate) -> Context {
     let noon = NaiveTime::from_hms_opt(12, 0, 0).unwrap_or_default();
     let local = day.and_time(noon).and_local_timezone(context.config.time_zone).earliest();
-    let moment = local.map_or_else(|| day.and_time(noon).and_utc(), |local| local.to_utc());
+    // Nothing of the town's happens later than now.
+    let moment = local.map_or_else(|| day.and_time(noon).and_utc(), |local| local.to_utc()).min(context.now().and_utc());
     Context { clock: Clock::simulated(moment), ..context.clone() }
 }
 

@@ -77,6 +77,24 @@ pub(super) fn make(context: &Context, folder: &Path, customer: &str) -> Result<(
     file.and_then(|mut file| file.write_all((lines.join("\n") + "\n").as_bytes())).map_err(|source| ActionError::file(&path, source))
 }
 
+/// Whether a town was made to its end: the sign-ins are the last of it.
+#[must_use]
+pub fn is_complete(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
+/// Forgets the sign-ins of a town that is made anew.
+///
+/// # Errors
+/// [`ActionError::File`] when the file cannot be removed.
+pub fn forget_sign_ins(folder: &Path) -> Result<(), ActionError> {
+    let path = folder.join(FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ActionError::file(&path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// The sign-ins of the town in a folder.
 ///
 /// # Errors

@@ -307,7 +307,14 @@ fn import_batch(context: &Context, batch: Vec<(Row, Service)>, dry_run: bool, re
         customers::lock_terms(conn, true)?;
         let (_, plan) = judge(conn, &batch)?;
         write(conn, plan)?;
-        operations::audit(conn, context.now(), &context.actor, "services.import", "file", &counted(i64::try_from(batch.len()).unwrap_or(i64::MAX), "row"))?;
+        operations::audit(
+            conn,
+            context.now(),
+            &context.actor,
+            "services.import",
+            "file",
+            &counted(i64::try_from(batch.len()).unwrap_or(i64::MAX), "row"),
+        )?;
         Ok(())
     })
 }
