@@ -1,12 +1,13 @@
 //! `aquabills demo`: a demonstration town with two years of history, served.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::print;
 use super::{Failure, Global};
 use crate::actions::check_ledger::check_ledger;
-use crate::actions::demo::{TownOptions, TownReport, make_town, sign_ins};
+use crate::actions::demo::{TownOptions, TownReport, forget_sign_ins, is_whole, make_town, sign_ins};
 use crate::actions::sign_in::code_at;
 use crate::actions::verify_bills::verify_bills;
 use crate::actions::{ActionError, Context};
@@ -43,8 +44,18 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         return tell_code(&args.folder, email);
     }
     let file = args.folder.join("town.db");
+    if !args.no_serve {
+        // Before anything is made or thrown away: most often another demonstration is being served there.
+        TcpListener::bind(&args.listen).map_err(|error| Failure::No(format!("{}: {error}", args.listen)))?;
+    }
     if args.fresh {
+        forget_sign_ins(&args.folder)?;
         remove_database(&file)?;
+    } else if file.exists() && !is_whole(&args.folder) {
+        return Err(Failure::No(format!(
+            "the town in {} is half made: another demonstration is at it, or was interrupted; make it anew with --fresh",
+            args.folder.display()
+        )));
     }
     let town = Global {
         database: file.display().to_string(),

@@ -16,7 +16,7 @@ use super::tariffs::store_tariff;
 use super::{ActionError, Context};
 use crate::clock::Clock;
 
-pub use sign_ins::{DemoSignIn, sign_ins};
+pub use sign_ins::{DemoSignIn, forget_sign_ins, is_whole, sign_ins};
 
 /// How many months are billed.
 const MONTHS: u32 = 24;

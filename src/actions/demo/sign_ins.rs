@@ -87,6 +87,24 @@ pub fn sign_ins(folder: &Path) -> Result<Vec<DemoSignIn>, ActionError> {
     Ok(text.lines().filter_map(DemoSignIn::parse).collect())
 }
 
+/// Whether a town was made to its end: the sign-ins are written last.
+#[must_use]
+pub fn is_whole(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
+/// Takes the sign-ins of a town away that is to be made anew.
+///
+/// # Errors
+/// [`ActionError::File`] when they cannot be removed.
+pub fn forget_sign_ins(folder: &Path) -> Result<(), ActionError> {
+    let path = folder.join(FILE);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ActionError::file(&path, source)),
+        _ => Ok(()),
+    }
+}
+
 fn let_in(context: &Context, role: Role, name: &str) -> Result<DemoSignIn, ActionError> {
     let (email, password) = (format!("{role}@millbrook.example"), new_password());
     let new = NewStaff { email: email.clone(), name: name.to_owned(), role, password: Some(password.clone()), mail_link: false };
