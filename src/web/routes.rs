@@ -3,7 +3,7 @@
 use actix_web::dev::Handler;
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Responder, Route};
+use actix_web::{FromRequest, Responder, Route, guard};
 
 /// Routes in the order in which they are tried.
 #[derive(Default)]
@@ -19,7 +19,9 @@ impl Routes {
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.list.push((Method::GET, path, web::get().to(handler)));
+        // Whoever asks for the head gets that of the page (RFC 9110, section 9.3.2); the body is not sent.
+        let route = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+        self.list.push((Method::GET, path, route.to(handler)));
     }
 
     /// Where a form goes.
