@@ -1,6 +1,9 @@
 //! One read that somebody enters: judged and stored like those of a file, and audited.
 
+use chrono::Datelike;
+
 use super::import::take::{Manner, take};
+use super::payments::EARLIEST_YEAR;
 use super::{ActionError, Context};
 use crate::db::{DbConnection, operations};
 use crate::domain::quantity::from_milli;
@@ -66,6 +69,9 @@ fn impossible(context: &Context, read: &NewRead) -> Option<String> {
     let today = context.today();
     if read.read_on > today {
         return Some(format!("read_on: {} is in the future: expected a day up to today, {today}", read.read_on));
+    }
+    if read.read_on.year() < EARLIEST_YEAR {
+        return Some(format!("read_on: {} is too long ago: expected a day from {EARLIEST_YEAR} on", read.read_on));
     }
     if !read.kind.ends_period() {
         return Some(format!("kind: a read of kind '{}' comes with a meter exchange: use `aquabills import exchanges`", read.kind));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
 use super::{ActionError, Context, notices};
 use crate::db::payments::{self as rows, PaymentRow};
@@ -18,6 +18,8 @@ use crate::domain::quantity::counted;
 pub const FILE_PROVIDER: &str = "file";
 /// The provider of payments that a clerk takes.
 pub const COUNTER_PROVIDER: &str = "counter";
+/// No date of the books is earlier: one that is was mistyped.
+pub(super) const EARLIEST_YEAR: i32 = 1900;
 /// The utility's own identity where a provider knows only one.
 pub const MERCHANT: &str = "utility";
 
@@ -94,9 +96,12 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
     })
 }
 
-/// A value date lies in the past or is today.
+/// A value date lies in the past or is today. It is a date that both databases can keep and order.
 pub(super) fn check_not_future(context: &Context, on: NaiveDate) -> Result<(), ActionError> {
     let today = context.today();
+    if on.year() < EARLIEST_YEAR {
+        return Err(ActionError::Refused(format!("effective_on: {on} is too long ago: expected a day from {EARLIEST_YEAR} on")));
+    }
     if on > today { Err(ActionError::Refused(format!("effective_on: {on} is in the future: expected a day up to {today}"))) } else { Ok(()) }
 }
 

@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate, NaiveDateTime, TimeDelta};
 use rand::Rng;
 use serde::Serialize;
 
-use super::bill_run::{RunOptions, RunReport, report, run_bills_until};
+use super::bill_run::{RunOptions, RunReport, continue_run, report, run_bills_until};
 use super::estimate::{EstimateReport, estimate_missing};
 use super::lease::Lease;
 use super::stop::Stop;
@@ -409,9 +409,10 @@ fn bill(
         fault: None,
     };
     let mut report = run_bills_until(context, &run, &options.stop)?;
-    if report.status == "review" && settings.approve {
+    if let (true, "review", Some(id)) = (settings.approve, report.status.as_str(), report.run_id) {
         run.approve = true;
-        report = run_bills_until(context, &run, &options.stop)?;
+        // This run, and not another that was begun because somebody discarded this one just now.
+        report = continue_run(context, id, &run, &options.stop)?;
     }
     Ok((report, estimated))
 }

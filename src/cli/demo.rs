@@ -1,5 +1,6 @@
 //! `aquabills demo`: a demonstration town with two years of history, served.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -45,6 +46,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         return Err(Failure::Use("the demonstration has a database of its own: say --folder, not --database".to_owned()));
     }
     let file = args.folder.join("town.db");
+    if !args.no_serve {
+        // Before anything is made or thrown away: most often another demonstration is being served there.
+        TcpListener::bind(&args.listen).map_err(|error| Failure::No(format!("{}: {error}", args.listen)))?;
+    }
     let _alone = take_folder(&args.folder)?;
     let complete = is_complete(&args.folder) && file.exists();
     if args.fresh || !complete {

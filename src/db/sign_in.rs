@@ -117,6 +117,30 @@ pub fn persons_with_email(conn: &mut DbConnection, email: &str) -> QueryResult<V
         .load(conn)
 }
 
+/// The address that a person has on file.
+///
+/// # Errors
+/// Those of the database.
+pub fn email_of_person(conn: &mut DbConnection, id: PersonId) -> QueryResult<Option<String>> {
+    let found: Option<Option<String>> = person::table.find(id).select(person::email).first(conn).optional()?;
+    Ok(found.flatten())
+}
+
+/// Gives a customer's sign-in to another person, without password and second factor.
+///
+/// # Errors
+/// Those of the database.
+pub fn pass_on(conn: &mut DbConnection, id: LoginId, to: PersonId, name: &str) -> QueryResult<()> {
+    let changes = (
+        login::person_id.eq(Some(to)),
+        login::name.eq(name),
+        login::password_hash.eq(None::<String>),
+        login::totp_secret.eq(None::<String>),
+        login::totp_confirmed_at.eq(None::<NaiveDateTime>),
+    );
+    diesel::update(login::table.find(id)).set(changes).execute(conn).map(|_| ())
+}
+
 /// Makes a sign-in; nothing when the address has one already.
 ///
 /// # Errors
@@ -131,13 +155,16 @@ pub fn insert_login(conn: &mut DbConnection, row: &NewLogin) -> QueryResult<Opti
         .optional())
 }
 
-/// Sets a password.
+/// Sets a password. A second factor that was proposed and not confirmed is forgotten: whoever knew the old password may
+/// have seen its secret.
 ///
 /// # Errors
 /// Those of the database.
 pub fn set_password(conn: &mut DbConnection, id: LoginId, hash: &str, at: NaiveDateTime) -> QueryResult<()> {
     let row = (login::password_hash.eq(Some(hash)), login::password_changed_at.eq(Some(at)));
-    diesel::update(login::table.find(id)).set(row).execute(conn).map(|_| ())
+    diesel::update(login::table.find(id)).set(row).execute(conn)?;
+    let proposed = login::table.filter(login::id.eq(id).and(login::totp_confirmed_at.is_null()));
+    diesel::update(proposed).set(login::totp_secret.eq(None::<String>)).execute(conn).map(|_| ())
 }
 
 /// Keeps a second factor's secret until it is confirmed; false when one is confirmed already.

@@ -35,6 +35,8 @@ impl Folder {
     }
 
     fn write(&self, name: &str, message: &[u8]) -> std::io::Result<()> {
+        // It may have been cleared away since it was opened.
+        fs::create_dir_all(&self.path)?;
         let unfinished = self.path.join(format!(".{name}.{}", std::process::id()));
         let mut file = File::create(&unfinished)?;
         file.write_all(message)?;

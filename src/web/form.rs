@@ -3,9 +3,12 @@
 //! Two guards against forms that other sites send: the browser must say that the request comes from our own pages, and
 //! the form must carry the hidden field `csrf` that only our pages know.
 
+use std::time::Duration;
+
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::rt::time::timeout;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
@@ -16,6 +19,8 @@ use crate::actions::sign_in::{csrf_token, new_token, same_csrf};
 
 /// No form is larger.
 const LARGEST_FORM_BYTES: usize = 64 * 1024;
+/// No form takes longer to arrive: whoever sends a byte now and then does not hold a connection for ever.
+const LONGEST_SENDING: Duration = Duration::from_secs(30);
 
 /// A form of a session, checked, and who sent it.
 #[derive(Debug)]
@@ -122,14 +127,16 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<String
         return Err(PageError::Refused("the form: expected application/x-www-form-urlencoded".to_owned()));
     }
     let payload = web::Payload::from_request(request, &mut payload).await.map_err(PageError::internal)?;
-    let body = payload.to_bytes_limited(LARGEST_FORM_BYTES).await.map_err(|_| PageError::TooLarge)?;
+    let whole = payload.to_bytes_limited(LARGEST_FORM_BYTES);
+    let whole = timeout(LONGEST_SENDING, whole).await.map_err(|_| PageError::Refused("the form: it did not arrive in time".to_owned()))?;
+    let body = whole.map_err(|_| PageError::TooLarge)?;
     let body = body.map_err(|_| PageError::Refused("the form: it did not arrive whole".to_owned()))?;
     String::from_utf8(body.to_vec()).map_err(|_| PageError::Refused("the form: expected UTF-8".to_owned()))
 }
 
 /// Checks the hidden token and reads the other fields.
 fn parse<T: DeserializeOwned>(body: &str, expected: &str) -> Result<T, PageError> {
-    if body.contains("%00") {
+    if body.contains("%00") || body.contains('\0') {
         return Err(PageError::Refused("the form: expected text without the character 0".to_owned()));
     }
     let (tokens, fields): (Vec<&str>, Vec<&str>) = body.split('&').partition(|field| field.starts_with("csrf="));

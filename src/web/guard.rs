@@ -70,7 +70,7 @@ fn with_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     }
     let Some(error) = response.response().error() else { return response };
     if status.is_server_error() {
-        log::error!("{} {}: {error}", response.request().method(), response.request().path());
+        log::error!("{} {}: {error}", response.request().method(), logged_path(response.request().path()));
     }
     let (title, message) = match error.as_error::<PageError>() {
         Some(error) => (error.title(), error.message()),
@@ -81,6 +81,12 @@ fn with_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let mut response = response.set_body(BoxBody::new(page));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     ServiceResponse::new(request, response)
+}
+
+/// The path for the log: what follows in the address of a mailed link is a secret.
+fn logged_path(path: &str) -> &str {
+    const LINKS: &str = "/password/";
+    if path.starts_with(LINKS) { LINKS } else { path }
 }
 
 /// What is said when the framework refuses: an address that does not parse is one that does not exist.

@@ -118,9 +118,35 @@ pub fn run_bills_until(context: &Context, options: &RunOptions<'_>, stop: &Stop)
     }
     let lease = Lease::take(context, LEASE)?.until(stop);
     settle_interrupted(context, &lease, options)?;
-    let mut run = find_or_start(context, options)?;
+    let run = find_or_start(context, options)?;
+    work(context, &lease, run, &book, options)
+}
+
+/// Goes on with this run and with no other: whoever approves a run has seen that one. The cycle and the day are the run's
+/// own, whatever the options say. A run that is issued already is reported as it is.
+///
+/// # Errors
+/// As [`run_bills_until`], and [`ActionError::Refused`] when the run was discarded or taken back meanwhile.
+pub fn continue_run(context: &Context, id: RunId, options: &RunOptions<'_>, stop: &Stop) -> Result<RunReport, ActionError> {
+    let book = load_book(context)?;
+    let lease = Lease::take(context, LEASE)?.until(stop);
+    let run = reload(context, id)?;
+    let options = RunOptions { cycle: run.cycle.clone(), through: run.through_on, dry_run: false, ..options.clone() };
+    match run.status.as_str() {
+        "issued" => return report(context, &run),
+        "discarded" | "rolling_back" | "rolled_back" => {
+            return Err(ActionError::Refused(format!("run {id} is {}: there is nothing to go on with", run.status)));
+        }
+        _ => {}
+    }
+    settle_interrupted(context, &lease, &options)?;
+    work(context, &lease, run, &book, &options)
+}
+
+/// Takes a run as far as the options say.
+fn work(context: &Context, lease: &Lease, mut run: RunRow, book: &TariffBook, options: &RunOptions<'_>) -> Result<RunReport, ActionError> {
     if run.status == "pricing" {
-        price_all(context, &lease, &run, &book, options)?;
+        price_all(context, lease, &run, book, options)?;
         run = reload(context, run.id)?;
     }
     if options.approve && (run.status == "review" || run.status == "gates_failed") {
@@ -128,7 +154,7 @@ pub fn run_bills_until(context: &Context, options: &RunOptions<'_>, stop: &Stop)
         run = reload(context, run.id)?;
     }
     if run.status == "issuing" {
-        issue_all(context, &lease, &run, options)?;
+        issue_all(context, lease, &run, options)?;
         run = reload(context, run.id)?;
     }
     report(context, &run)

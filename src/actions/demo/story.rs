@@ -459,9 +459,11 @@ impl Story<'_> {
         self.houses.get(index).ok_or_else(|| ActionError::not_found("house", number.to_string()))
     }
 
-    /// Where notices to a house go.
+    /// Where notices to a house go: this one, or the next where the people are still those who began and gave an address.
     pub(super) fn email(&self, number: usize) -> Result<String, ActionError> {
-        Ok(self.house(number)?.email())
+        let still = |house: &&House| !(self.tenants.contains_key(&house.number) || self.changed.contains(&house.number));
+        let houses = (number..number + self.houses.len()).filter_map(|number| self.house(number).ok());
+        houses.into_iter().find(still).map(House::email).ok_or_else(|| ActionError::not_found("house", number.to_string()))
     }
 
     fn service(&self, number: usize) -> Result<String, ActionError> {

@@ -1,5 +1,6 @@
 //! A new password in place of the old one.
 
+use super::enter::is_as_before;
 use super::events::{Event, tell};
 use super::password::{check_new, hash_password, is_password};
 use super::throttle::{Attempt, Subject, accepted, count};
@@ -25,7 +26,10 @@ pub fn change_password(context: &Context, id: LoginId, session: &str, current: &
     }
     let hash = hash_password(new)?;
     context.database.write(|conn| {
-        sign_in::lock_login(conn, id)?;
+        // Somebody with a mailed link may have set another password since this one was compared: then theirs stands.
+        if !is_as_before(conn, &login)? {
+            return Ok(Attempt::Wrong);
+        }
         accepted(conn, &subjects)?;
         sign_in::set_password(conn, id, &hash, now)?;
         let ended = sign_in::revoke_sessions(conn, id, Some(session), now)?;

@@ -5,7 +5,7 @@ use chrono::{Duration, NaiveDateTime};
 use super::events::{Event, tell};
 use super::password::is_password;
 use super::throttle::{Attempt, Subject, accepted, count};
-use super::{Stage, new_token, token_hash};
+use super::{Stage, is_on_file, new_token, token_hash};
 use crate::actions::{ActionError, Context};
 use crate::db::sign_in::{self, LoginRow, SessionRow};
 use crate::db::{DbConnection, operations};
@@ -49,8 +49,14 @@ pub fn sign_in(context: &Context, email: &str, password: &str, client: &Client) 
     if let Some(until) = count(context, &subjects)? {
         return Ok(Attempt::Blocked { until });
     }
-    let login = context.database.read(|conn| sign_in::login_by_email(conn, &email))?;
-    let known = login.clone().filter(|login| login.disabled_at.is_none());
+    let (login, known) = context.database.read(|conn| {
+        let login = sign_in::login_by_email(conn, &email)?;
+        let known = match login.clone().filter(|login| login.disabled_at.is_none()) {
+            Some(login) => is_on_file(conn, &login)?.then_some(login),
+            None => None,
+        };
+        Ok::<_, ActionError>((login, known))
+    })?;
     let hash = known.as_ref().and_then(|login| login.password_hash.as_deref());
     let right = is_password(password, hash);
     let now = context.now();
@@ -71,10 +77,11 @@ pub fn sign_in(context: &Context, email: &str, password: &str, client: &Client) 
 }
 
 /// Whether the sign-in did not change while its password was compared.
-fn is_as_before(conn: &mut DbConnection, seen: &LoginRow) -> Result<bool, ActionError> {
+pub(super) fn is_as_before(conn: &mut DbConnection, seen: &LoginRow) -> Result<bool, ActionError> {
     sign_in::lock_login(conn, seen.id)?;
     let current = sign_in::login(conn, seen.id)?;
-    Ok(current.is_some_and(|current| current.disabled_at.is_none() && current.password_hash == seen.password_hash))
+    let same = current.is_some_and(|current| current.disabled_at.is_none() && current.password_hash == seen.password_hash);
+    Ok(same && is_on_file(conn, seen)?)
 }
 
 fn enter(conn: &mut DbConnection, context: &Context, login: &LoginRow, client: &Client) -> Result<Entered, ActionError> {

@@ -7,7 +7,7 @@ use qrcode::render::svg;
 use rand::RngCore;
 use totp_rs::{Algorithm, Builder, Totp};
 
-use super::enter::{Client, open};
+use super::enter::{Client, is_as_before, open};
 use super::events::{Event, tell};
 use super::password::is_password;
 use super::throttle::{Attempt, Subject, accepted, count};
@@ -66,6 +66,8 @@ pub fn confirm_factor(context: &Context, id: LoginId, session: &str, code: &str,
         }
         operations::audit(conn, now, &login.email, "sign_in.factor_set", &login.email, "")?;
         tell(conn, context, login, Event::FactorChanged("was set up"))?;
+        // Sessions elsewhere gave no code.
+        sign_in::revoke_sessions(conn, id, Some(session), now)?;
         go_on(conn, context, login, session, client)
     })
 }
@@ -101,6 +103,9 @@ pub fn drop_factor(context: &Context, id: LoginId, session: &str, password: &str
     }
     let now = context.now();
     context.database.write(|conn| {
+        if !is_as_before(conn, &login)? {
+            return Ok(Attempt::Wrong);
+        }
         accepted(conn, &subjects)?;
         forget(conn, context, &login, &login.email)?;
         sign_in::revoke_sessions(conn, id, Some(session), now)?;

@@ -5,7 +5,7 @@ use chrono::{Duration, NaiveDateTime};
 use super::events::{Event, link_path, tell};
 use super::password::{check_new, hash_password};
 use super::throttle::{Subject, count};
-use super::{Client, new_token, plain_email, token_hash};
+use super::{Client, is_on_file, new_token, plain_email, token_hash};
 use crate::actions::{ActionError, Context};
 use crate::db::sign_in::{self, LoginRow, NewLogin};
 use crate::db::{DbConnection, operations};
@@ -55,9 +55,16 @@ pub fn request_link(context: &Context, email: &str, client: &Client) -> Result<O
 /// # Errors
 /// Those of the database.
 pub fn link_owner(context: &Context, token: &str) -> Result<Option<LinkOwner>, ActionError> {
-    let login = context.database.read(|conn| sign_in::open_link(conn, &token_hash(token), context.now()))?;
-    let enabled = login.filter(|login| login.disabled_at.is_none());
-    Ok(enabled.map(|login| LinkOwner { first: login.password_hash.is_none(), name: login.name, email: login.email }))
+    let login = context.database.read(|conn| good_link(conn, &token_hash(token), context.now()))?;
+    Ok(login.map(|login| LinkOwner { first: login.password_hash.is_none(), name: login.name, email: login.email }))
+}
+
+/// Whose a link is, as long as it is good and they may sign in.
+fn good_link(conn: &mut DbConnection, key: &str, now: NaiveDateTime) -> Result<Option<LoginRow>, ActionError> {
+    match sign_in::open_link(conn, key, now)?.filter(|login| login.disabled_at.is_none()) {
+        Some(login) => Ok(is_on_file(conn, &login)?.then_some(login)),
+        None => Ok(None),
+    }
 }
 
 /// Sets a password by a link and uses the link up. Every session ends; whoever is blocked for guessing stays blocked.
@@ -71,8 +78,7 @@ pub fn set_password_by_link(context: &Context, token: &str, password: &str) -> R
     let key = token_hash(token);
     let now = context.now();
     context.database.write(|conn| {
-        let login = sign_in::open_link(conn, &key, now)?.filter(|login| login.disabled_at.is_none());
-        let login = login.ok_or_else(|| ActionError::Refused(NO_LINK.to_owned()))?;
+        let login = good_link(conn, &key, now)?.ok_or_else(|| ActionError::Refused(NO_LINK.to_owned()))?;
         sign_in::lock_login(conn, login.id)?;
         if !sign_in::use_link(conn, &key, now)? {
             return Err(ActionError::Refused(NO_LINK.to_owned()));
@@ -102,10 +108,22 @@ pub(super) fn make_link(conn: &mut DbConnection, context: &Context, login: &Logi
 
 /// The sign-in with this address; a customer with this address on file gets one.
 fn find_or_make(conn: &mut DbConnection, context: &Context, email: &str) -> Result<Option<LoginRow>, ActionError> {
-    if let Some(login) = sign_in::login_by_email(conn, email)? {
-        return Ok((login.disabled_at.is_none()).then_some(login));
+    let known = sign_in::login_by_email(conn, email)?;
+    if let Some(login) = &known
+        && (login.disabled_at.is_some() || is_on_file(conn, login)?)
+    {
+        return Ok(known.filter(|login| login.disabled_at.is_none()));
     }
     let Some((person, name)) = sign_in::persons_with_email(conn, email)?.into_iter().next() else { return Ok(None) };
+    if let Some(login) = known {
+        // The address was another customer's before: nothing that they chose stays.
+        let now = context.now();
+        sign_in::revoke_sessions(conn, login.id, None, now)?;
+        sign_in::void_links(conn, login.id, now)?;
+        sign_in::pass_on(conn, login.id, person, &name)?;
+        operations::audit(conn, now, "nobody", "sign_in.pass_on", email, "the address on file is another customer's now")?;
+        return Ok(sign_in::login_by_email(conn, email)?);
+    }
     let row = NewLogin { email: email.to_owned(), name, role: "customer".to_owned(), person_id: Some(person), created_at: context.now() };
     if sign_in::insert_login(conn, &row)?.is_some() {
         operations::audit(conn, context.now(), "nobody", "sign_in.add", email, "customer")?;

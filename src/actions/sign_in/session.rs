@@ -2,9 +2,11 @@
 
 use chrono::{Duration, NaiveDateTime};
 
+use super::enter::plain_email;
 use super::token::token_hash;
 use crate::actions::{ActionError, Context};
 use crate::config::SignInSettings;
+use crate::db::DbConnection;
 use crate::db::sign_in::{self, LoginRow, SessionRow};
 use crate::domain::roles::Role;
 
@@ -41,7 +43,11 @@ pub struct SignedIn {
 /// Those of the database.
 pub fn current_session(context: &Context, token: &str) -> Result<Option<SignedIn>, ActionError> {
     let key = token_hash(token);
-    let Some((session, login)) = context.database.read(|conn| sign_in::session(conn, &key))? else { return Ok(None) };
+    let found = context.database.read(|conn| match sign_in::session(conn, &key)? {
+        Some((session, login)) => Ok::<_, ActionError>(is_on_file(conn, &login)?.then_some((session, login))),
+        None => Ok(None),
+    })?;
+    let Some((session, login)) = found else { return Ok(None) };
     let now = context.now();
     let Ok(role) = login.role.parse::<Role>() else { return Ok(None) };
     if login.disabled_at.is_some() || has_ended(&session, role, &context.config.sign_in, now) {
@@ -56,6 +62,14 @@ pub fn current_session(context: &Context, token: &str) -> Result<Option<SignedIn
     }
     let stage = stage_of(&session, &login, role);
     Ok(Some(SignedIn { session: key, stage, login, role }))
+}
+
+/// Whether a customer's address is still the one on file. Whoever had it by mistake, or has it no more, sees nothing from
+/// the moment in which it is corrected.
+pub(super) fn is_on_file(conn: &mut DbConnection, login: &LoginRow) -> Result<bool, ActionError> {
+    let Some(person) = login.person_id else { return Ok(true) };
+    let email = sign_in::email_of_person(conn, person)?;
+    Ok(email.is_some_and(|email| plain_email(&email) == login.email))
 }
 
 /// Whether a session has ended: by hand, by age, or by not being used.

@@ -98,10 +98,13 @@ fn sentence(text: &str) -> String {
 /// Who asks. A proxy's word is taken only when the settings name it.
 fn client_of(request: &HttpRequest, context: &Context) -> Client {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let peer = request.peer_addr().map(|peer| peer.ip());
-    let trusted = peer.is_some() && peer == context.config.sign_in.trusted_proxy;
-    // The last entry is the one that our own proxy wrote; those before it are whatever the client said.
-    let forwarded = header("x-forwarded-for").rsplit(',').next().and_then(|entry| entry.trim().parse().ok());
+    // A server that listens to both versions of IP sees a proxy of version 4 in the form of version 6.
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    let trusted = peer.is_some() && peer == context.config.sign_in.trusted_proxy.map(|proxy| proxy.to_canonical());
+    // The last entry of the last such header is the one that our own proxy wrote (some add a header of their own);
+    // those before it are whatever the client said.
+    let last = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
+    let forwarded = last.and_then(|list| list.rsplit(',').next()).and_then(|entry| entry.trim().parse().ok());
     let address = if trusted { forwarded.or(peer) } else { peer };
     Client { address: address.map_or_else(|| "unknown".to_owned(), network_of), user_agent: header(USER_AGENT.as_str()).to_owned() }
 }

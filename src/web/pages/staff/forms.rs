@@ -156,5 +156,7 @@ impl Form {
 
 /// Parses a day as browsers send it.
 pub(super) fn parse_day(text: &str) -> Result<chrono::NaiveDate, String> {
-    text.parse().map_err(|_| format!("'{text}' is not a day: expected a date like 2026-05-18"))
+    let wrong = || format!("'{text}' is not a day: expected a date like 2026-05-18");
+    // Year, month and day in ten characters: not the years of five digits, or before our era, that could be parsed, too.
+    if text.len() == 10 && !text.starts_with(['+', '-']) { text.parse().map_err(|_| wrong()) } else { Err(wrong()) }
 }

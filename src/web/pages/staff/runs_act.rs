@@ -13,8 +13,9 @@ use askama::Template;
 use super::forms::{Field, Form, Kind, Sent, parse_day, value};
 use super::runs::{RunTop, Summary};
 use super::{Say, frame};
-use crate::actions::bill_run::{RunOptions, RunReport, discard_run, roll_back_run, run_bills, start_run};
+use crate::actions::bill_run::{RunOptions, RunReport, continue_run, discard_run, roll_back_run, run_bills, start_run};
 use crate::actions::run_view::{cycles, note_failure, run_page};
+use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::db::billing::RunRow;
 use crate::domain::ids::RunId;
@@ -63,10 +64,10 @@ pub(super) async fn in_background(
     .await
 }
 
-/// Prices the run, and issues it when that is asked for.
+/// Prices the run, and issues it when that is asked for: this one, and no other of its cycle and day that came in its place.
 pub(super) fn go_on(context: &Context, run: &RunRow, approve: bool, override_gates: Option<String>) -> Result<(), ActionError> {
     let all = RunOptions::approving_all(run.through_on, &|_, _, _| {});
-    run_bills(context, &RunOptions { cycle: run.cycle.clone(), approve, override_gates, ..all }).map(|_| ())
+    continue_run(context, run.id, &RunOptions { approve, override_gates, ..all }, &Stop::default()).map(|_| ())
 }
 
 #[derive(Template)]
