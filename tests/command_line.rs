@@ -307,7 +307,7 @@ on_both! {
         let row = lines.next().expect("a bill");
         assert!(row.ends_with(",A1,S1,2024-01-01,2024-02-01,15,47.50,0.00,-7.50,40.00,issued"), "{row}");
         assert_eq!(lines.next(), None);
-        assert_eq!(answer.err, "1 rows\n", "what is not a bill goes to standard error");
+        assert_eq!(answer.err, "1 row\n", "what is not a bill goes to standard error");
         let to_file = ask(&town, &["export", "bills", "--output", "bills.csv"]).done();
         assert_eq!(to_file.out, "");
         assert_eq!(std::fs::read_to_string(town.dir.path().join("bills.csv")).expect("the file"), answer.out);
