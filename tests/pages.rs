@@ -7,6 +7,7 @@ mod support;
 use aquabills::actions::account_view::Whose;
 use aquabills::actions::adjust::{Adjustment, adjust};
 use aquabills::actions::bill_run::roll_back_run;
+use aquabills::actions::import::reads::import_reads;
 use aquabills::actions::payments::{COUNTER_PROVIDER, return_payment};
 use aquabills::actions::show_bill::show_bill;
 use aquabills::actions::usage_history::usage_history;
@@ -186,6 +187,26 @@ on_both! {
         assert_eq!(lines.iter().sum::<i64>(), bill.charges_cents);
         let account = ada.get("/account/A1");
         shows(&account, &["Nothing to pay", "credit", "It will be taken off your next bill"]);
+    }
+
+    fn a_bill_tells_of_its_estimate_and_of_what_settles_it(town: Town) {
+        let town = village(town);
+        let with_kind = |rows: &[&str]| {
+            let path = town.file("kinds.csv", &format!("meter_id,read_on,reading,kind\n{}\n", rows.join("\n")));
+            assert_eq!(import_reads(&town.context, &path, support::QUIET).expect("the file is read").refused, 0);
+        };
+        with_kind(&["M1,2026-01-01,100,actual", "M1,2026-02-01,110,estimated"]);
+        town.bill("2026-02-01");
+        with_kind(&["M1,2026-03-01,128,actual"]);
+        town.bill("2026-03-01");
+        let mut town = town;
+        let (_, mut ada) = signed_in(&mut town, "ada@example.org");
+        shows(&ada.get("/bills/00001-0000001"), &[
+            "partly estimated", "Estimated. The meter was not read on 1 Feb 2026", "the difference is charged or credited on your next bill",
+        ]);
+        let second = ada.get("/bills/00002-0000001");
+        shows(&second, &["Corrections", "The bill for 1 Jan 2026 to 1 Feb 2026 was an estimate", "the difference is settled here", "Estimated bill of 1 Jan 2026 to 1 Feb 2026 corrected"]);
+        assert!(!text(&second).contains("partly estimated"));
     }
 
     fn a_bill_that_was_taken_back_says_so(town: Town) {

@@ -174,7 +174,7 @@ on_both! {
         let site = Served::new(&mut town);
         let mut clerk = site.staff(Role::Clerk);
         let page = open(&mut clerk, "/staff/accounts/A-1");
-        for words in ["Ada Byron", "12 Mill Lane", "ada@example.org", "$17.50", "S-1", "M-1", "R-30"] {
+        for words in ["Ada Byron", "12 Mill Lane", ">ada</span>", ">@example.org</span>", "$17.50", "S-1", "M-1", "R-30"] {
             says(&page, words);
         }
         let (_, rest) = page.body.split_once("/staff/accounts/A-1?from=").expect("older rows");

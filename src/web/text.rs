@@ -241,7 +241,9 @@ impl fmt::Display for Unbroken {
             let word_html = word.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;").replace('\'', "&#39;");
             // What is too long for a line may break all the same.
             let whole = word.len() <= 32 && (word.contains('@') || word.contains('-') && word.contains(|letter: char| letter.is_ascii_digit()));
-            if whole {
+            if let (true, Some((name, place))) = (whole, word_html.split_once('@')) {
+                write!(out, "{space}<span class=\"nowrap\">{name}</span><wbr><span class=\"nowrap\">@{place}</span>")?;
+            } else if whole {
                 write!(out, "{space}<span class=\"nowrap\">{word_html}</span>")?;
             } else {
                 write!(out, "{space}{word_html}")?;
@@ -331,6 +333,7 @@ mod tests {
         assert_eq!(shown("by card, reference BK-01<b>"), "by card, reference <span class=\"nowrap\">BK-01&#60;b&#62;</span>");
         assert_eq!(shown("well-known & \"quoted\""), "well-known &#38; &#34;quoted&#34;");
         assert_eq!(shown(&"1-".repeat(30)), "1-".repeat(30));
+        assert_eq!(shown("a@b.org"), "<span class=\"nowrap\">a</span><wbr><span class=\"nowrap\">@b.org</span>");
     }
 
     #[test]

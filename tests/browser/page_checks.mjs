@@ -64,7 +64,8 @@ export function structure(page) {
 export function shapeOf(page) {
   return page.evaluate(() => {
     const parts = [...document.querySelectorAll('*')].map((element) => {
-      const names = [...element.attributes].map(({ name }) => name).sort().join(' ');
+      // Not `attributes`: a field of that name stands in its form's way.
+      const names = element.getAttributeNames().sort().join(' ');
       const said = ['class', 'role', 'type', 'name'].map((name) => element.getAttribute(name) ?? '').join('/');
       return `${element.parentElement?.tagName} ${element.tagName} ${said} ${names}`;
     });

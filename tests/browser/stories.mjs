@@ -34,8 +34,8 @@ export async function stories(browser, report, base, signIns, mail) {
     ['preferences without scripts', () => preferencesStory(town, report)],
     ['clerk without scripts', () => clerkStory(town, report)],
     ['own reading without scripts', () => readingStory(town, report)],
-    ['work list and run without scripts', () => workStory(town, report)],
-    ['first visit without scripts', () => firstVisitStory(town, report)],
+    ['work list and run', () => workStory(town, report)],
+    ['first visit', () => firstVisitStory(town, report)],
   ];
   // Who only looks goes first: what is done changes what is seen.
   await town.tell(looks);

@@ -1,5 +1,6 @@
 // What changes things for many: a clerk decides work items, a supervisor bills what they released; a customer sends a
-// reading and another comes for the first time by a mailed link. Scripts are off.
+// reading and another comes for the first time by a mailed link. Scripts are off, except where a page
+// is inspected: axe is one.
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -39,7 +40,7 @@ async function clerkDecides(town, report) {
 }
 
 async function supervisorBills(town, report) {
-  const context = await town.as('supervisor', { javaScriptEnabled: false, viewport: DESKTOP });
+  const context = await town.as('supervisor', { viewport: DESKTOP });
   const page = await context.newPage();
   await page.goto('/staff/runs');
   const before = await page.locator('main tbody tr').first().innerText();
@@ -119,7 +120,7 @@ export async function readingStory(town, report) {
 /** Somebody comes for the first time: asks for a link, finds it in the mail, sets a password, signs in. */
 export async function firstVisitStory(town, report) {
   const email = await somebody(town);
-  const context = await town.fresh({ javaScriptEnabled: false });
+  const context = await town.fresh();
   const page = await context.newPage();
   await page.goto('/sign-in/link');
   await page.locator('main input[type="email"]').fill(email);

@@ -26,7 +26,7 @@ use crate::actions::Context;
 use crate::domain::money::Money;
 use crate::web::frame::Frame;
 use crate::web::routes::Routes;
-use crate::web::text::{Currency, Day, Moment, Unbroken, plural, quantity, service, with_dates, with_money, words};
+use crate::web::text::{Currency, Day, Moment, Unbroken, decimal, plural, quantity, service, with_dates, with_money, words};
 use crate::web::viewer::Viewer;
 
 /// The routes of the staff's pages.
@@ -96,6 +96,11 @@ impl Say {
     /// A count with its noun.
     fn count(&self, count: &i64, noun: &str) -> String {
         plural(*count, noun)
+    }
+
+    /// A number with commas between its thousands.
+    fn number(&self, number: &i64) -> String {
+        decimal((*number).into(), 0)
     }
 
     /// A sentence that was stored for machines, with days as people write them.
