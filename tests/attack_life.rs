@@ -226,7 +226,7 @@ on_both! {
         kinds(&town, &["M1,2026-04-15,60,actual", "M2,2026-04-15,60,actual"]);
         town.bill("2026-04-15");
         let totals = town.totals();
-        let of = |service: &str| totals.iter().filter(|row| row.0 == service).next_back().expect("a segment").2.clone();
+        let of = |service: &str| totals.iter().rfind(|row| row.0 == service).expect("a segment").2.clone();
         assert_eq!(of("S1"), of("S2"), "{totals:?}");
         town.assert_sound();
     }

@@ -15,7 +15,8 @@ on_both! {
         let others = served.customer("ada@example.org").get("/profile/sign-in").csrf("/sign-out");
         let field = |token: &str| encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk"), ("csrf", token)]);
         let good = field(&csrf);
-        let tries: [(&str, Option<&str>, Vec<(&str, &str)>, String); 13] = [
+        type Try<'a> = (&'a str, Option<&'a str>, Vec<(&'a str, &'a str)>, String);
+        let tries: [Try<'_>; 13] = [
             ("no token", None, vec![], encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk")])),
             ("an empty token", None, vec![], field("")),
             ("a wrong token", None, vec![], field(&"x".repeat(csrf.len()))),
