@@ -51,7 +51,8 @@ fn show(bill: &BillView) -> Result<(), Failure> {
     let deducted = match &bill.last_payment {
         Some(payment) => {
             let amount = Money::from_cents(payment.amount_cents);
-            format!("deducted: payment of {amount} on {}, reference {}", payment.effective_on, payment.reference)
+            let what = if bill.payments_cents < 0 { "deducted" } else { "no payment since the bill before; in the previous balance" };
+            format!("{what}: payment of {amount} on {}, reference {}", payment.effective_on, payment.reference)
         }
         None => "deducted: no payment was received yet".to_owned(),
     };

@@ -188,8 +188,9 @@ fn average_change(limits: &GateLimits, totals: &RunTotals, last: Option<Comparab
 fn rises(limits: &GateLimits, totals: &RunTotals) -> GateResult {
     let share = if totals.compared == 0 { 0 } else { totals.risen * 100 / totals.compared };
     let passed = totals.compared < limits.fewest_compared || totals.risen * 100 <= limits.risen_share_percent * totals.compared;
+    let few = if totals.compared < limits.fewest_compared { format!("; fewer than {} say nothing", limits.fewest_compared) } else { String::new() };
     let detail = format!(
-        "{} of {} comparable agreements ({share}%) rise by more than {}% a day, limit {}%",
+        "{} of {} comparable agreements ({share}%) rise by more than {}% a day, limit {}%{few}",
         totals.risen, totals.compared, limits.rise_percent, limits.risen_share_percent
     );
     result("share of rising bills", passed, detail)

@@ -6,6 +6,9 @@ use crate::support::http::{PASSWORD, Served, encoded, give_password};
 use crate::support::on_both;
 use crate::{ask, serve};
 
+/// A form's origin, the site it says it is of, its fields, and what is expected.
+type Try<'a> = (&'a str, Option<&'a str>, Vec<(&'a str, &'a str)>, String);
+
 on_both! {
     fn forms_of_other_sites_are_refused(town: Town) {
         let mut town = town;
@@ -15,7 +18,6 @@ on_both! {
         let others = served.customer("ada@example.org").get("/profile/sign-in").csrf("/sign-out");
         let field = |token: &str| encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk"), ("csrf", token)]);
         let good = field(&csrf);
-        type Try<'a> = (&'a str, Option<&'a str>, Vec<(&'a str, &'a str)>, String);
         let tries: [Try<'_>; 13] = [
             ("no token", None, vec![], encoded(&[("email", "new@utility.example"), ("name", "New"), ("role", "clerk")])),
             ("an empty token", None, vec![], field("")),

@@ -56,6 +56,8 @@ struct BillPage {
 
 /// The last payment that is in the bill.
 struct Deducted {
+    /// Whether it came since the bill before.
+    is_new: bool,
     amount: String,
     on: Day,
     reference: String,
@@ -213,6 +215,7 @@ impl BillPage {
             owed: bill.amount_due_cents > 0,
             balance_now: owes_otherwise.then(|| currency.balance(bill.balance_now_cents)),
             deducted: bill.last_payment.as_ref().map(|payment| Deducted {
+                is_new: bill.payments_cents < 0,
                 amount: currency.money(payment.amount_cents),
                 on: Day(payment.effective_on),
                 reference: payment.reference.clone(),
