@@ -9,9 +9,10 @@ use aquabills::actions::bill_run::{RunOptions, RunReport, discard_run, run_bills
 use aquabills::actions::change_terms::{TermChange, change_terms};
 use aquabills::actions::estimate::estimate_missing;
 use aquabills::actions::import::{ImportReport, reads};
-use aquabills::actions::moves::{MoveIn, MoveOut, MoveReport, Reading, move_in, move_out};
+use aquabills::actions::moves::{MoveReport, Reading};
 use aquabills::db::{Backend, Database, operations};
 use aquabills::domain::ids::ToDoId;
+use support::moves::{comes, leaves, reading, refusal};
 use support::{QUIET, TARIFF, Town, day, on_both};
 
 /// Imports reads given as `meter,register,date,reading,kind` lines.
@@ -26,36 +27,9 @@ fn kinds(town: &Town, rows: &[&str]) {
     assert_eq!((report.refused, report.held), (0, 0), "{:?}", report.first_refusals);
 }
 
-fn reading(meter: &str, units: i64) -> Reading {
-    Reading { meter: meter.to_owned(), register: "1".to_owned(), reading_milli: units * 1000 }
-}
-
-fn leaves(town: &Town, account: &str, service: &str, on: &str, readings: Vec<Reading>) -> Result<MoveReport, ActionError> {
-    let movement =
-        MoveOut { account: account.to_owned(), service: service.to_owned(), on: day(on), readings, mailing_address: None, note: String::new() };
-    move_out(&town.context, &movement)
-}
-
-fn comes(town: &Town, account: &str, service: &str, on: &str, readings: Vec<Reading>) -> Result<MoveReport, ActionError> {
-    let movement = MoveIn {
-        account: account.to_owned(),
-        name: Some(format!("Tenant {account}")),
-        email: None,
-        service: service.to_owned(),
-        on: day(on),
-        readings,
-        note: String::new(),
-    };
-    move_in(&town.context, &movement)
-}
-
 fn run(town: &Town, cycle: &str, through: &str, approve: bool) -> RunReport {
     let options = RunOptions { cycle: cycle.to_owned(), approve, ..RunOptions::approving_all(day(through), &|_, _, _| {}) };
     run_bills(&town.context, &options).expect("the run goes through")
-}
-
-fn refusal<T: std::fmt::Debug>(outcome: Result<T, ActionError>) -> String {
-    outcome.expect_err("a refusal").to_string()
 }
 
 fn sums(town: &Town) -> Vec<String> {

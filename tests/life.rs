@@ -4,14 +4,14 @@
 
 mod support;
 
-use aquabills::actions::ActionError;
 use aquabills::actions::balances::{refund_credit, transfer_balance};
 use aquabills::actions::bill_run::{RunOptions, RunReport, run_bills};
 use aquabills::actions::change_terms::{TermChange, change_terms};
 use aquabills::actions::import::{ImportReport, reads};
-use aquabills::actions::moves::{MoveIn, MoveOut, MoveReport, Reading, move_in, move_out, set_owner};
+use aquabills::actions::moves::set_owner;
 use aquabills::db::operations;
 use aquabills::domain::ids::ToDoId;
+use support::moves::{comes, leaves, reading, refusal};
 use support::{QUIET, Town, day, on_both};
 
 /// Imports reads given as `meter,date,reading,kind` lines.
@@ -22,35 +22,6 @@ fn kinds(town: &Town, rows: &[&str]) -> ImportReport {
     report
 }
 
-fn reading(meter: &str, units: i64) -> Reading {
-    Reading { meter: meter.to_owned(), register: "1".to_owned(), reading_milli: units * 1000 }
-}
-
-fn leaves(town: &Town, account: &str, service: &str, on: &str, readings: Vec<Reading>) -> Result<MoveReport, ActionError> {
-    let movement = MoveOut {
-        account: account.to_owned(),
-        service: service.to_owned(),
-        on: day(on),
-        readings,
-        mailing_address: Some("1 New Street".to_owned()),
-        note: "moves away".to_owned(),
-    };
-    move_out(&town.context, &movement)
-}
-
-fn comes(town: &Town, account: &str, service: &str, on: &str, readings: Vec<Reading>) -> Result<MoveReport, ActionError> {
-    let movement = MoveIn {
-        account: account.to_owned(),
-        name: Some(format!("Tenant {account}")),
-        email: None,
-        service: service.to_owned(),
-        on: day(on),
-        readings,
-        note: String::new(),
-    };
-    move_in(&town.context, &movement)
-}
-
 fn bill_account(town: &Town, account: &str, through: &str) -> RunReport {
     let options = RunOptions { cycle: format!("account:{account}"), ..RunOptions::approving_all(day(through), &|_, _, _| {}) };
     run_bills(&town.context, &options).expect("the run goes through")
@@ -59,10 +30,6 @@ fn bill_account(town: &Town, account: &str, through: &str) -> RunReport {
 fn open_todos(town: &Town) -> Vec<(String, Option<i64>)> {
     let rows = town.context.database.read(|conn| operations::open_todos(conn, ToDoId(0), 100)).expect("the items are read");
     rows.into_iter().map(|row| (row.kind, row.amount_cents)).collect()
-}
-
-fn refusal<T: std::fmt::Debug>(outcome: Result<T, ActionError>) -> String {
-    outcome.expect_err("a refusal").to_string()
 }
 
 on_both! {

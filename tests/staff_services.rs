@@ -5,37 +5,15 @@
 mod support;
 
 use aquabills::domain::roles::Role;
-use support::http::{Answer, Browser, Served, encoded};
+use support::http::{Answer, Browser, Served};
+use support::pages::{field, follow, open, says, send};
 use support::{Town, on_both};
-
-/// A page that must be there.
-fn open(browser: &mut Browser, path: &str) -> Answer {
-    let answer = browser.get(path);
-    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-    answer
-}
-
-/// The value of a form's field.
-#[track_caller]
-fn field(page: &Answer, name: &str) -> String {
-    let (_, rest) = page.body.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no field {name}: {}", page.body));
-    rest.split('"').next().expect("an end").to_owned()
-}
-
-/// Sends the form of a page.
-fn send(browser: &mut Browser, page: &Answer, path: &str, fields: &[(&str, &str)]) -> Answer {
-    let csrf = field(page, "csrf");
-    let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", csrf.as_str())]).collect();
-    browser.post(path, &encoded(&fields))
-}
 
 /// Sends it and follows the redirect that says that all went well.
 #[track_caller]
 fn done(browser: &mut Browser, page: &Answer, path: &str, fields: &[(&str, &str)]) -> Answer {
     let answer = send(browser, page, path, fields);
-    assert_eq!(answer.status, 303, "{}", answer.body);
-    let place = answer.location().to_owned();
-    open(browser, &place)
+    follow(browser, &answer)
 }
 
 /// Sends it and is refused, with the words at the field.
@@ -49,11 +27,6 @@ fn refused(browser: &mut Browser, page: &Answer, path: &str, fields: &[(&str, &s
     } else {
         says(&answer, &format!("id=\"{at}-error\""));
     }
-}
-
-#[track_caller]
-fn says(page: &Answer, words: &str) {
-    assert!(page.body.contains(words), "'{words}' is not on the page: {}", page.body);
 }
 
 #[track_caller]

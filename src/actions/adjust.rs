@@ -3,9 +3,9 @@
 use chrono::NaiveDate;
 
 use super::payments::{Posted, check_not_future, check_reference};
-use super::{ActionError, Context, notices};
+use super::{ActionError, Context, account_named, notices};
 use crate::db::ledger::NewAdjustment;
-use crate::db::{DbConnection, customers, ledger, operations};
+use crate::db::{DbConnection, ledger, operations};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, Position, check_amount};
 use crate::domain::money::Money;
@@ -50,8 +50,7 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
         )));
     }
     context.database.write(|conn| {
-        let account =
-            customers::account_by_number(conn, &adjustment.account)?.ok_or_else(|| ActionError::not_found("account", &adjustment.account))?;
+        let account = account_named(conn, &adjustment.account)?;
         let reason = find_reason(conn, &adjustment.reason_code)?;
         fits_reason(adjustment.amount, &reason)?;
         ledger::lock_accounts(conn, &[account.id])?;

@@ -1,10 +1,10 @@
 //! What becomes of the balance of somebody who has gone: paid out, or carried to another account.
 
 use super::payments::{Posted, check_reference};
-use super::{ActionError, Context};
+use super::{ActionError, Context, account_named};
 use crate::db::customers::AccountRow;
 use crate::db::ledger::{NewAdjustment, ReasonRow};
-use crate::db::{DbConnection, customers, ledger, operations};
+use crate::db::{DbConnection, ledger, operations};
 use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::money::Money;
 
@@ -100,10 +100,6 @@ fn check_words(reference: &str, note: &str) -> Result<(), ActionError> {
     // What is added to a transfer's reference must fit, too.
     check_reference(&format!("{reference}/out"))?;
     if note.trim().is_empty() { Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned())) } else { Ok(()) }
-}
-
-fn account_named(conn: &mut DbConnection, number: &str) -> Result<AccountRow, ActionError> {
-    customers::account_by_number(conn, number)?.ok_or_else(|| ActionError::not_found("account", number))
 }
 
 fn already(conn: &mut DbConnection, account: &AccountRow, code: &str, amount: Option<Money>, reference: &str) -> Result<Option<Posted>, ActionError> {

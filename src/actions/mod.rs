@@ -3,6 +3,7 @@
 //! What belongs here: authorising against state, calling the rules, writing through `db`. What does not: SQL,
 //! HTTP, printing.
 
+mod account_named;
 pub mod account_view;
 pub mod adjust;
 pub mod audit_trail;
@@ -39,5 +40,6 @@ pub mod verify_bills;
 mod context;
 mod error;
 
+pub use account_named::account_named;
 pub use context::Context;
 pub use error::ActionError;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::bill_run::final_credit;
 use super::enter_read::{NewRead, ReadOutcome, enter_all};
 use super::payments::check_not_future;
-use super::{ActionError, Context};
+use super::{ActionError, Context, account_named};
 use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, ServicePointRow};
 use crate::db::operations::NewToDo;
 use crate::db::{DbConnection, billing, ledger, metering, operations};
@@ -301,10 +301,6 @@ fn find_or_open(conn: &mut DbConnection, movement: &MoveIn) -> Result<AccountId,
     let id = account.id;
     customers::insert_services(conn, &NewServices { persons: vec![person], accounts: vec![account], ..NewServices::default() })?;
     Ok(id)
-}
-
-fn account_named(conn: &mut DbConnection, number: &str) -> Result<AccountRow, ActionError> {
-    customers::account_by_number(conn, number)?.ok_or_else(|| ActionError::not_found("account", number))
 }
 
 fn number_of(conn: &mut DbConnection, id: AccountId) -> Result<String, ActionError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
-use super::{ActionError, Context, notices};
+use super::{ActionError, Context, account_named, notices};
 use crate::db::payments::{self as rows, PaymentRow};
 use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ids::AccountId;
@@ -77,7 +77,7 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
     check_reference(&payment.reference)?;
     check_not_future(context, payment.effective_on)?;
     context.database.write(|conn| {
-        let account = customers::account_by_number(conn, account)?.ok_or_else(|| ActionError::not_found("account", account))?;
+        let account = account_named(conn, account)?;
         let payment = NewPayment { account_id: account.id, ..payment.clone() };
         ledger::lock_accounts(conn, &[account.id])?;
         // Ledger time is taken under the lock, so that it never contradicts the ledger's order.

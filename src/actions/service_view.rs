@@ -7,8 +7,9 @@ use chrono::{NaiveDate, NaiveDateTime};
 use super::sign_in::looked_at;
 use super::tariffs::load_book;
 use super::{ActionError, Context};
+use crate::db::customers::TermRow;
 use crate::db::operations::AuditRow;
-use crate::db::service_views::{self, EnteredTerms, InstalledRegister, NamedAccount, ServiceRead, TenancyCard};
+use crate::db::service_views::{self, InstalledRegister, NamedAccount, ServiceRead, TenancyCard};
 use crate::db::{DbConnection, customers, operations};
 use crate::domain::ids::AccountId;
 
@@ -122,7 +123,7 @@ fn load(conn: &mut DbConnection, code: &str) -> Result<ServicePage, ActionError>
     let found = customers::service_points_by_code(conn, &[code])?.into_iter().next();
     let (point, premise) = found.ok_or_else(|| ActionError::not_found("service", code))?;
     let tenancies = service_views::tenancies_at(conn, premise.id, MOST)?;
-    let terms = service_views::terms_at(conn, point.id)?;
+    let terms = customers::terms_at(conn, point.id)?;
     let all = service_views::registers_at(conn, premise.id, MOST)?;
     let in_force = |service: &str| {
         let latest = tenancies.iter().find(|row| row.service_id == service).filter(|row| row.end_on.is_none())?;
@@ -150,7 +151,7 @@ fn load(conn: &mut DbConnection, code: &str) -> Result<ServicePage, ActionError>
     })
 }
 
-fn tenancy(row: &TenancyCard, terms: &[EnteredTerms]) -> Result<Tenancy, ActionError> {
+fn tenancy(row: &TenancyCard, terms: &[TermRow]) -> Result<Tenancy, ActionError> {
     let first = TermsFrom { since: None, rate_class: row.rate_class.clone(), attributes: pairs(&row.attributes)?, entered: None };
     let mut all = vec![first];
     for later in terms.iter().filter(|terms| terms.agreement_id == row.agreement_id) {

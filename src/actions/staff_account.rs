@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
 use super::held::{Decision, decide_some, holds_a_bill, show_todo};
 use super::payments::returned_payment_seq;
-use super::{ActionError, Context};
+use super::{ActionError, Context, account_named};
 use crate::db::billing::bill_number;
-use crate::db::desk::{self, LedgerRow, ServiceCard, TermCard};
+use crate::db::customers::TermRow;
+use crate::db::desk::{self, LedgerRow, ServiceCard};
 use crate::db::ledger::{self as ledger_rows, ReasonRow};
 use crate::db::payments::{self as payment_rows, PaymentRow};
 use crate::db::{DbConnection, customers, operations, service_views};
@@ -90,7 +91,7 @@ pub fn one_more(limit: usize) -> i64 {
 /// [`ActionError::NotFound`] when there is no such account.
 pub fn head(context: &Context, number: &str) -> Result<Head, ActionError> {
     context.database.snapshot(|conn| {
-        let account = customers::account_by_number(conn, number)?.ok_or_else(|| ActionError::not_found("account", number))?;
+        let account = account_named(conn, number)?;
         let card = customers::account_cards(conn, &[account.id])?.into_iter().next();
         let card = card.ok_or_else(|| ActionError::not_found("account", number))?;
         let todos = desk::todos_of_account(conn, account.id, MOST)?;
@@ -313,13 +314,13 @@ pub fn services(context: &Context, account: AccountId) -> Result<Vec<ServiceLine
     let today = context.today();
     let (rows, terms) = context.database.snapshot(|conn| {
         let rows = desk::services(conn, account, MOST)?;
-        Ok::<_, ActionError>((rows, desk::terms(conn, account)?))
+        Ok::<_, ActionError>((rows, customers::terms_in_range(conn, account, account)?))
     })?;
     rows.into_iter().map(|row| service_line(row, &terms, today)).collect()
 }
 
-fn service_line(row: ServiceCard, terms: &[TermCard], today: NaiveDate) -> Result<ServiceLine, ActionError> {
-    let own: Vec<&TermCard> = terms.iter().filter(|term| term.agreement_id == row.agreement_id).collect();
+fn service_line(row: ServiceCard, terms: &[TermRow], today: NaiveDate) -> Result<ServiceLine, ActionError> {
+    let own: Vec<&TermRow> = terms.iter().filter(|term| term.agreement_id == row.agreement_id).collect();
     let now = own.iter().rev().find(|term| term.effective_on <= today);
     let attributes = now.map_or(row.attributes.as_str(), |term| term.attributes.as_str());
     let attributes: BTreeMap<String, serde_json::Value> =

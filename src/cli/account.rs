@@ -2,8 +2,8 @@
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::ActionError;
-use crate::db::{customers, ledger};
+use crate::actions::{ActionError, account_named};
+use crate::db::ledger;
 use crate::domain::money::Money;
 
 /// Shows an account with its balance and transactions.
@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     let (position, rows) = context.database.snapshot(|conn| {
-        let account = customers::account_by_number(conn, &args.number)?.ok_or_else(|| ActionError::not_found("account", &args.number))?;
+        let account = account_named(conn, &args.number)?;
         let position = ledger::position(conn, account.id)?;
         let rows = ledger::transactions_of(conn, account.id, args.after, args.limit.clamp(1, 100_000))?;
         Ok::<_, ActionError>((position, rows))

@@ -316,6 +316,19 @@ pub fn terms_in_range(conn: &mut DbConnection, first: AccountId, last: AccountId
         .load(conn)
 }
 
+/// The later terms of everybody who was ever served at a service, by agreement and date.
+///
+/// # Errors
+/// Those of the database.
+pub fn terms_at(conn: &mut DbConnection, point: ServicePointId) -> QueryResult<Vec<TermRow>> {
+    agreement_term::table
+        .inner_join(service_agreement::table.on(service_agreement::id.eq(agreement_term::agreement_id)))
+        .filter(service_agreement::service_point_id.eq(point))
+        .order((agreement_term::agreement_id, agreement_term::effective_on))
+        .select(TermRow::as_select())
+        .load(conn)
+}
+
 /// The later terms of one agreement, by date.
 ///
 /// # Errors

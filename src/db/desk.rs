@@ -202,36 +202,6 @@ pub fn services(conn: &mut DbConnection, account: AccountId, limit: i64) -> Quer
     .load(conn)
 }
 
-/// What an agreement's terms are from a day on.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct TermCard {
-    /// The agreement.
-    #[diesel(sql_type = BigInt)]
-    pub agreement_id: AgreementId,
-    /// Since when.
-    #[diesel(sql_type = Date)]
-    pub effective_on: NaiveDate,
-    /// The rate class.
-    #[diesel(sql_type = Text)]
-    pub rate_class: String,
-    /// Attributes for pricing, a JSON object of texts.
-    #[diesel(sql_type = Text)]
-    pub attributes: String,
-}
-
-/// The changes of terms of an account's agreements, by agreement and day.
-///
-/// # Errors
-/// Those of the database.
-pub fn terms(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<TermCard>> {
-    diesel::sql_query(
-        "SELECT t.agreement_id, t.effective_on, t.rate_class, t.attributes FROM service_agreement g \
-         JOIN agreement_term t ON t.agreement_id = g.id WHERE g.account_id = $1 ORDER BY t.agreement_id, t.effective_on",
-    )
-    .bind::<BigInt, _>(account)
-    .load(conn)
-}
-
 /// A read of one of an account's services.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct ReadCard {

@@ -1,8 +1,8 @@
 //! What the staff's pages of one service show: who had it through time, on what terms, and by which meters.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::NaiveDate;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use crate::domain::ids::{AccountId, AgreementId, PremiseId, ServicePointId};
@@ -98,46 +98,6 @@ pub fn services_elsewhere(conn: &mut DbConnection, account: &str, premise: Premi
     .bind::<Text, _>(account)
     .load(conn)?;
     Ok(rows.into_iter().map(|row| row.code).collect())
-}
-
-/// Other terms of an agreement from a day on, with who entered them and why.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct EnteredTerms {
-    /// The agreement.
-    #[diesel(sql_type = BigInt)]
-    pub agreement_id: AgreementId,
-    /// Since when.
-    #[diesel(sql_type = Date)]
-    pub effective_on: NaiveDate,
-    /// The rate class.
-    #[diesel(sql_type = Text)]
-    pub rate_class: String,
-    /// Attributes for pricing, a JSON object of texts.
-    #[diesel(sql_type = Text)]
-    pub attributes: String,
-    /// When they were entered, UTC.
-    #[diesel(sql_type = Timestamp)]
-    pub entered_at: NaiveDateTime,
-    /// By whom.
-    #[diesel(sql_type = Text)]
-    pub entered_by: String,
-    /// Why.
-    #[diesel(sql_type = Text)]
-    pub note: String,
-}
-
-/// The changes of terms at a service, by agreement and day.
-///
-/// # Errors
-/// Those of the database.
-pub fn terms_at(conn: &mut DbConnection, point: ServicePointId) -> QueryResult<Vec<EnteredTerms>> {
-    diesel::sql_query(
-        "SELECT t.agreement_id, t.effective_on, t.rate_class, t.attributes, t.entered_at, t.entered_by, t.note \
-         FROM service_agreement g JOIN agreement_term t ON t.agreement_id = g.id \
-         WHERE g.service_point_id = $1 ORDER BY t.agreement_id, t.effective_on",
-    )
-    .bind::<BigInt, _>(point)
-    .load(conn)
 }
 
 /// A register of a meter that is or was at a service.

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
 
 pub mod http;
+pub mod moves;
+pub mod pages;
 pub mod postgres;
 
 use std::path::{Path, PathBuf};

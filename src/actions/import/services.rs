@@ -405,18 +405,7 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     };
     let point =
         ServicePointRow { id: ServicePointId(provisional(plan.services.service_points.len())), code: service.code.clone(), premise_id: premise.id };
-    let agreement = AgreementRow {
-        id: AgreementId(provisional(plan.services.agreements.len())),
-        account_id,
-        service_point_id: point.id,
-        schedule: service.schedule.clone(),
-        rate_class: service.rate_class.clone(),
-        cycle: service.cycle.clone(),
-        attributes: service.attributes.clone(),
-        start_on: service.start_on,
-        end_on: service.end_on,
-        measured_at,
-    };
+    let agreement = new_agreement(service, account_id, point.id, measured_at, plan);
     if service.has_meter() {
         install_meter(service, point.id, known, plan);
     }
@@ -425,6 +414,28 @@ fn place(service: &Service, known: &mut Known, plan: &mut Plan) -> Verdict {
     plan.services.service_points.push(point);
     plan.services.agreements.push(agreement);
     Verdict::Accepted
+}
+
+/// The agreement that a row begins, on its terms.
+fn new_agreement(
+    service: &Service,
+    account_id: AccountId,
+    service_point_id: ServicePointId,
+    measured_at: Option<ServicePointId>,
+    plan: &Plan,
+) -> AgreementRow {
+    AgreementRow {
+        id: AgreementId(provisional(plan.services.agreements.len())),
+        account_id,
+        service_point_id,
+        schedule: service.schedule.clone(),
+        rate_class: service.rate_class.clone(),
+        cycle: service.cycle.clone(),
+        attributes: service.attributes.clone(),
+        start_on: service.start_on,
+        end_on: service.end_on,
+        measured_at,
+    }
 }
 
 /// An account's services at one address are at one premise: who moves out leaves them all.
@@ -472,18 +483,8 @@ fn place_next(service: &Service, point: &ServicePointRow, ended: NaiveDate, know
         Ok(point) => point,
         Err(reason) => return Verdict::Refused(reason),
     };
-    let agreement = AgreementRow {
-        id: AgreementId(provisional(plan.services.agreements.len())),
-        account_id: account_of(service, known, plan),
-        service_point_id: point.id,
-        schedule: service.schedule.clone(),
-        rate_class: service.rate_class.clone(),
-        cycle: service.cycle.clone(),
-        attributes: service.attributes.clone(),
-        start_on: service.start_on,
-        end_on: service.end_on,
-        measured_at,
-    };
+    let account_id = account_of(service, known, plan);
+    let agreement = new_agreement(service, account_id, point.id, measured_at, plan);
     known.agreements.insert(point.id, agreement.clone());
     plan.services.agreements.push(agreement);
     Verdict::Accepted

@@ -7,12 +7,12 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::chart::Chart;
+use super::lists::BillLine;
 use super::{AccountHeading, ActivityLine, account_link, frame, look, reading};
 use crate::actions::Context;
 use crate::actions::account_view::{AccountView, Due, account_view, own_accounts};
 use crate::actions::usage_history::usage_history;
-use crate::db::account_views::{AccountHead, DatedBill, ServiceRow};
-use crate::db::billing::bill_number;
+use crate::db::account_views::{AccountHead, ServiceRow};
 use crate::db::payments::PaymentRow;
 use crate::domain::ids::AccountId;
 use crate::web::error::PageError;
@@ -88,7 +88,7 @@ struct AccountPage {
     tab: &'static str,
     due: DueView,
     last_payment: Option<PaymentLine>,
-    last_bill: Option<BillSummary>,
+    last_bill: Option<BillLine>,
     services: Vec<ServiceView>,
     /// Whether there is a meter that the customer may read.
     can_send_reading: bool,
@@ -127,26 +127,6 @@ struct PaymentLine {
 impl PaymentLine {
     fn new(row: &PaymentRow, currency: &Currency) -> Self {
         Self { amount: currency.money(row.amount_cents), on: Day(row.effective_on), returned_on: row.returned_on.map(Day) }
-    }
-}
-
-struct BillSummary {
-    number: String,
-    on: Day,
-    due_on: Day,
-    charges: String,
-    amount_due: String,
-}
-
-impl BillSummary {
-    fn new(bill: &DatedBill, currency: &Currency) -> Self {
-        Self {
-            number: bill_number(bill.run_id, bill.account_id),
-            on: Day(bill.bill_on),
-            due_on: Day(bill.due_on),
-            charges: currency.money(bill.total_cents),
-            amount_due: currency.balance(bill.amount_due_cents),
-        }
     }
 }
 
@@ -213,7 +193,7 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         tab: "overview",
         due: DueView::new(view.due, &currency),
         last_payment: view.last_payment.as_ref().map(|row| PaymentLine::new(row, &currency)),
-        last_bill: view.last_bill.as_ref().map(|bill| BillSummary::new(bill, &currency)),
+        last_bill: view.last_bill.as_ref().map(|bill| BillLine::new(bill, &currency)),
         services: view.services.iter().enumerate().map(|(at, row)| ServiceView::new(row, view.services.get(..at).unwrap_or_default())).collect(),
         can_send_reading: !viewer.is_staff() && view.services.iter().any(|service| service.meter.is_some()),
         activity: view.recent.iter().map(|row| ActivityLine::new(row, &currency)).collect(),

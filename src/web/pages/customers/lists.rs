@@ -34,17 +34,18 @@ struct BillsPage {
     paged: bool,
 }
 
-struct BillLine {
-    number: String,
-    on: Day,
-    due_on: Day,
-    charges: String,
-    amount_due: String,
-    cancelled: bool,
+/// A bill in a list of bills.
+pub(super) struct BillLine {
+    pub(super) number: String,
+    pub(super) on: Day,
+    pub(super) due_on: Day,
+    pub(super) charges: String,
+    pub(super) amount_due: String,
+    pub(super) cancelled: bool,
 }
 
 impl BillLine {
-    fn new(bill: &DatedBill, currency: &Currency) -> Self {
+    pub(super) fn new(bill: &DatedBill, currency: &Currency) -> Self {
         Self {
             number: bill_number(bill.run_id, bill.account_id),
             on: Day(bill.bill_on),

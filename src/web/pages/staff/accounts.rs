@@ -54,6 +54,24 @@ pub(super) fn look(acting: &Context, number: &str) -> Result<Head, ActionError> 
     Ok(head)
 }
 
+/// The top of an account's page and what its tab shows below; the look is written down.
+async fn tab<T: Send + 'static>(
+    context: &Context,
+    viewer: &Viewer,
+    number: web::Path<String>,
+    name: &'static str,
+    load: impl FnOnce(&Context, &Head) -> Result<T, ActionError> + Send + 'static,
+) -> Result<(Top, T), PageError> {
+    let acting = viewer.acting(context);
+    let (head, loaded) = act(move || {
+        let head = look(&acting, &number)?;
+        let loaded = load(&acting, &head)?;
+        Ok((head, loaded))
+    })
+    .await?;
+    Ok((Top::new(viewer, head, name), loaded))
+}
+
 /// A page's address with where the next part begins.
 fn older(path: &str, next: Option<i64>) -> Option<String> {
     next.map(|next| format!("{path}?from={next}"))
@@ -78,18 +96,14 @@ async fn ledger(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
-    let acting = viewer.acting(&context);
     let ListQuery { from, done } = query.into_inner();
-    let (head, lines, services) = act(move || {
-        let head = look(&acting, &number)?;
-        let lines = desk::ledger(&acting, head.id, from.unwrap_or(i64::MAX), PAGE_ROWS)?;
-        let services = desk::services(&acting, head.id)?;
-        Ok((head, lines, services))
+    let (top, (lines, services)) = tab(&context, &viewer, number, "ledger", move |acting, head| {
+        let lines = desk::ledger(acting, head.id, from.unwrap_or(i64::MAX), PAGE_ROWS)?;
+        Ok((lines, desk::services(acting, head.id)?))
     })
     .await?;
     let say = Say::new(&context);
-    let notice = done.and_then(|code| done_in_words(&code, &lines, &say, &head));
-    let top = Top::new(&viewer, head, "ledger");
+    let notice = done.and_then(|code| done_in_words(&code, &lines, &say, &top.head));
     let Slice { rows: lines, next } = lines;
     let older = older(&top.path, next);
     let frame = frame(&context, &viewer, "/staff").noting(notice);
@@ -135,15 +149,9 @@ async fn bills(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
-    let acting = viewer.acting(&context);
     let from = query.from.unwrap_or(i64::MAX);
-    let (head, slice) = act(move || {
-        let head = look(&acting, &number)?;
-        let slice = desk::bills(&acting, head.id, from, PAGE_ROWS)?;
-        Ok((head, slice))
-    })
-    .await?;
-    let top = Top::new(&viewer, head, "bills");
+    let load = move |acting: &Context, head: &Head| desk::bills(acting, head.id, from, PAGE_ROWS);
+    let (top, slice) = tab(&context, &viewer, number, "bills", load).await?;
     let older = older(&format!("{}/bills", top.path), slice.next);
     page(StatusCode::OK, &BillsPage { frame: frame(&context, &viewer, "/staff"), say: Say::new(&context), top, bills: slice.rows, older })
 }
@@ -160,14 +168,8 @@ struct ServicesPage {
 /// `GET /staff/accounts/{number}/services`.
 async fn services(context: web::Data<Context>, viewer: Viewer, number: web::Path<String>) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
-    let acting = viewer.acting(&context);
-    let (head, services) = act(move || {
-        let head = look(&acting, &number)?;
-        let services = desk::services(&acting, head.id)?;
-        Ok((head, services))
-    })
-    .await?;
-    let top = Top::new(&viewer, head, "services");
+    let load = |acting: &Context, head: &Head| desk::services(acting, head.id);
+    let (top, services) = tab(&context, &viewer, number, "services", load).await?;
     page(StatusCode::OK, &ServicesPage { frame: frame(&context, &viewer, "/staff"), say: Say::new(&context), top, services })
 }
 
@@ -189,15 +191,9 @@ async fn reads(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
-    let acting = viewer.acting(&context);
     let from = query.from.unwrap_or(0).max(0);
-    let (head, slice) = act(move || {
-        let head = look(&acting, &number)?;
-        let slice = desk::reads(&acting, head.id, from, PAGE_ROWS)?;
-        Ok((head, slice))
-    })
-    .await?;
-    let top = Top::new(&viewer, head, "reads");
+    let load = move |acting: &Context, head: &Head| desk::reads(acting, head.id, from, PAGE_ROWS);
+    let (top, slice) = tab(&context, &viewer, number, "reads", load).await?;
     let older = older(&format!("{}/reads", top.path), slice.next);
     page(StatusCode::OK, &ReadsPage { frame: frame(&context, &viewer, "/staff"), say: Say::new(&context), top, reads: slice.rows, older })
 }
@@ -220,16 +216,13 @@ async fn notices(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
-    let acting = viewer.acting(&context);
     let after = query.from.map(NoticeId);
-    let (head, slice) = act(move || {
-        let head = look(&acting, &number)?;
+    let (top, slice) = tab(&context, &viewer, number, "notices", move |acting, head| {
         let filter = NoticeFilter { account: Some(head.number.clone()), ..NoticeFilter::default() };
-        let rows = list(&acting, &filter, after, desk::one_more(PAGE_ROWS))?;
-        Ok((head, Slice::cut(rows, PAGE_ROWS, |notice| notice.id.0)))
+        let rows = list(acting, &filter, after, desk::one_more(PAGE_ROWS))?;
+        Ok(Slice::cut(rows, PAGE_ROWS, |notice| notice.id.0))
     })
     .await?;
-    let top = Top::new(&viewer, head, "notices");
     let older = older(&format!("{}/notices", top.path), slice.next);
     page(StatusCode::OK, &NoticesPage { frame: frame(&context, &viewer, "/staff"), say: Say::new(&context), top, notices: slice.rows, older })
 }
@@ -252,15 +245,9 @@ async fn trail(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::ReadAudit)?;
-    let acting = viewer.acting(&context);
     let before = query.from.unwrap_or(i64::MAX);
-    let (head, slice) = act(move || {
-        let head = look(&acting, &number)?;
-        let slice = desk::trail(&acting, &head, before, PAGE_ROWS)?;
-        Ok((head, slice))
-    })
-    .await?;
-    let top = Top::new(&viewer, head, "trail");
+    let load = move |acting: &Context, head: &Head| desk::trail(acting, head, before, PAGE_ROWS);
+    let (top, slice) = tab(&context, &viewer, number, "trail", load).await?;
     let older = older(&format!("{}/trail", top.path), slice.next);
     page(StatusCode::OK, &TrailPage { frame: frame(&context, &viewer, "/staff"), say: Say::new(&context), top, events: slice.rows, older })
 }
