@@ -7,7 +7,7 @@
 //! ```text
 //! web | cli | jobs  →  actions  →  db  →  domain
 //!                        ↓                  ↑
-//!                     formats ──────────────┘
+//!           formats, providers, telemetry ──┘
 //! ```
 //!
 //! - [`domain`]: the rules as pure functions over values: money, rates, metering, billing, ledger, gates.
@@ -15,9 +15,13 @@
 //! - [`actions`]: one file per business verb; opens the one transaction.
 //! - [`formats`]: the forms of files.
 //! - [`mail`]: how a notice becomes a message and leaves, by SMTP or into a folder; [`jobs`] bring it together with the outbox.
+//! - [`providers`]: how we call payment providers and understand what they send; [`sandbox`]: a provider of our own, a
+//!   program apart that shares nothing with ours but the interface.
+//! - [`telemetry`]: metrics, log lines and traces that leave the program.
 //! - [`web`], [`cli`], [`jobs`]: how people and the clock reach the verbs.
 //!
-//! In every layer the same area names are used: customers, metering, rates, billing, ledger, payments, notices, operations.
+//! In every layer the same area names are used: customers, metering, rates, billing, ledger, payments,
+//! reconciliation, notices, operations.
 
 pub mod actions;
 pub mod cli;
@@ -28,4 +32,7 @@ pub mod domain;
 pub mod formats;
 pub mod jobs;
 pub mod mail;
+pub mod providers;
+pub mod sandbox;
+pub mod telemetry;
 pub mod web;

@@ -16,21 +16,28 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("formats", &["domain"]),
     ("mail", &["domain", "formats", "config"]),
     ("pdf", &["domain", "formats", "config"]),
+    ("telemetry", &["domain", "clock", "config"]),
+    ("providers", &["domain", "formats", "clock", "config"]),
+    ("sandbox", &["domain", "clock"]),
     ("db", &["domain"]),
-    ("actions", &["db", "domain", "formats", "clock", "config"]),
-    ("web", &["actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
-    ("jobs", &["actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
-    ("cli", &["web", "jobs", "app", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
-    ("app", &["web", "jobs", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
-    ("main", &["cli", "app", "clock", "config"]),
-    ("lib", &["cli", "app", "web", "jobs", "actions", "db", "domain", "formats", "clock", "config", "mail", "pdf"]),
+    ("actions", &["db", "domain", "formats", "providers", "telemetry", "clock", "config"]),
+    ("web", &["actions", "db", "domain", "formats", "providers", "telemetry", "clock", "config", "mail", "pdf"]),
+    ("jobs", &["actions", "db", "domain", "formats", "providers", "telemetry", "clock", "config", "mail", "pdf"]),
+    ("cli", &["web", "jobs", "app", "sandbox", "actions", "db", "domain", "formats", "providers", "telemetry", "clock", "config", "mail", "pdf"]),
+    ("app", &["web", "jobs", "actions", "db", "domain", "formats", "providers", "telemetry", "clock", "config", "mail", "pdf"]),
+    ("main", &["cli", "app", "telemetry", "clock", "config"]),
+    (
+        "lib",
+        &["cli", "app", "web", "jobs", "sandbox", "actions", "db", "domain", "formats", "providers", "telemetry", "clock", "config", "mail", "pdf"],
+    ),
 ];
 /// Layers that leave SQL to others.
-const WITHOUT_DIESEL: &[&str] = &["domain", "clock", "config", "formats", "mail", "pdf", "web", "cli", "app", "main"];
+const WITHOUT_DIESEL: &[&str] =
+    &["domain", "clock", "config", "formats", "mail", "pdf", "providers", "telemetry", "sandbox", "web", "cli", "app", "main"];
 /// The layers that may know HTTP.
-const WITH_ACTIX: &[&str] = &["web", "cli"];
+const WITH_ACTIX: &[&str] = &["web", "cli", "sandbox"];
 /// Layers that money passes through.
-const WITHOUT_FLOATS: &[&str] = &["domain", "db", "actions", "formats"];
+const WITHOUT_FLOATS: &[&str] = &["domain", "db", "actions", "formats", "providers", "sandbox"];
 /// Diesel's own ways to begin a transaction.
 const RAW_TRANSACTIONS: &[&str] =
     &["transaction", "immediate_transaction", "exclusive_transaction", "build_transaction", "test_transaction", "begin_test_transaction"];

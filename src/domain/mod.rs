@@ -14,6 +14,7 @@ pub mod metering;
 pub mod money;
 pub mod notices;
 pub mod passwords;
+pub mod payments;
 pub mod quantity;
 pub mod rates;
 pub mod roles;

@@ -1,0 +1,3 @@
+//! What the program tells those who watch it: metrics, log lines, traces that leave it.
+//!
+//! What belongs here: names, forms, ways out. What does not: what is counted; whoever acts counts.
