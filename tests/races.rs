@@ -435,6 +435,9 @@ fn post_and_linger(context: &Context, accounts: &[AccountId], month: usize, ling
                 merchant: MERCHANT.to_owned(),
                 provider_ref: Some(reference),
                 account_seq: after.seq,
+                provider_payment_id: None,
+                bank_entry_id: None,
+                part: 1,
             });
             entries.push((entry, after));
         }

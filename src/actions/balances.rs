@@ -110,7 +110,8 @@ fn already(conn: &mut DbConnection, account: &AccountRow, code: &str, amount: Op
     Err(ActionError::Refused(format!("reference: '{reference}' stands for another adjustment already")))
 }
 
-fn post(
+/// Posts a balance's adjustment within a transaction that holds the account's lock.
+pub(super) fn post(
     context: &Context,
     conn: &mut DbConnection,
     account: &AccountRow,

@@ -1,14 +1,15 @@
 //! P1 to P3 from the rows alone: what the ledger must be, checked without trusting what wrote it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::payments::returned_payment_seq;
+use super::payments::{corrected_seq, returned_payment_seq};
 use super::{ActionError, Context};
 use crate::db::billing::{self, BillRow, bill_number};
 use crate::db::ledger::{self, PostingRow, TransactionRow};
 use crate::db::payments::{self, PaymentRow};
+use crate::db::provider_payments::{self, RefundRow};
 use crate::db::{DbConnection, customers};
 use crate::domain::ids::{AccountId, TransactionId};
 use crate::domain::ledger::RECEIVABLE;
@@ -97,6 +98,10 @@ fn check_range(conn: &mut DbConnection, first: AccountId, last: AccountId, repor
     for payment in payments::in_range(conn, first, last)? {
         paid.entry(payment.account_id).or_default().push(payment);
     }
+    let mut taken: HashMap<AccountId, Vec<RefundRow>> = HashMap::new();
+    for refund in provider_payments::taken_in_range(conn, first, last)? {
+        taken.entry(refund.account_id).or_default().push(refund);
+    }
     let mut adjusted: HashMap<AccountId, Vec<(i64, i64)>> = HashMap::new();
     for (account, seq, cents) in ledger::adjustments_in_range(conn, first, last)? {
         adjusted.entry(account).or_default().push((seq, cents));
@@ -104,7 +109,7 @@ fn check_range(conn: &mut DbConnection, first: AccountId, last: AccountId, repor
     for account in transactions.chunk_by(|a, b| a.account_id == b.account_id) {
         let Some(id) = account.first().map(|row| row.account_id) else { continue };
         check_chain(account, &postings, report);
-        check_payments(account, paid.remove(&id).unwrap_or_default(), report);
+        check_payments(account, paid.remove(&id).unwrap_or_default(), taken.remove(&id).unwrap_or_default(), report);
         check_adjustments(account, &adjusted.remove(&id).unwrap_or_default(), report);
         let bills = bills.remove(&id).unwrap_or_default();
         check_reversals(account, &bills, report);
@@ -147,32 +152,43 @@ fn check_chain(account: &[TransactionRow], postings: &HashMap<TransactionId, Vec
     }
 }
 
-/// Each payment is in the ledger once with its amount, and each return once against it.
-fn check_payments(account: &[TransactionRow], payments: Vec<PaymentRow>, report: &mut LedgerReport) {
+/// Each payment is in the ledger once with its amount, and each return, correction and refund of it against it.
+fn check_payments(account: &[TransactionRow], payments: Vec<PaymentRow>, taken: Vec<RefundRow>, report: &mut LedgerReport) {
     let at = |seq: i64| usize::try_from(seq - 1).ok().and_then(|index| account.get(index));
-    let mut of_kind: HashMap<&str, usize> = HashMap::new();
-    for row in account {
-        *of_kind.entry(row.kind.as_str()).or_default() += 1;
-    }
+    let id = account.first().map_or(AccountId(0), |row| row.account_id);
+    let is = |seq: i64, source: String, cents: i64| {
+        at(seq).is_some_and(|row| row.kind == "payment_reversal" && row.amount_cents == cents && row.source == source)
+    };
+    let mut reversals = 0;
     for payment in &payments {
-        let posted = at(payment.account_seq);
-        if posted.is_none_or(|row| row.kind != "payment" || row.amount_cents != -payment.amount_cents) {
+        let (seq, cents) = (payment.account_seq, payment.amount_cents);
+        if at(seq).is_none_or(|row| row.kind != "payment" || row.amount_cents != -cents) {
             report.fault(format!("P3: payment {} is not in the ledger with its amount", payment.id));
         }
-        let Some(returned) = payment.returned_seq else { continue };
-        let fits = at(returned).is_some_and(|row| {
-            row.kind == "payment_reversal"
-                && row.amount_cents == payment.amount_cents
-                && returned_payment_seq(&row.source) == Some(payment.account_seq)
-        });
-        if !fits {
+        let returned = payment.returned_seq;
+        // A correction of a payment that is returned takes the payment back first, and then the return.
+        let with_return = returned.filter(|_| payment.restored_seq.is_none());
+        let superseded = payment.superseded_seq;
+        let mut expected: Vec<(i64, String, i64)> = Vec::new();
+        expected.extend(returned.map(|at| (at, format!("return:{seq}"), cents)));
+        expected.extend(payment.restored_seq.map(|at| (at, format!("correction:{}", returned.unwrap_or(0)), -cents)));
+        expected.extend(superseded.map(|at| (at - i64::from(with_return.is_some()), format!("correction:{seq}"), cents)));
+        expected.extend(superseded.zip(with_return).map(|(at, returned)| (at, format!("correction:{returned}"), -cents)));
+        reversals += expected.len();
+        if expected.into_iter().any(|(at, source, cents)| !is(at, source, cents)) {
             report.fault(format!("P3: the return of payment {} is not in the ledger with its amount", payment.id));
         }
     }
-    let returned = payments.iter().filter(|payment| payment.returned_seq.is_some()).count();
-    let counted = |kind: &str| of_kind.get(kind).copied().unwrap_or(0);
-    if counted("payment") != payments.len() || counted("payment_reversal") != returned {
-        let id = account.first().map_or(AccountId(0), |row| row.account_id);
+    for refund in &taken {
+        let source = format!("refund:{}", refund.token);
+        let back = refund.superseded_seq.map(|at| (at, format!("correction:{}", refund.account_seq), -refund.amount_cents));
+        reversals += 1 + usize::from(back.is_some());
+        if !is(refund.account_seq, source, refund.amount_cents) || back.is_some_and(|(at, source, cents)| !is(at, source, cents)) {
+            report.fault(format!("P3: refund {} is not in the ledger with its amount", refund.id));
+        }
+    }
+    let counted = |kind: &str| account.iter().filter(|row| row.kind == kind).count();
+    if counted("payment") != payments.len() || counted("payment_reversal") != reversals {
         report.fault(format!("P3: account {id}: the ledger's payments and returns are not those of the payments' table"));
     }
 }
@@ -254,18 +270,31 @@ fn number(bill: &BillRow) -> String {
     bill_number(bill.run_id, bill.account_id)
 }
 
-/// The last payment in these rows that none of them takes back.
+/// The last payment in these rows that stands after them.
 fn last_standing_payment(rows: &[TransactionRow]) -> Option<i64> {
-    let mut standing = Vec::new();
-    for row in rows {
-        match row.kind.as_str() {
-            "payment" => standing.push(row.account_seq),
-            "payment_reversal" => {
-                let returned = returned_payment_seq(&row.source);
-                standing.retain(|seq| Some(*seq) != returned);
+    let mut standing = BTreeSet::new();
+    let mut returned_by: HashMap<i64, i64> = HashMap::new();
+    for row in rows.iter().filter(|row| row.kind.starts_with("payment")) {
+        if row.kind == "payment" {
+            standing.insert(row.account_seq);
+        } else if let Some(payment) = returned_payment_seq(&row.source) {
+            standing.remove(&payment);
+            returned_by.insert(row.account_seq, payment);
+        } else if let Some(corrected) = corrected_seq(&row.source) {
+            match returned_by.get(&corrected) {
+                // The return was taken back; unless the payment itself was, it stands again.
+                Some(payment) if !is_corrected(rows, *payment, row.account_seq) => {
+                    standing.insert(*payment);
+                }
+                _ => {
+                    standing.remove(&corrected);
+                }
             }
-            _ => {}
         }
     }
     standing.last().copied()
+}
+
+fn is_corrected(rows: &[TransactionRow], seq: i64, before: i64) -> bool {
+    rows.iter().take_while(|row| row.account_seq < before).any(|row| corrected_seq(&row.source) == Some(seq))
 }

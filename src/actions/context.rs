@@ -7,6 +7,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
+use crate::providers::ProviderBook;
 
 /// What every verb needs. Cloning it is cheap.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct Context {
     pub database: Database,
     /// The utility's settings.
     pub config: Arc<Config>,
+    /// The payment providers.
+    pub providers: ProviderBook,
     /// The clock.
     pub clock: Clock,
     /// Who acts, for the audit trail.

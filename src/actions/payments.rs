@@ -8,7 +8,7 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use super::{ActionError, Context, account_named, notices};
 use crate::db::payments::{self as rows, PaymentRow};
 use crate::db::{DbConnection, customers, ledger, operations};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, BankEntryId, ProviderPaymentId};
 use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentReceived, PaymentReturned};
@@ -38,6 +38,25 @@ pub struct NewPayment {
     pub provider: String,
     /// The reference.
     pub reference: String,
+}
+
+/// Where a payment came from, when it was not by hand or by a file of payments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin<'a> {
+    /// Our identity where it came from.
+    pub(super) merchant: &'a str,
+    /// The provider's payment that it is a part of.
+    pub(super) provider_payment_id: Option<ProviderPaymentId>,
+    /// The bank's movement that brought it.
+    pub(super) bank_entry_id: Option<BankEntryId>,
+    /// Which part of a payment of several accounts, from 1.
+    pub(super) part: i32,
+}
+
+impl Default for Origin<'_> {
+    fn default() -> Self {
+        Self { merchant: MERCHANT, provider_payment_id: None, bank_entry_id: None, part: 1 }
+    }
 }
 
 /// What posting a payment did.
@@ -86,14 +105,26 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
         if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
             return if payment.is(row) { Ok(Posted::already(row.account_seq, before)) } else { Err(ActionError::Refused(payment.clash_with(row))) };
         }
-        let (entry, after) = entry_of(&payment, before)?;
-        ledger::append(conn, &[(entry, after)], now)?;
-        rows::insert(conn, &[row_of(&payment, after)])?;
+        let after = post_within(context, conn, &payment, Origin::default(), now)?;
         let detail = format!("{} {} {}", payment.amount, payment.tender, payment.reference);
         operations::audit(conn, now, &context.actor, "payment.post", &account.number, &detail)?;
-        notices::queue(conn, context, payment.received(after))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+/// Posts a payment within a transaction that holds its account's lock and knows that its reference is free.
+pub(super) fn post_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    payment: &NewPayment,
+    origin: Origin<'_>,
+    now: NaiveDateTime,
+) -> Result<Position, ActionError> {
+    let (entry, after) = entry_of(payment, ledger::position(conn, payment.account_id)?)?;
+    ledger::append(conn, &[(entry, after)], now)?;
+    rows::insert(conn, &[row_of(payment, origin, after)])?;
+    notices::queue(conn, context, payment.received(after))?;
+    Ok(after)
 }
 
 /// A value date lies in the past or is today. It is a date that both databases can keep and order.
@@ -177,7 +208,7 @@ pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&
             let (entry, after) = entry_of(payment, position)?;
             position = after;
             entries.push((entry, after));
-            new_rows.push(row_of(payment, after));
+            new_rows.push(row_of(payment, Origin::default(), after));
             news.push(payment.received(after));
         }
     }
@@ -196,16 +227,19 @@ fn entry_of(payment: &NewPayment, before: Position) -> Result<(Entry, Position),
     Ok((entry, after))
 }
 
-fn row_of(payment: &NewPayment, after: Position) -> rows::NewPayment {
+fn row_of(payment: &NewPayment, origin: Origin<'_>, after: Position) -> rows::NewPayment {
     rows::NewPayment {
         account_id: payment.account_id,
         amount_cents: payment.amount.cents(),
         effective_on: payment.effective_on,
         tender: payment.tender.as_str().to_owned(),
         provider: payment.provider.clone(),
-        merchant: MERCHANT.to_owned(),
+        merchant: origin.merchant.to_owned(),
         provider_ref: Some(payment.reference.clone()),
         account_seq: after.seq,
+        provider_payment_id: origin.provider_payment_id,
+        bank_entry_id: origin.bank_entry_id,
+        part: origin.part,
     }
 }
 
@@ -231,18 +265,66 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         if on < payment.effective_on {
             return Err(ActionError::Refused(format!("the return is dated {on}, before the payment itself, {}", payment.effective_on)));
         }
-        let tender: Tender = payment.tender.parse().map_err(ActionError::Refused)?;
-        let amount = Money::from_cents(payment.amount_cents);
-        let source = return_source(payment.account_seq);
-        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
-        let after = before.after(amount)?;
-        ledger::append(conn, &[(entry, after)], now)?;
-        rows::mark_returned(conn, payment.id, after.seq, on, reason)?;
+        let after = return_within(context, conn, &payment, on, reason, now)?;
         let number = customers::account_number(conn, account)?;
+        let amount = Money::from_cents(payment.amount_cents);
         operations::audit(conn, now, &context.actor, "payment.return", &number, &format!("{amount} {provider}:{reference}: {reason}"))?;
-        notices::queue(conn, context, returned_notice(&payment, after, on, reference, reason))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+/// Reverses a payment within a transaction that holds its account's lock and knows that it stands.
+pub(super) fn return_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    payment: &PaymentRow,
+    on: NaiveDate,
+    reason: &str,
+    now: NaiveDateTime,
+) -> Result<Position, ActionError> {
+    let amount = Money::from_cents(payment.amount_cents);
+    let after = reverse(conn, payment, return_source(payment.account_seq), amount, on, now)?;
+    rows::mark_returned(conn, payment.id, after.seq, on, reason)?;
+    let reference = payment.provider_ref.clone().unwrap_or_default();
+    notices::queue(conn, context, returned_notice(payment, after, on, &reference, reason))?;
+    Ok(after)
+}
+
+/// Takes a return back, on the return's own date: the payment stands after all.
+pub(super) fn restore_within(conn: &mut DbConnection, payment: &PaymentRow, now: NaiveDateTime) -> Result<Position, ActionError> {
+    let (Some(returned), Some(on)) = (payment.returned_seq, payment.returned_on) else {
+        return Err(ActionError::Refused(format!("payment {} was not returned", payment.id)));
+    };
+    let after = reverse(conn, payment, correction_source(returned), -Money::from_cents(payment.amount_cents), on, now)?;
+    rows::mark_restored(conn, payment.id, after.seq)?;
+    Ok(after)
+}
+
+/// Takes everything of a payment out of the ledger, on its own dates: it was never so. Its reference is free again.
+pub(super) fn supersede_within(conn: &mut DbConnection, payment: &PaymentRow, now: NaiveDateTime) -> Result<Position, ActionError> {
+    let amount = Money::from_cents(payment.amount_cents);
+    let mut after = reverse(conn, payment, correction_source(payment.account_seq), amount, payment.effective_on, now)?;
+    if let (Some(returned), Some(on), None) = (payment.returned_seq, payment.returned_on, payment.restored_seq) {
+        after = reverse(conn, payment, correction_source(returned), -amount, on, now)?;
+    }
+    rows::mark_superseded(conn, payment.id, after.seq)?;
+    Ok(after)
+}
+
+fn reverse(
+    conn: &mut DbConnection,
+    payment: &PaymentRow,
+    source: String,
+    amount: Money,
+    on: NaiveDate,
+    now: NaiveDateTime,
+) -> Result<Position, ActionError> {
+    let tender: Tender = payment.tender.parse().map_err(ActionError::Refused)?;
+    let account = payment.account_id;
+    let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
+    let after = ledger::position(conn, account)?.after(amount)?;
+    ledger::append(conn, &[(entry, after)], now)?;
+    Ok(after)
 }
 
 fn returned_notice(payment: &PaymentRow, after: Position, on: NaiveDate, reference: &str, reason: &str) -> NewNotice {
@@ -264,6 +346,17 @@ fn returned_notice(payment: &PaymentRow, after: Position, on: NaiveDate, referen
 /// The source of a reversal names the position of the payment that it takes back.
 fn return_source(payment_seq: i64) -> String {
     format!("return:{payment_seq}")
+}
+
+/// The source of a correction names the position of what it takes out of the ledger: a payment, or a return.
+fn correction_source(seq: i64) -> String {
+    format!("correction:{seq}")
+}
+
+/// The position of what a correction's source names.
+#[must_use]
+pub fn corrected_seq(source: &str) -> Option<i64> {
+    source.strip_prefix("correction:")?.parse().ok()
 }
 
 /// The position of the payment that a reversal's source names.

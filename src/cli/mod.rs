@@ -38,6 +38,7 @@ use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
+use crate::providers::ProviderBook;
 
 pub use print::Failure;
 
@@ -138,7 +139,13 @@ impl Global {
         // A bill run's workers, and beside them leases, jobs and pages.
         let connections = u32::try_from(self.config.runs.worker_count()).unwrap_or(4) + 8;
         let database = Database::open(database, connections)?;
-        Ok(Context { database, config: Arc::new(self.config.clone()), clock: Clock::System, actor: self.actor.clone() })
+        Ok(Context {
+            database,
+            config: Arc::new(self.config.clone()),
+            providers: ProviderBook::default(),
+            clock: Clock::System,
+            actor: self.actor.clone(),
+        })
     }
 }
 

@@ -10,18 +10,21 @@ mod bulk;
 mod connection;
 pub mod customers;
 pub mod desk;
+pub mod inbox;
 pub mod ledger;
 pub mod metering;
 mod migrations;
 pub mod notices;
 pub mod operations;
 pub mod payments;
+pub mod provider_payments;
 pub mod rates;
 pub mod schedule;
 mod schema;
 pub mod service_views;
 pub mod sign_in;
 mod sql_types;
+pub mod trace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -249,7 +252,7 @@ pub trait LostRace {
 
 /// Unique keys that two writers may collide on; a collision means that the other was first, and that looking again
 /// shows what it wrote.
-const RACE_KEYS: [&str; 8] = [
+const RACE_KEYS: [&str; 12] = [
     "financial_transaction_account_id_account_seq_key",
     "financial_transaction.account_seq",
     "payment_provider_ref_once",
@@ -258,6 +261,10 @@ const RACE_KEYS: [&str; 8] = [
     "meter_read.read_on",
     "adjustment_reference_key",
     "adjustment.reference",
+    "provider_payment_ref_once",
+    "provider_payment.provider_ref",
+    "provider_payment_checkout_id_key",
+    "provider_payment.checkout_id",
 ];
 
 impl LostRace for DieselError {

@@ -10,7 +10,7 @@ use super::DbConnection;
 use super::bulk::insert_all;
 use super::connection::each_backend;
 use super::schema::{account, audit_event, lease, service_agreement, todo};
-use crate::domain::ids::{AccountId, AgreementId, ReadId, ToDoId};
+use crate::domain::ids::{AccountId, AgreementId, ReadId, ToDoId, UnappliedCreditId};
 
 /// A work item as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -368,6 +368,38 @@ pub fn resolve(conn: &mut DbConnection, ids: &[ToDoId], status: &str, by: &str, 
 pub fn resolve_about_account(conn: &mut DbConnection, account: AccountId, kind: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
     diesel::update(todo::table.filter(todo::account_id.eq(Some(account)).and(todo::kind.eq(kind)).and(todo::status.eq("open"))))
         .set((todo::status.eq("released"), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
+        .execute(conn)
+}
+
+/// Raises the work item of money that fits no account, or tells the one that is open of another amount.
+///
+/// # Errors
+/// Those of the database.
+pub fn raise_about_credit(conn: &mut DbConnection, credit: UnappliedCreditId, amount_cents: i64, reason: &str, at: NaiveDateTime) -> QueryResult<()> {
+    let open = todo::unapplied_credit_id.eq(Some(credit)).and(todo::status.eq("open"));
+    let told = diesel::update(todo::table.filter(open)).set((todo::amount_cents.eq(Some(amount_cents)), todo::reason.eq(reason))).execute(conn)?;
+    if told == 0 {
+        diesel::insert_into(todo::table)
+            .values((
+                todo::kind.eq("unapplied_credit"),
+                todo::status.eq("open"),
+                todo::unapplied_credit_id.eq(Some(credit)),
+                todo::amount_cents.eq(Some(amount_cents)),
+                todo::reason.eq(reason),
+                todo::raised_at.eq(at),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Resolves the work item of money that waits no longer.
+///
+/// # Errors
+/// Those of the database.
+pub fn resolve_about_credit(conn: &mut DbConnection, credit: UnappliedCreditId, by: &str, at: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(todo::table.filter(todo::unapplied_credit_id.eq(Some(credit)).and(todo::status.eq("open"))))
+        .set((todo::status.eq("released"), todo::resolved_by.eq(Some(by)), todo::resolved_at.eq(Some(at))))
         .execute(conn)
 }
 

@@ -7,7 +7,7 @@ use diesel::sql_types::BigInt;
 use super::DbConnection;
 use super::bulk::insert_all;
 use super::schema::payment;
-use crate::domain::ids::{AccountId, PaymentId};
+use crate::domain::ids::{AccountId, BankEntryId, PaymentId, ProviderPaymentId};
 
 /// A payment as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
@@ -37,6 +37,16 @@ pub struct PaymentRow {
     pub returned_on: Option<NaiveDate>,
     /// Why it was returned.
     pub return_reason: Option<String>,
+    /// The provider's payment that it is a part of.
+    pub provider_payment_id: Option<ProviderPaymentId>,
+    /// The bank's movement that brought it.
+    pub bank_entry_id: Option<BankEntryId>,
+    /// Which part of a payment of several accounts, from 1.
+    pub part: i32,
+    /// The transaction that took its return back: it stands again.
+    pub restored_seq: Option<i64>,
+    /// The last transaction of the correction that took it out of the ledger.
+    pub superseded_seq: Option<i64>,
 }
 
 /// A payment to be stored.
@@ -59,6 +69,12 @@ pub struct NewPayment {
     pub provider_ref: Option<String>,
     /// The transaction that posted it.
     pub account_seq: i64,
+    /// The provider's payment that it is a part of.
+    pub provider_payment_id: Option<ProviderPaymentId>,
+    /// The bank's movement that brought it.
+    pub bank_entry_id: Option<BankEntryId>,
+    /// Which part of a payment of several accounts, from 1.
+    pub part: i32,
 }
 
 /// Stores payments.
@@ -77,13 +93,14 @@ fn insert_columns(conn: &mut DbConnection, rows: &[NewPayment]) -> QueryResult<(
     insert_all!(conn, payment::table, rows).map(|_| ())
 }
 
-/// The payments with these references of one provider.
+/// The payments with these references of one provider, without those that a correction replaced.
 ///
 /// # Errors
 /// Those of the database.
 pub fn by_references(conn: &mut DbConnection, provider: &str, merchant: &str, references: &[&str]) -> QueryResult<Vec<PaymentRow>> {
     payment::table
         .filter(payment::provider.eq(provider).and(payment::merchant.eq(merchant)).and(payment::provider_ref.eq_any(references)))
+        .filter(payment::superseded_seq.is_null())
         .select(PaymentRow::as_select())
         .load(conn)
 }
@@ -100,12 +117,17 @@ pub fn at(conn: &mut DbConnection, account: AccountId, account_seq: i64) -> Quer
         .optional()
 }
 
-/// The payment that was posted last to an account.
+/// The payment that was posted last to an account and that no correction replaced.
 ///
 /// # Errors
 /// Those of the database.
 pub fn latest(conn: &mut DbConnection, account: AccountId) -> QueryResult<Option<PaymentRow>> {
-    payment::table.filter(payment::account_id.eq(account)).order(payment::account_seq.desc()).select(PaymentRow::as_select()).first(conn).optional()
+    payment::table
+        .filter(payment::account_id.eq(account).and(payment::superseded_seq.is_null()))
+        .order(payment::account_seq.desc())
+        .select(PaymentRow::as_select())
+        .first(conn)
+        .optional()
 }
 
 /// The payments of a range of accounts, by account and position.
@@ -130,6 +152,38 @@ pub fn mark_returned(conn: &mut DbConnection, id: PaymentId, seq: i64, on: Naive
         .execute(conn)
 }
 
+/// The payments that a provider's payment posted, without those that a correction replaced.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_provider_payment(conn: &mut DbConnection, id: ProviderPaymentId) -> QueryResult<Vec<PaymentRow>> {
+    payment::table
+        .filter(payment::provider_payment_id.eq(id).and(payment::superseded_seq.is_null()))
+        .order(payment::part)
+        .select(PaymentRow::as_select())
+        .load(conn)
+}
+
+/// Notes which transaction took a payment's return back.
+///
+/// # Errors
+/// Those of the database.
+pub fn mark_restored(conn: &mut DbConnection, id: PaymentId, seq: i64) -> QueryResult<usize> {
+    diesel::update(payment::table.filter(payment::id.eq(id).and(payment::restored_seq.is_null())))
+        .set(payment::restored_seq.eq(Some(seq)))
+        .execute(conn)
+}
+
+/// Notes the last transaction of the correction that took a payment out of the ledger.
+///
+/// # Errors
+/// Those of the database.
+pub fn mark_superseded(conn: &mut DbConnection, id: PaymentId, seq: i64) -> QueryResult<usize> {
+    diesel::update(payment::table.filter(payment::id.eq(id).and(payment::superseded_seq.is_null())))
+        .set(payment::superseded_seq.eq(Some(seq)))
+        .execute(conn)
+}
+
 /// The last payment at or before a position that was not returned at or before it.
 ///
 /// # Errors
@@ -137,7 +191,13 @@ pub fn mark_returned(conn: &mut DbConnection, id: PaymentId, seq: i64, on: Naive
 pub fn last_standing(conn: &mut DbConnection, account: AccountId, cutoff_seq: i64) -> QueryResult<Option<i64>> {
     payment::table
         .filter(payment::account_id.eq(account).and(payment::account_seq.le(cutoff_seq)))
-        .filter(payment::returned_seq.is_null().or(payment::returned_seq.gt(cutoff_seq)))
+        .filter(
+            payment::returned_seq
+                .is_null()
+                .or(payment::returned_seq.gt(cutoff_seq))
+                .or(payment::restored_seq.is_not_null().and(payment::restored_seq.le(cutoff_seq))),
+        )
+        .filter(payment::superseded_seq.is_null().or(payment::superseded_seq.gt(cutoff_seq)))
         .order(payment::account_seq.desc())
         .select(payment::account_seq)
         .first(conn)

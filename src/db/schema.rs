@@ -105,6 +105,7 @@ diesel::table! {
         resolved_by -> Nullable<Text>,
         note -> Nullable<Text>,
         account_id -> Nullable<BigInt>,
+        unapplied_credit_id -> Nullable<BigInt>,
     }
 }
 
@@ -209,6 +210,11 @@ diesel::table! {
         returned_seq -> Nullable<BigInt>,
         returned_on -> Nullable<Date>,
         return_reason -> Nullable<Text>,
+        provider_payment_id -> Nullable<BigInt>,
+        bank_entry_id -> Nullable<BigInt>,
+        part -> Integer,
+        restored_seq -> Nullable<BigInt>,
+        superseded_seq -> Nullable<BigInt>,
     }
 }
 
@@ -416,6 +422,326 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    checkout (id) {
+        id -> BigInt,
+        token -> Text,
+        form_key -> Text,
+        provider -> Text,
+        merchant -> Text,
+        purpose -> Text,
+        amount_cents -> BigInt,
+        login_id -> Nullable<BigInt>,
+        session_ref -> Nullable<Text>,
+        session_url -> Nullable<Text>,
+        status -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    checkout_part (checkout_id, part) {
+        checkout_id -> BigInt,
+        part -> Integer,
+        account_id -> BigInt,
+        amount_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    provider_payment (id) {
+        id -> BigInt,
+        provider -> Text,
+        merchant -> Text,
+        provider_ref -> Nullable<Text>,
+        checkout_id -> Nullable<BigInt>,
+        state -> Text,
+        amount_cents -> BigInt,
+        currency -> Text,
+        tender -> Text,
+        made_on -> Date,
+        reason -> Nullable<Text>,
+        last_event_id -> Nullable<Text>,
+        last_event_at -> Nullable<BigInt>,
+        trace_id -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    provider_payment_part (provider_payment_id, part) {
+        provider_payment_id -> BigInt,
+        part -> Integer,
+        account_id -> BigInt,
+        amount_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    provider_event (id) {
+        id -> BigInt,
+        provider -> Text,
+        merchant -> Text,
+        event_id -> Text,
+        body_sha256 -> Text,
+        event_type -> Text,
+        occurred_at -> BigInt,
+        payment_ref -> Nullable<Text>,
+        token -> Nullable<Text>,
+        body -> Binary,
+        origin -> Text,
+        status -> Text,
+        deliveries -> Integer,
+        received_at -> Timestamp,
+        last_delivery_at -> Timestamp,
+        attempts -> Integer,
+        next_attempt_at -> Timestamp,
+        applied_at -> Nullable<Timestamp>,
+        error -> Nullable<Text>,
+        trace_id -> Text,
+        provider_payment_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    refund (id) {
+        id -> BigInt,
+        token -> Text,
+        account_id -> BigInt,
+        amount_cents -> BigInt,
+        way -> Text,
+        provider_payment_id -> Nullable<BigInt>,
+        part -> Integer,
+        provider -> Text,
+        merchant -> Text,
+        provider_ref -> Nullable<Text>,
+        state -> Text,
+        made_on -> Date,
+        reason -> Text,
+        account_seq -> BigInt,
+        superseded_seq -> Nullable<BigInt>,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamp>,
+        error -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    unapplied_credit (id) {
+        id -> BigInt,
+        provider_payment_id -> Nullable<BigInt>,
+        bank_entry_id -> Nullable<BigInt>,
+        amount_cents -> BigInt,
+        received_on -> Date,
+        reference -> Text,
+        payer -> Text,
+        status -> Text,
+        created_at -> Timestamp,
+        settled_at -> Nullable<Timestamp>,
+        settled_by -> Nullable<Text>,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    bank_file (id) {
+        id -> BigInt,
+        sha256 -> Text,
+        name -> Text,
+        format -> Text,
+        mapping -> Nullable<Text>,
+        entries -> Integer,
+        credits_cents -> BigInt,
+        debits_cents -> BigInt,
+        received_at -> Timestamp,
+        received_by -> Text,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    bank_entry (id) {
+        id -> BigInt,
+        file_id -> BigInt,
+        place -> Text,
+        bank_account -> Text,
+        entry_key -> Text,
+        amount_cents -> BigInt,
+        booked_on -> Date,
+        value_on -> Nullable<Date>,
+        kind -> Text,
+        code -> Text,
+        return_code -> Nullable<Text>,
+        return_reason -> Nullable<Text>,
+        original_ref -> Nullable<Text>,
+        reference -> Text,
+        party_name -> Text,
+        party_account -> Text,
+        text -> Text,
+        status -> Text,
+        suggested_account_id -> Nullable<BigInt>,
+        confidence -> Integer,
+        why -> Text,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    bank_mapping (name) {
+        name -> Text,
+        settings -> Text,
+        saved_by -> Text,
+        saved_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    provider_payout (id) {
+        id -> BigInt,
+        provider -> Text,
+        merchant -> Text,
+        payout_ref -> Text,
+        amount_cents -> BigInt,
+        arrives_on -> Date,
+        paid -> Integer,
+        statement_text -> Text,
+        bank_entry_id -> Nullable<BigInt>,
+        fetched_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    provider_movement (id) {
+        id -> BigInt,
+        provider -> Text,
+        merchant -> Text,
+        movement_ref -> Text,
+        kind -> Text,
+        payment_ref -> Nullable<Text>,
+        amount_cents -> BigInt,
+        fee_cents -> BigInt,
+        occurred_at -> BigInt,
+        occurred_on -> Date,
+        payout_ref -> Nullable<Text>,
+        fetched_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    difference (id) {
+        id -> BigInt,
+        difference_key -> Text,
+        kind -> Text,
+        day_on -> Date,
+        account_id -> Nullable<BigInt>,
+        reference -> Text,
+        ledger_cents -> Nullable<BigInt>,
+        provider_cents -> Nullable<BigInt>,
+        bank_cents -> Nullable<BigInt>,
+        detail -> Text,
+        first_seen_at -> Timestamp,
+        last_seen_at -> Timestamp,
+        gone_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    ledger_delta (id) {
+        id -> BigInt,
+        looked_at -> Timestamp,
+        from_on -> Date,
+        to_on -> Date,
+        ledger_cents -> BigInt,
+        provider_cents -> BigInt,
+        bank_cents -> BigInt,
+        delta_cents -> BigInt,
+        differences -> Integer,
+    }
+}
+
+diesel::table! {
+    mandate (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        login_id -> Nullable<BigInt>,
+        provider -> Text,
+        merchant -> Text,
+        checkout_id -> BigInt,
+        customer_ref -> Nullable<Text>,
+        method_ref -> Nullable<Text>,
+        method_label -> Nullable<Text>,
+        state -> Text,
+        limit_cents -> Nullable<BigInt>,
+        created_at -> Timestamp,
+        active_at -> Nullable<Timestamp>,
+        ended_at -> Nullable<Timestamp>,
+        ended_because -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    autopay_draw (id) {
+        id -> BigInt,
+        token -> Text,
+        mandate_id -> BigInt,
+        account_id -> BigInt,
+        run_id -> BigInt,
+        amount_cents -> BigInt,
+        drawn_cents -> Nullable<BigInt>,
+        draw_on -> Date,
+        state -> Text,
+        reason -> Nullable<Text>,
+        provider_payment_id -> Nullable<BigInt>,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    bill_hold (id) {
+        id -> BigInt,
+        run_id -> BigInt,
+        account_id -> BigInt,
+        kind -> Text,
+        note -> Text,
+        held_by -> Text,
+        held_at -> Timestamp,
+        released_by -> Nullable<Text>,
+        released_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    trace_step (id) {
+        id -> BigInt,
+        trace_id -> Text,
+        step -> Text,
+        at -> Timestamp,
+        took_us -> BigInt,
+        detail -> Text,
+        provider_event_id -> Nullable<BigInt>,
+        account_id -> Nullable<BigInt>,
+        account_seq -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    alarm (id) {
+        id -> BigInt,
+        kind -> Text,
+        since -> Timestamp,
+        over_at -> Nullable<Timestamp>,
+        detail -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     person,
     account,
@@ -450,4 +776,23 @@ diesel::allow_tables_to_appear_in_same_query!(
     notice,
     notice_preference,
     bounced_address,
+    checkout,
+    checkout_part,
+    provider_payment,
+    provider_payment_part,
+    provider_event,
+    refund,
+    unapplied_credit,
+    bank_file,
+    bank_entry,
+    bank_mapping,
+    provider_payout,
+    provider_movement,
+    difference,
+    ledger_delta,
+    mandate,
+    autopay_draw,
+    bill_hold,
+    trace_step,
+    alarm,
 );

@@ -8,8 +8,9 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AgreementId, InstallationId, LoginId, MeterId, NoticeId, PaymentId, PersonId, PremiseId, ReadId, RegisterId, RunId, ServicePointId,
-    TariffVersionId, ToDoId, TransactionId,
+    AccountId, AgreementId, BankEntryId, BankFileId, CheckoutId, DrawId, InstallationId, LoginId, MandateId, MeterId, NoticeId, PaymentId, PersonId,
+    PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId,
+    UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -72,4 +73,13 @@ big_int_columns!(
     TransactionId,
     LoginId,
     NoticeId,
+    CheckoutId,
+    ProviderPaymentId,
+    ProviderEventId,
+    RefundId,
+    UnappliedCreditId,
+    BankFileId,
+    BankEntryId,
+    MandateId,
+    DrawId,
 );

@@ -49,4 +49,22 @@ ids! {
     LoginId,
     /// A notice in the outbox.
     NoticeId,
+    /// A customer's attempt to pay online, or to save a way to pay.
+    CheckoutId,
+    /// A payment as a provider knows it.
+    ProviderPaymentId,
+    /// An event in the inbox.
+    ProviderEventId,
+    /// Money given back.
+    RefundId,
+    /// Money that fits no account.
+    UnappliedCreditId,
+    /// A file from a bank.
+    BankFileId,
+    /// A movement on the utility's account with a bank.
+    BankEntryId,
+    /// A permission to draw what is due.
+    MandateId,
+    /// One draw of such a permission.
+    DrawId,
 }

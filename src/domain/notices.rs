@@ -1,24 +1,15 @@
-//! Notices: what people are told by e-mail, what of it they may switch off, and when a failed attempt is repeated.
+//! Notices: what people are told by e-mail, and what of it they may switch off.
 
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, LoginId, NoticeId, PersonId, RunId};
 
 /// Nobody is told of what happened longer ago than this: an import of history must not flood the town.
 pub const OLDEST_NEWS_DAYS: i64 = 30;
-/// The bound of the pause after the first failed attempt; it doubles with each.
-pub const FIRST_PAUSE_MS: u64 = 1_000;
-/// No pause is longer.
-pub const LONGEST_PAUSE_MS: u64 = 15 * 60 * 1_000;
-/// After so long it is given up.
-pub const HORIZON_HOURS: i64 = 72;
-/// But not before so many attempts: what waited because nothing was sent at all (the program was off) is not given up
-/// when the server says "come back in five minutes" for the first time.
-pub const FEWEST_ATTEMPTS: u32 = 12;
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -431,34 +422,6 @@ pub enum Outcome {
     },
     /// It is somebody else's by now: nothing was handed over.
     Superseded,
-}
-
-/// What becomes of a notice after a failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// It is tried again then.
-    At(NaiveDateTime),
-    /// It is given up.
-    GiveUp,
-}
-
-/// The longest pause after so many failed attempts: it begins with a second, doubles, and ends at a quarter of an hour.
-#[must_use]
-pub fn pause_bound_ms(attempts: u32) -> u64 {
-    let doublings = attempts.saturating_sub(1).min(32);
-    (FIRST_PAUSE_MS << doublings).min(LONGEST_PAUSE_MS)
-}
-
-/// When a notice that was queued at `created_at` and failed for the `attempts`th time at `now` is tried again.
-///
-/// Full jitter: the pause is `luck` (any number) taken into 0 to the bound, so that a thousand notices that failed
-/// together do not come back together.
-#[must_use]
-pub fn retry(created_at: NaiveDateTime, now: NaiveDateTime, attempts: u32, luck: u64) -> Retry {
-    let pause = luck % (pause_bound_ms(attempts) + 1);
-    let next = now + TimeDelta::milliseconds(i64::try_from(pause).unwrap_or(0));
-    let too_late = next > created_at + TimeDelta::hours(HORIZON_HOURS);
-    if too_late && attempts >= FEWEST_ATTEMPTS { Retry::GiveUp } else { Retry::At(next) }
 }
 
 /// Whether what happened on a day is still news today.

@@ -5,8 +5,12 @@
 //! same events ends in the same ledger (P5). What is posted already is compared with what the story asks for ([`changes`]):
 //! the difference is corrected by reversals and new postings, never by an edit (P2).
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::ids::{AccountId, PaymentId, RefundId};
 use super::money::Money;
 
 /// One thing that a provider said.
@@ -99,7 +103,7 @@ pub struct PaymentFact {
     pub amount: Money,
     /// ISO 4217 code, in capitals.
     pub currency: String,
-    /// The day that counts as the day of the payment: the same in every snapshot of it, in the utility's time zone.
+    /// When it was made, in seconds since 1970: the same in every snapshot of it, so that its value date is, too.
     pub made_at: i64,
     /// Whether it came from a bank account (a transfer) and not from a card.
     pub from_bank: bool,
@@ -133,8 +137,303 @@ pub struct DisputeFact {
     pub amount: Money,
     /// When it was opened, in seconds since 1970.
     pub made_at: i64,
-    /// Whether it was decided for us: the money comes back.
+    /// Whether the money was taken: a mere inquiry takes none.
+    pub withdrawn: bool,
+    /// Whether it was decided for us: the money stays with us after all.
     pub won: bool,
     /// Why, in the provider's word.
     pub reason: String,
+}
+
+/// What all that is known of a payment comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Story {
+    /// Where it stands.
+    pub state: PaymentState,
+    /// What was to be paid.
+    pub amount: Money,
+    /// ISO 4217 code, in capitals; empty while no snapshot of the payment itself is known.
+    pub currency: String,
+    /// Whether it came from a bank account.
+    pub from_bank: bool,
+    /// The day of the payment; none while no snapshot of it is known.
+    pub made_on: Option<NaiveDate>,
+    /// Why it failed or went back.
+    pub reason: Option<String>,
+    /// The money that came, when it is certain.
+    pub received: Option<Money>,
+    /// The day on which all of it was taken back, when it was.
+    pub returned_on: Option<NaiveDate>,
+    /// Parts of it that went back, in the order of their making.
+    pub taken: Vec<Taken>,
+    /// The newest event that any of this follows from.
+    pub newest: Option<(i64, String)>,
+}
+
+/// A part of a payment that went back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The provider's name of the refund or dispute.
+    pub reference: String,
+    /// Our own name of it, when we asked for it: then it is in the ledger already.
+    pub token: Option<String>,
+    /// How much.
+    pub amount: Money,
+    /// When.
+    pub on: NaiveDate,
+    /// Whether the money goes back; when not, it never went.
+    pub stands: bool,
+    /// Whether the provider is done with it.
+    pub settled: bool,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// The order among facts: the provider's time first. Within a second, in which providers do not tell the order, what is
+/// further along; and the event's name, so that the order never depends on the arrival.
+fn age<R: Ord>(fact: &Fact, rank: R) -> (i64, R, &str) {
+    (fact.occurred_at, rank, &fact.event_id)
+}
+
+/// Tells a payment's story from everything that is known of it, in any order, with any repetition. `day` turns seconds since
+/// 1970 into the utility's date.
+#[must_use]
+pub fn story(facts: &[Fact], day: &dyn Fn(i64) -> NaiveDate) -> Story {
+    let snapshots = facts.iter().filter_map(|fact| match &fact.what {
+        What::Payment(payment) => Some((fact, payment)),
+        _ => None,
+    });
+    let newest = snapshots.max_by_key(|(fact, payment)| age(fact, (payment.state, payment.amount)));
+    let disputes = newest_of(facts, |fact| match &fact.what {
+        What::Dispute(dispute) => Some((dispute.dispute_ref.as_str(), (dispute.won, dispute.withdrawn), dispute)),
+        _ => None,
+    });
+    let refunds = newest_of(facts, |fact| match &fact.what {
+        What::Refund(refund) => Some((refund.refund_ref.as_str(), (refund.settled, !refund.stands), refund)),
+        _ => None,
+    });
+    let payment = newest.map(|(_, payment)| payment);
+    let received =
+        payment.filter(|payment| payment.state == PaymentState::Succeeded && payment.amount > Money::default()).map(|payment| payment.amount);
+    let mut story = Story {
+        state: payment.map_or(PaymentState::Created, |payment| payment.state),
+        amount: payment.map_or(Money::default(), |payment| payment.amount),
+        currency: payment.map(|payment| payment.currency.clone()).unwrap_or_default(),
+        from_bank: payment.is_some_and(|payment| payment.from_bank),
+        made_on: payment.map(|payment| day(payment.made_at)),
+        reason: payment.and_then(|payment| payment.reason.clone()),
+        received,
+        returned_on: None,
+        taken: refunds.into_iter().map(|refund| taken_by_refund(refund, day)).collect(),
+        newest: facts.iter().map(|fact| (fact.occurred_at, fact.event_id.clone())).max(),
+    };
+    for dispute in disputes {
+        story.take_dispute(dispute, day);
+    }
+    story.taken.sort_by(|a, b| (a.on, &a.reference).cmp(&(b.on, &b.reference)));
+    story
+}
+
+/// The newest snapshot of each thing, by the thing's name.
+fn newest_of<'f, R: Ord, T>(facts: &'f [Fact], of: impl Fn(&'f Fact) -> Option<(&'f str, R, &'f T)>) -> Vec<&'f T> {
+    let mut newest: BTreeMap<&str, ((i64, R, &str), &T)> = BTreeMap::new();
+    for fact in facts {
+        let Some((name, rank, thing)) = of(fact) else { continue };
+        let age = age(fact, rank);
+        match newest.get(name) {
+            Some((known, _)) if *known >= age => {}
+            _ => {
+                newest.insert(name, (age, thing));
+            }
+        }
+    }
+    newest.into_values().map(|(_, thing)| thing).collect()
+}
+
+fn taken_by_refund(refund: &RefundFact, day: &dyn Fn(i64) -> NaiveDate) -> Taken {
+    Taken {
+        reference: refund.refund_ref.clone(),
+        token: refund.token.clone(),
+        amount: refund.amount,
+        on: day(refund.made_at),
+        stands: refund.stands,
+        settled: refund.settled,
+        reason: "given back through the provider".to_owned(),
+    }
+}
+
+impl Story {
+    /// A dispute over the whole payment returns it; one over a part of it takes that part back.
+    fn take_dispute(&mut self, dispute: &DisputeFact, day: &dyn Fn(i64) -> NaiveDate) {
+        let stands = dispute.withdrawn && !dispute.won;
+        let reason = format!("taken back by the payer's bank: {}", dispute.reason);
+        let whole = self.received.is_some_and(|received| dispute.amount >= received);
+        if whole && stands && self.returned_on.is_none() {
+            self.returned_on = Some(day(dispute.made_at));
+            self.state = PaymentState::Returned;
+            self.reason = Some(reason);
+        } else if !whole {
+            let on = day(dispute.made_at);
+            let reference = dispute.dispute_ref.clone();
+            self.taken.push(Taken { reference, token: None, amount: dispute.amount, on, stands, settled: true, reason });
+        }
+    }
+
+    /// What the ledger must show, with the money divided over accounts as they were ordered. Nothing while the money is not
+    /// certain, or nobody knows for whom it is.
+    #[must_use]
+    pub fn wanted(&self, parts: &[(AccountId, Money)]) -> Wanted {
+        let mut wanted = Wanted::default();
+        let (Some(received), Some(on)) = (self.received, self.made_on) else { return wanted };
+        let shares = divide(received, parts);
+        for (part, account, amount) in &shares {
+            wanted.receipts.push(Receipt { part: *part, account: *account, amount: *amount, on, returned_on: self.returned_on });
+        }
+        let mut left: Vec<(i32, AccountId, Money)> = shares;
+        // What goes back is at most what came; beyond that the provider contradicts itself, and the rest is nobody's.
+        for taken in self.taken.iter().filter(|taken| taken.stands && self.returned_on.is_none()) {
+            let mut open = taken.amount;
+            for (part, account, amount) in &mut left {
+                let share = open.min(*amount);
+                if share > Money::default() {
+                    *amount -= share;
+                    open -= share;
+                    if taken.token.is_none() {
+                        wanted.taken.push(TakenPart {
+                            reference: taken.reference.clone(),
+                            part: *part,
+                            account: *account,
+                            amount: share,
+                            on: taken.on,
+                            reason: taken.reason.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        wanted
+    }
+}
+
+/// Divides money over accounts in their order, each up to what was meant for it; what is more goes to the first.
+#[must_use]
+pub fn divide(amount: Money, parts: &[(AccountId, Money)]) -> Vec<(i32, AccountId, Money)> {
+    let mut open = amount;
+    let mut shares: Vec<(i32, AccountId, Money)> = Vec::with_capacity(parts.len());
+    for ((account, meant), part) in parts.iter().zip(1..) {
+        let share = open.min(*meant);
+        open -= share;
+        shares.push((part, *account, share));
+    }
+    if let Some((_, _, first)) = shares.first_mut() {
+        *first += open;
+    }
+    shares.retain(|(_, _, share)| *share > Money::default());
+    shares
+}
+
+/// What the ledger must show of one payment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Money that came, by account.
+    pub receipts: Vec<Receipt>,
+    /// Parts of it that went back without our asking.
+    pub taken: Vec<TakenPart>,
+}
+
+/// Money that came for one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which part of the payment, from 1.
+    pub part: i32,
+    /// Whose.
+    pub account: AccountId,
+    /// How much.
+    pub amount: Money,
+    /// Value date.
+    pub on: NaiveDate,
+    /// When it was taken back.
+    pub returned_on: Option<NaiveDate>,
+}
+
+/// What went back of one account's money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenPart {
+    /// The provider's name of the refund or dispute.
+    pub reference: String,
+    /// Which part of the payment, from 1.
+    pub part: i32,
+    /// Whose.
+    pub account: AccountId,
+    /// How much.
+    pub amount: Money,
+    /// Value date.
+    pub on: NaiveDate,
+    /// Why.
+    pub reason: String,
+}
+
+/// What the ledger shows of one payment: its payments that no correction replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Posted {
+    /// Money that came, with the payment's identity and whether its return was taken back.
+    pub receipts: Vec<(PaymentId, bool, Receipt)>,
+    /// What went back.
+    pub taken: Vec<(RefundId, TakenPart)>,
+}
+
+/// A step from what the ledger shows to what it must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// What was posted was wrong: everything of it is taken back, on its own dates.
+    SupersedeReceipt(PaymentId),
+    /// What went back did not: it is taken back, on its own date.
+    SupersedeTaken(RefundId),
+    /// Money came.
+    Post(Receipt),
+    /// The money of a posted payment went back.
+    Return(PaymentId, NaiveDate),
+    /// It went back, and then it did not.
+    Restore(PaymentId),
+    /// A part of the money went back.
+    Take(TakenPart),
+}
+
+/// The steps from what is posted to what is wanted, corrections first. None when they agree.
+#[must_use]
+pub fn changes(posted: &Posted, wanted: &Wanted) -> Vec<Change> {
+    let mut steps = Vec::new();
+    let mut kept: Vec<&Receipt> = Vec::new();
+    for (id, restored, receipt) in &posted.receipts {
+        let same = |w: &&Receipt| (w.part, w.account, w.amount, w.on) == (receipt.part, receipt.account, receipt.amount, receipt.on);
+        let standing = receipt.returned_on.filter(|_| !restored);
+        match wanted.receipts.iter().find(same) {
+            Some(want) if want.returned_on == standing => kept.push(want),
+            Some(want) if want.returned_on.is_none() => {
+                steps.push(Change::Restore(*id));
+                kept.push(want);
+            }
+            // A payment is returned once; one that was returned on another day, or again, is told anew.
+            Some(want) if receipt.returned_on.is_none() => {
+                steps.extend(want.returned_on.map(|on| Change::Return(*id, on)));
+                kept.push(want);
+            }
+            _ => steps.push(Change::SupersedeReceipt(*id)),
+        }
+    }
+    let mut standing: Vec<&TakenPart> = Vec::new();
+    for (id, taken) in &posted.taken {
+        let same = |w: &&TakenPart| {
+            (&w.reference, w.part, w.account, w.amount, w.on) == (&taken.reference, taken.part, taken.account, taken.amount, taken.on)
+        };
+        match wanted.taken.iter().find(same) {
+            Some(want) => standing.push(want),
+            None => steps.push(Change::SupersedeTaken(*id)),
+        }
+    }
+    // Corrections come first, so that a reference is free before it is taken again.
+    steps.sort_by_key(|step| !matches!(step, Change::SupersedeReceipt(_) | Change::SupersedeTaken(_)));
+    steps.extend(wanted.receipts.iter().filter(|want| !kept.contains(want)).map(|want| Change::Post(want.clone())));
+    steps.extend(wanted.taken.iter().filter(|want| !standing.contains(want)).map(|want| Change::Take(want.clone())));
+    steps
 }

@@ -1,6 +1,7 @@
 //! Work that runs by itself beside the web application: starting and stopping it. What is done is a verb in `actions`.
 
 mod housekeeping;
+mod inbox;
 pub mod mailer;
 mod scheduler;
 
@@ -28,6 +29,7 @@ impl Jobs {
         let mut jobs = Self { stop: stop.clone(), threads: Vec::new() };
         jobs.add("scheduler", context, scheduler::run)?;
         jobs.add("mailer", context, send_notices)?;
+        jobs.add("inbox", context, inbox::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

@@ -4,6 +4,8 @@
 //! What belongs here: a provider's HTTP interface, its signatures, the translation of its words into
 //! [`Fact`]s. What does not: what a fact means to an account (`domain::payments`), when something is called again (`actions`).
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::domain::money::Money;
@@ -281,4 +283,33 @@ pub trait PaymentProvider: Send + Sync {
     /// # Errors
     /// [`ProviderError`].
     fn payouts(&self, from: i64, to: i64, after: Option<&str>) -> Result<Page<Payout>, ProviderError>;
+}
+
+/// The providers that the utility uses, by name. Cloning it is cheap.
+#[derive(Clone, Default)]
+pub struct ProviderBook(Arc<Vec<Arc<dyn PaymentProvider>>>);
+
+impl ProviderBook {
+    /// A book of these; the first is the one that new payments go to.
+    #[must_use]
+    pub fn new(providers: Vec<Arc<dyn PaymentProvider>>) -> Self {
+        Self(Arc::new(providers))
+    }
+
+    /// The provider of a name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<Arc<dyn PaymentProvider>> {
+        self.0.iter().find(|provider| provider.name() == name).cloned()
+    }
+
+    /// The provider that new payments go to; none when customers cannot pay online.
+    #[must_use]
+    pub fn first(&self) -> Option<Arc<dyn PaymentProvider>> {
+        self.0.first().cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
+        self.0.iter()
+    }
 }

@@ -3,9 +3,10 @@
 use aquabills::config::Config;
 use aquabills::domain::ids::{NoticeId, RunId};
 use aquabills::domain::notices::{
-    AdjustmentGiven, BillReady, FEWEST_ATTEMPTS, Facts, HighUsage, LONGEST_PAUSE_MS, Letter, NoticeKind, PasswordChanged, PasswordLink,
-    PaymentReceived, PaymentReturned, Retry, RunHeld, SecondFactorChanged, SignIn, pause_bound_ms, retry,
+    AdjustmentGiven, BillReady, Facts, HighUsage, Letter, NoticeKind, PasswordChanged, PasswordLink, PaymentReceived, PaymentReturned, RunHeld,
+    SecondFactorChanged, SignIn,
 };
+use aquabills::domain::retry::{FEWEST_ATTEMPTS, LONGEST_PAUSE_MS, Retry, pause_bound_ms, retry};
 use aquabills::mail::message::{compose, words};
 use chrono::TimeDelta;
 use proptest::prelude::*;

@@ -23,6 +23,7 @@ use aquabills::config::Config;
 use aquabills::db::{Backend, Database, DbConnection, customers, ledger};
 use aquabills::domain::ids::AccountId;
 use aquabills::domain::ledger::Tender;
+use aquabills::providers::ProviderBook;
 use chrono::{NaiveDate, TimeZone, Utc};
 use diesel::RunQueryDsl;
 use tempfile::TempDir;
@@ -99,7 +100,8 @@ impl Town {
     fn at(url: String, dir: TempDir) -> Self {
         let database = Database::open(&url, 16).expect("the database opens");
         let clock = Clock::simulated(Utc.with_ymd_and_hms(2026, 6, 15, 12, 0, 0).single().expect("a moment"));
-        let context = Context { database, config: Arc::new(Config::default()), clock, actor: "tester".to_owned() };
+        let context =
+            Context { database, config: Arc::new(Config::default()), providers: ProviderBook::default(), clock, actor: "tester".to_owned() };
         Self { context, url, dir }
     }
 

@@ -4,7 +4,6 @@
 //! deducted) is read inside the transaction that posts it, after the accounts are locked.
 
 use super::Fault;
-use crate::actions::payments::returned_payment_seq;
 use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow, bill_number};
 use crate::db::{DbConnection, ledger, look_up_by_index, payments};
@@ -106,7 +105,7 @@ fn settle(conn: &mut DbConnection, first: &IssueRow, rows: &[IssueRow]) -> Resul
     let mut position = Position::default();
     let mut since = SinceLastBill::default();
     let mut standing: Vec<i64> = first.bill_last_payment_seq.into_iter().collect();
-    let mut look_further_back = false;
+    let mut look_back = false;
     for row in rows {
         let (Some(seq), Some(kind), Some(cents), Some(balance)) = (row.account_seq, row.kind.as_deref(), row.amount_cents, row.balance_after_cents)
         else {
@@ -121,13 +120,12 @@ fn settle(conn: &mut DbConnection, first: &IssueRow, rows: &[IssueRow]) -> Resul
         if kind == EntryKind::Payment.as_str() {
             standing.push(seq);
         } else if kind == EntryKind::PaymentReversal.as_str() {
-            let returned = row.source.as_deref().and_then(returned_payment_seq);
-            standing.retain(|payment| Some(*payment) != returned);
-            look_further_back = true;
+            look_back = true;
         }
     }
     let mut last_payment_seq = standing.last().copied();
-    if look_further_back && last_payment_seq.is_none() {
+    // What went back, or was corrected, may be any payment, and may leave an earlier one standing again.
+    if look_back {
         last_payment_seq = payments::last_standing(conn, first.account_id, position.seq)?;
     }
     Ok(Settlement { account_id: first.account_id, position, since, last_payment_seq })

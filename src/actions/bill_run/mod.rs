@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::lease::Lease;
 use super::stop::Stop;
 use super::tariffs::load_book;
-use super::{ActionError, Context, notices};
+use super::{ActionError, Context, inbox, notices};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
 use crate::db::operations::{self, NewToDo};
 use crate::domain::billing::{ENGINE_VERSION, TariffBook};
@@ -145,6 +145,8 @@ pub fn continue_run(context: &Context, id: RunId, options: &RunOptions<'_>, stop
 
 /// Takes a run as far as the options say.
 fn work(context: &Context, lease: &Lease, mut run: RunRow, book: &TariffBook, options: &RunOptions<'_>) -> Result<RunReport, ActionError> {
+    // Payments first: what was received is applied before anything is priced, and again before anything is issued.
+    inbox::settle(context, true, &Stop::default())?;
     if run.status == "pricing" {
         price_all(context, lease, &run, book, options)?;
         run = reload(context, run.id)?;
@@ -154,6 +156,7 @@ fn work(context: &Context, lease: &Lease, mut run: RunRow, book: &TariffBook, op
         run = reload(context, run.id)?;
     }
     if run.status == "issuing" {
+        inbox::settle(context, true, &Stop::default())?;
         issue_all(context, lease, &run, options)?;
         run = reload(context, run.id)?;
     }

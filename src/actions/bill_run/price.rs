@@ -113,7 +113,12 @@ impl Pricer<'_> {
     /// One account, one bill: when one of its agreements is held, all wait.
     fn price_account(&mut self, account: &[DueAgreement]) -> Result<(), ActionError> {
         let mut outcomes = Vec::with_capacity(account.len());
+        let waiting = account.first().and_then(|agreement| self.data.waiting.remove(&agreement.account_id));
         for agreement in account {
+            if let Some(what) = &waiting {
+                outcomes.push((agreement, Outcome::Held(format!("a payment waits that is not applied yet: {what}"))));
+                continue;
+            }
             let mut registers = self.data.registers.remove(&agreement.id).unwrap_or_default();
             close_with_removal(&mut registers, agreement.end_on);
             outcomes.push((agreement, self.price_agreement(agreement, &registers)?));

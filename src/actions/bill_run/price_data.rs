@@ -9,9 +9,9 @@ use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, OutstandingEstimate};
 use crate::db::customers::{self, TermRow};
 use crate::db::metering::{self, BillableRead};
-use crate::db::{DbConnection, look_up_by_index, operations, payments};
+use crate::db::{DbConnection, inbox, look_up_by_index, operations, payments};
 use crate::domain::billing::{AgreementTerms, EstimatedSegment, SegmentInputs, TariffBook, TermChange};
-use crate::domain::ids::{AgreementId, ReadId};
+use crate::domain::ids::{AccountId, AgreementId, ReadId};
 use crate::domain::metering::{Read, ReadKind, Register, RegisterReads};
 use crate::domain::money::Money;
 use crate::domain::rates::Attributes;
@@ -28,6 +28,8 @@ pub(super) struct ChunkData {
     pub(super) estimates: HashMap<AgreementId, Vec<EstimatedSegment>>,
     pub(super) released: HashSet<operations::Released>,
     pub(super) unapplied: i64,
+    /// Accounts for which something that was received is still not applied, and what.
+    pub(super) waiting: HashMap<AccountId, String>,
     changes: HashMap<AgreementId, Vec<TermChange>>,
     /// Reads of more than a year, of agreements that are charged by their winter.
     history: HashMap<AgreementId, Vec<RegisterReads>>,
@@ -69,6 +71,7 @@ impl ChunkData {
                 changes: group_terms(&basis.changes)?,
                 released: operations::released_bills(conn, first, last)?.into_iter().collect(),
                 unapplied: payments::unapplied_in_range(conn, first, last)?,
+                waiting: inbox::unapplied_accounts(conn, first, last)?.into_iter().collect(),
                 attributes: HashMap::new(),
                 basis,
             })

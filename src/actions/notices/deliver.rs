@@ -29,7 +29,8 @@ use crate::actions::{ActionError, Context};
 use crate::db::notices::{self as rows, NoticeRow, Settlement};
 use crate::db::{DbConnection, operations};
 use crate::domain::ids::NoticeId;
-use crate::domain::notices::{Facts, HORIZON_HOURS, Letter, NoticeKind, NoticeStatus, OLDEST_NEWS_DAYS, Outcome, Retry, retry};
+use crate::domain::notices::{Facts, Letter, NoticeKind, NoticeStatus, OLDEST_NEWS_DAYS, Outcome};
+use crate::domain::retry::{HORIZON_HOURS, Retry, retry};
 
 /// What a claim allows for besides the server's own time.
 const MARGIN_SECONDS: i64 = 60;

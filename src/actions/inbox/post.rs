@@ -1,0 +1,219 @@
+//! Bringing the ledger to what a payment's story asks for, step by step, within the transaction that applies an event.
+
+use chrono::NaiveDateTime;
+
+use crate::actions::payments::{NewPayment, Origin, post_within, restore_within, return_within, supersede_within};
+use crate::actions::{ActionError, Context};
+use crate::db::payments::{self as posted_rows, PaymentRow};
+use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
+use crate::db::trace::{self, NewStep};
+use crate::db::{DbConnection, ledger, operations};
+use crate::domain::ids::AccountId;
+use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
+use crate::domain::money::Money;
+use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, changes};
+
+/// The tender of a provider's payments, and where its money is cleared.
+fn tender_of(story: &Story) -> Tender {
+    if story.from_bank { Tender::Transfer } else { Tender::Card }
+}
+
+/// Brings the ledger, the refunds that we asked for, and the money that waits for an account to what a payment's story asks
+/// for. The caller holds the locks of the payment and its accounts.
+pub(super) fn bring_ledger_to(
+    context: &Context,
+    conn: &mut DbConnection,
+    payment: &ProviderPaymentRow,
+    story: &Story,
+    parts: &[(AccountId, Money)],
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
+    let mut work = Work { context, conn, payment, story, now };
+    let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
+    let taken = rows::taken_of(work.conn, payment.id)?;
+    for change in changes(&posted(&receipts, &taken), &story.wanted(parts)) {
+        work.step(&change, &receipts, &taken)?;
+    }
+    work.move_our_refunds()?;
+    work.move_unapplied(parts)
+}
+
+fn posted(receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
+    let receipt = |row: &PaymentRow| Receipt {
+        part: row.part,
+        account: row.account_id,
+        amount: Money::from_cents(row.amount_cents),
+        on: row.effective_on,
+        returned_on: row.returned_on,
+    };
+    let taken_part = |row: &RefundRow| TakenPart {
+        reference: row.provider_ref.clone().unwrap_or_default(),
+        part: row.part,
+        account: row.account_id,
+        amount: Money::from_cents(row.amount_cents),
+        on: row.made_on,
+        reason: row.reason.clone(),
+    };
+    Posted {
+        receipts: receipts.iter().map(|row| (row.id, row.restored_seq.is_some(), receipt(row))).collect(),
+        taken: taken.iter().map(|row| (row.id, taken_part(row))).collect(),
+    }
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    conn: &'a mut DbConnection,
+    payment: &'a ProviderPaymentRow,
+    story: &'a Story,
+    now: NaiveDateTime,
+}
+
+impl Work<'_> {
+    fn step(&mut self, change: &Change, receipts: &[PaymentRow], taken: &[RefundRow]) -> Result<(), ActionError> {
+        let receipt = |id| receipts.iter().find(|row| row.id == id).ok_or_else(|| ActionError::not_found("payment", id.to_string()));
+        match change {
+            Change::SupersedeReceipt(id) => {
+                let row = receipt(*id)?;
+                let after = supersede_within(self.conn, row, self.now)?;
+                self.trace("corrected", row.account_id, after, &format!("{} was taken out of the ledger", Money::from_cents(row.amount_cents)))
+            }
+            Change::SupersedeTaken(id) => {
+                let row = taken.iter().find(|row| row.id == *id).ok_or_else(|| ActionError::not_found("refund", id.to_string()))?;
+                self.supersede_taken(row)
+            }
+            Change::Post(receipt) => self.post(receipt),
+            Change::Return(id, on) => {
+                let row = receipt(*id)?;
+                let on = (*on).max(row.effective_on);
+                let reason = self.story.reason.clone().unwrap_or_else(|| "returned".to_owned());
+                let after = return_within(self.context, self.conn, row, on, &reason, self.now)?;
+                self.trace("returned", row.account_id, after, &reason)
+            }
+            Change::Restore(id) => {
+                let row = receipt(*id)?;
+                let after = restore_within(self.conn, row, self.now)?;
+                self.trace("restored", row.account_id, after, "the return was taken back: the payment stands")
+            }
+            Change::Take(part) => self.take(part),
+        }
+    }
+
+    fn reference(&self) -> String {
+        self.payment.provider_ref.clone().unwrap_or_default()
+    }
+
+    fn post(&mut self, receipt: &Receipt) -> Result<(), ActionError> {
+        let payment = NewPayment {
+            account_id: receipt.account,
+            amount: receipt.amount,
+            effective_on: receipt.on,
+            tender: tender_of(self.story),
+            provider: self.payment.provider.clone(),
+            reference: self.reference(),
+        };
+        let origin = Origin { merchant: &self.payment.merchant, provider_payment_id: Some(self.payment.id), bank_entry_id: None, part: receipt.part };
+        let after = post_within(self.context, self.conn, &payment, origin, self.now)?;
+        self.trace("posted", receipt.account, after, &format!("{} is in the ledger", receipt.amount))?;
+        let Some(on) = receipt.returned_on else { return Ok(()) };
+        let row = posted_rows::at(self.conn, receipt.account, after.seq)?;
+        let row = row.ok_or_else(|| ActionError::not_found("payment", self.reference()))?;
+        self.step(&Change::Return(row.id, on), &[row], &[])
+    }
+
+    /// A part of the money went back without our asking: it is owed again.
+    fn take(&mut self, part: &TakenPart) -> Result<(), ActionError> {
+        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, super::store::new_trace_id());
+        let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on)?;
+        let new = NewRefund {
+            token,
+            account_id: part.account,
+            amount_cents: part.amount.cents(),
+            way: "elsewhere".to_owned(),
+            provider_payment_id: Some(self.payment.id),
+            part: part.part,
+            provider: self.payment.provider.clone(),
+            merchant: self.payment.merchant.clone(),
+            provider_ref: Some(part.reference.clone()),
+            state: "succeeded".to_owned(),
+            made_on: part.on,
+            reason: part.reason.clone(),
+            account_seq: after.seq,
+            attempts: 0,
+            next_attempt_at: None,
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        rows::insert_refund(self.conn, &new)?;
+        self.trace("taken back", part.account, after, &format!("{} {}", part.amount, part.reason))
+    }
+
+    fn supersede_taken(&mut self, row: &RefundRow) -> Result<(), ActionError> {
+        let amount = Money::from_cents(row.amount_cents);
+        let after = self.entry(row.account_id, format!("correction:{}", row.account_seq), -amount, row.made_on)?;
+        rows::supersede_refund(self.conn, row.id, after.seq, self.now)?;
+        self.trace("corrected", row.account_id, after, &format!("{amount} did not go back"))
+    }
+
+    fn entry(&mut self, account: AccountId, source: String, amount: Money, on: chrono::NaiveDate) -> Result<Position, ActionError> {
+        let clearing = tender_of(self.story).clearing_account();
+        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, clearing).balanced()?;
+        let after = ledger::position(self.conn, account)?.after(amount)?;
+        ledger::append(self.conn, &[(entry, after)], self.now)?;
+        Ok(after)
+    }
+
+    /// Refunds that we asked for are in the ledger since then: here they only learn how it went.
+    fn move_our_refunds(&mut self) -> Result<(), ActionError> {
+        for taken in &self.story.taken {
+            let Some(token) = &taken.token else { continue };
+            let Some(row) = rows::refund_by_token(self.conn, token)? else { continue };
+            let state = match (taken.stands, taken.settled) {
+                (false, _) => "failed",
+                (true, true) => "succeeded",
+                (true, false) => "submitted",
+            };
+            if row.state != state {
+                rows::set_refund(self.conn, row.id, state, Some(&taken.reference), self.now)?;
+            }
+            if state == "failed" && row.superseded_seq.is_none() {
+                crate::actions::refunds::give_back_within(self.context, self.conn, &row, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Money that came and is for nobody waits, with a work item.
+    fn move_unapplied(&mut self, parts: &[(AccountId, Money)]) -> Result<(), ActionError> {
+        let (id, by) = (self.payment.id, &self.context.actor);
+        let waits = parts.is_empty() && self.story.returned_on.is_none();
+        let ended = match (self.story.received, self.story.made_on) {
+            (Some(amount), Some(on)) if waits => {
+                let credit = rows::wait_for_account(self.conn, id, amount.cents(), on, &self.reference(), self.now)?;
+                let reason = format!("{amount} came under {} and is for no account that we know", self.reference());
+                operations::raise_about_credit(self.conn, credit, amount.cents(), &reason, self.now)?;
+                None
+            }
+            (Some(_), _) if !parts.is_empty() => rows::end_waiting(self.conn, id, "applied", by, self.now)?,
+            _ => rows::end_waiting(self.conn, id, "dismissed", by, self.now)?,
+        };
+        if let Some(credit) = ended {
+            operations::resolve_about_credit(self.conn, credit, by, self.now)?;
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self, step: &str, account: AccountId, after: Position, detail: &str) -> Result<(), ActionError> {
+        let step = NewStep {
+            trace_id: self.payment.trace_id.clone(),
+            step: step.to_owned(),
+            at: self.now,
+            took_us: 0,
+            detail: detail.to_owned(),
+            provider_event_id: None,
+            account_id: Some(account),
+            account_seq: Some(after.seq),
+        };
+        trace::insert(self.conn, &[step])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! The inbox's job: applies what providers sent, as soon as it is there.
+
+use std::time::Duration;
+
+use crate::actions::Context;
+use crate::actions::inbox::settle;
+use crate::actions::stop::Stop;
+
+/// How soon a new event is seen.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Applies what is due until it is told to stop.
+pub(super) fn run(context: &Context, stop: &Stop) {
+    while !stop.wait(LOOK_AGAIN) {
+        match settle(context, false, stop) {
+            Ok(settled) if settled.applied + settled.failed > 0 => log::info!("{} events applied, {} failed", settled.applied, settled.failed),
+            Ok(_) => {}
+            Err(error) => log::error!("the inbox cannot be settled: {error}"),
+        }
+    }
+}
