@@ -21,6 +21,7 @@ mod quote;
 mod rates;
 mod read;
 mod runs;
+mod sandbox_provider;
 mod schedule;
 mod serve;
 mod service;
@@ -109,6 +110,8 @@ enum Command {
     Notices(notices::Args),
     /// Measures
     Bench(bench::Args),
+    /// Serves a payment provider that takes no real money, for demonstrations and tests
+    SandboxProvider(sandbox_provider::Args),
 }
 
 /// What the options before the command say.
@@ -203,6 +206,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Staff(args) => staff::run(global, &args),
         Command::Notices(args) => notices::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
+        Command::SandboxProvider(args) => sandbox_provider::run(&args),
     }
 }
 
