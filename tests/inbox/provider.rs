@@ -103,6 +103,9 @@ impl PaymentProvider for Paper {
     fn movements(&self, _: i64, _: i64, _: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
         unused()
     }
+    fn payout_movements(&self, _: &str, _: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
+        unused()
+    }
     fn payouts(&self, _: i64, _: i64, _: Option<&str>) -> Result<Page<Payout>, ProviderError> {
         unused()
     }
