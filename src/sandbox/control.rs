@@ -60,12 +60,13 @@ fn respond(done: Done) -> HttpResponse {
     }
 }
 
-/// The body as what is expected; an empty one is the default.
+/// The body as what is expected; an empty one, or `null`, is the default.
 fn read<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| Refusal::invalid("body_invalid", format!("The body is not what is expected: {error}")))
+    let read = serde_json::from_slice::<Option<T>>(body);
+    read.map(Option::unwrap_or_default).map_err(|error| Refusal::invalid("body_invalid", format!("The body is not what is expected: {error}")))
 }
 
 fn faults_json(faults: &Faults) -> Value {
