@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{House, agent};
+use aquabills::sandbox::Faults;
+
+use crate::{House, agent, quiet};
 
 #[test]
 fn many_callers_at_once_lose_nothing() {
@@ -33,4 +35,27 @@ fn many_callers_at_once_lose_nothing() {
     assert!(by_token.values().all(|times| times.is_sorted_by(|one, next| one < next) && times.len() == 2), "each payment's events come in order");
     let counts = house.control("GET", "/sandbox/deliveries?limit=1", &Value::Null);
     assert_eq!(counts["counts"]["failed_attempts"], 0, "{counts}");
+}
+
+#[test]
+fn thousands_that_were_held_arrive_each() {
+    let house = House::new();
+    for (round, burst) in [false, true].into_iter().enumerate() {
+        let before = round * 3000;
+        let size = if burst { 3000 } else { 0 };
+        house.faults(&Faults { duplicates: 50, hold: true, shuffle: true, burst: size, ..quiet() });
+        for _ in 0..20 {
+            house.payment(1000, "card");
+        }
+        if !burst {
+            assert_eq!(house.receiver.got().len(), before);
+            assert_eq!(house.control("POST", "/sandbox/release", &Value::Null)["released"], 3000);
+        }
+        let got = house.receiver.wait_for(before + 3000);
+        let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+        for got in &got[before..] {
+            *copies.entry(got.json()["id"].to_string()).or_default() += 1;
+        }
+        assert!(copies.len() == 60 && copies.values().all(|count| *count == 50), "{copies:?}");
+    }
 }

@@ -53,7 +53,10 @@ fn the_desk_shows_payments_and_acts_on_them() {
         let answer = agent().post(format!("{desk}/desk/act")).send_form(form.iter().copied()).expect("an answer");
         answer.headers()["location"].to_str().expect("an address").to_owned()
     };
-    assert_eq!(act(&[("payment", &payment), ("action", "refund")]), "/sandbox");
+    assert_eq!(act(&[("payment", &payment), ("action", "correct"), ("amount", "49.99")]), "/sandbox");
+    assert!(act(&[("payment", &payment), ("action", "correct"), ("amount", "1.005")]).starts_with("/sandbox?failure="));
+    assert_eq!(act(&[("payment", &payment), ("action", "refund"), ("amount", "")]), "/sandbox");
+    assert_eq!(house.control("GET", "/sandbox/payments", &Value::Null)[0]["refunded"], 4999);
     let failure = act(&[("payment", &payment), ("action", "refund")]);
     assert!(failure.starts_with("/sandbox?failure="), "{failure}");
     assert!(look(&format!("{}{failure}", house.sandbox.address())).1.contains("already been refunded"));
