@@ -84,9 +84,8 @@ impl Work<'_> {
             Change::Post(receipt) => self.post(receipt),
             Change::Return(id, on) => {
                 let row = receipt(*id)?;
-                let on = (*on).max(row.effective_on);
                 let reason = self.story.reason.clone().unwrap_or_else(|| "returned".to_owned());
-                let after = return_within(self.context, self.conn, row, on, &reason, self.now)?;
+                let after = return_within(self.context, self.conn, row, *on, &reason, self.now)?;
                 self.trace("returned", row.account_id, after, &reason)
             }
             Change::Restore(id) => {
