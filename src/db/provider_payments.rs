@@ -254,6 +254,35 @@ pub fn set_reference(conn: &mut DbConnection, id: ProviderPaymentId, reference: 
         .execute(conn)
 }
 
+/// Gives an attempt to the payment that it turned out to be, from the row that was begun for it and never got a reference.
+///
+/// # Errors
+/// Those of the database.
+pub fn hand_over(
+    conn: &mut DbConnection,
+    checkout: CheckoutId,
+    from: ProviderPaymentId,
+    to: ProviderPaymentId,
+    now: NaiveDateTime,
+) -> QueryResult<()> {
+    let waits = provider_payment::id.eq(from).and(provider_payment::provider_ref.is_null()).and(provider_payment::checkout_id.eq(checkout));
+    let freed = diesel::update(provider_payment::table.filter(waits))
+        .set((
+            provider_payment::checkout_id.eq(None::<CheckoutId>),
+            provider_payment::state.eq("failed"),
+            provider_payment::reason.eq(Some("the provider told of this attempt's payment under another row first")),
+            provider_payment::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if freed == 1 {
+        diesel::delete(provider_payment_part::table.filter(provider_payment_part::provider_payment_id.eq(from))).execute(conn)?;
+        diesel::update(provider_payment::table.filter(provider_payment::id.eq(to).and(provider_payment::checkout_id.is_null())))
+            .set(provider_payment::checkout_id.eq(Some(checkout)))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Where a payment stands now, as its story tells.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset)]
 #[diesel(table_name = provider_payment, treat_none_as_null = true)]
