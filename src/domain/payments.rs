@@ -286,7 +286,7 @@ impl Story {
     /// certain, or nobody knows for whom it is.
     #[must_use]
     pub fn wanted(&self, parts: &[(AccountId, Money)]) -> Wanted {
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted { from_bank: self.from_bank, ..Wanted::default() };
         let (Some(received), Some(on)) = (self.received, self.made_on) else { return wanted };
         let shares = divide(received, parts);
         // Nothing goes back before it came, whatever two clocks say: then a return would never agree with what is wanted.
@@ -340,6 +340,8 @@ pub fn divide(amount: Money, parts: &[(AccountId, Money)]) -> Vec<(i32, AccountI
 /// What the ledger must show of one payment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
+    /// Whether it came from a bank account: its money is cleared elsewhere then.
+    pub from_bank: bool,
     /// Money that came, by account.
     pub receipts: Vec<Receipt>,
     /// Parts of it that went back without our asking.
@@ -381,6 +383,8 @@ pub struct TakenPart {
 /// What the ledger shows of one payment: its payments that no correction replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Posted {
+    /// Whether it was posted as from a bank account.
+    pub from_bank: bool,
     /// Money that came, with the payment's identity and whether its return was taken back.
     pub receipts: Vec<(PaymentId, bool, Receipt)>,
     /// What went back.
@@ -409,8 +413,9 @@ pub enum Change {
 pub fn changes(posted: &Posted, wanted: &Wanted) -> Vec<Change> {
     let mut steps = Vec::new();
     let mut kept: Vec<&Receipt> = Vec::new();
+    let cleared_there = posted.from_bank == wanted.from_bank;
     for (id, restored, receipt) in &posted.receipts {
-        let same = |w: &&Receipt| (w.part, w.account, w.amount, w.on) == (receipt.part, receipt.account, receipt.amount, receipt.on);
+        let same = |w: &&Receipt| cleared_there && (w.part, w.account, w.amount, w.on) == (receipt.part, receipt.account, receipt.amount, receipt.on);
         let standing = receipt.returned_on.filter(|_| !restored);
         match wanted.receipts.iter().find(same) {
             Some(want) if want.returned_on == standing => kept.push(want),
@@ -429,7 +434,8 @@ pub fn changes(posted: &Posted, wanted: &Wanted) -> Vec<Change> {
     let mut standing: Vec<&TakenPart> = Vec::new();
     for (id, taken) in &posted.taken {
         let same = |w: &&TakenPart| {
-            (&w.reference, w.part, w.account, w.amount, w.on) == (&taken.reference, taken.part, taken.account, taken.amount, taken.on)
+            cleared_there
+                && (&w.reference, w.part, w.account, w.amount, w.on) == (&taken.reference, taken.part, taken.account, taken.amount, taken.on)
         };
         match wanted.taken.iter().find(same) {
             Some(want) => standing.push(want),
