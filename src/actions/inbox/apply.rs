@@ -38,10 +38,7 @@ impl EventRow {
 
 fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow, fact: &Fact) -> Result<(), ActionError> {
     let now = context.now();
-    let checkout = match &fact.token {
-        Some(token) => rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)),
-        None => None,
-    };
+    let checkout = checkout_of(conn, event, fact)?;
     if let Some(checkout) = &checkout {
         move_checkout(conn, checkout, &fact.what, now)?;
     }
@@ -58,6 +55,13 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     }
     let payment = rows::by_id(conn, payment.id)?.ok_or_else(|| ActionError::not_found("payment", payment.id.to_string()))?;
     let (applied, facts) = facts_of(conn, provider, &payment, event)?;
+    // What is told as one story is applied with all that it says: another of its events may be the one that names the attempt.
+    for fact in &facts {
+        if let Some(checkout) = checkout_of(conn, event, fact)? {
+            move_checkout(conn, &checkout, &fact.what, now)?;
+            take_over(conn, &payment, &checkout, now)?;
+        }
+    }
     let zone = context.config.time_zone;
     let day = |seconds: i64| local_date(moment(seconds), zone);
     let story = story(&facts, &day);
@@ -72,6 +76,12 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
     trace_applied(conn, event, &format!("the payment is {}", story.state.as_str()), event.received_at, now)
+}
+
+/// The attempt that a fact belongs to, at the provider that the event came from.
+fn checkout_of(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<CheckoutRow>, ActionError> {
+    let Some(token) = &fact.token else { return Ok(None) };
+    Ok(rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)))
 }
 
 impl CheckoutRow {
@@ -97,20 +107,13 @@ fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, n
 }
 
 /// The first event of a payment may have told nothing of the attempt (a refund came before the payment): then the attempt's own
-/// row still waits for a reference that this one has, and hands the attempt over.
-fn take_over(
-    conn: &mut DbConnection,
-    payment: &ProviderPaymentRow,
-    checkout: &CheckoutRow,
-    begun: Option<&ProviderPaymentRow>,
-    now: NaiveDateTime,
-) -> Result<(), ActionError> {
-    rows::lock(conn, payment.id)?;
+/// row still waits for a reference that this one has, and hands the attempt over. The caller holds the payment's lock.
+fn take_over(conn: &mut DbConnection, payment: &ProviderPaymentRow, checkout: &CheckoutRow, now: NaiveDateTime) -> Result<(), ActionError> {
     if rows::parts(conn, payment.id)?.is_empty() {
         let parts = rows::checkout_parts(conn, checkout.id)?;
         rows::set_parts(conn, payment.id, &parts)?;
     }
-    match begun.filter(|begun| begun.id != payment.id && begun.provider_ref.is_none()) {
+    match rows::of_checkout(conn, checkout.id)?.filter(|begun| begun.id != payment.id && begun.provider_ref.is_none()) {
         Some(begun) => Ok(rows::hand_over(conn, checkout.id, begun.id, payment.id, now)?),
         None => Ok(()),
     }
@@ -132,9 +135,6 @@ fn find_or_begin(
     };
     let Some(reference) = &fact.payment_ref else { return begun.ok_or_else(gone) };
     if let Some(payment) = rows::by_reference(conn, &event.provider, &event.merchant, reference)? {
-        if let Some(checkout) = checkout {
-            take_over(conn, &payment, checkout, begun.as_ref(), context.now())?;
-        }
         return Ok(payment);
     }
     // Whoever was first with another reference keeps the row: this is another payment of the same attempt then.
