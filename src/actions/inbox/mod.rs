@@ -11,7 +11,7 @@ mod settle;
 mod store;
 
 pub use apply::apply_event;
-pub use settle::{Settled, settle};
+pub use settle::{Settled, settle, settle_at_pace};
 pub(super) use store::new_trace_id;
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
