@@ -174,6 +174,19 @@ pub fn due_of(conn: &mut DbConnection, status: &str, now: NaiveDateTime, limit: 
         .load(conn)
 }
 
+/// When the events of attempts were applied, for the tokens from `first` to before `end` of a provider.
+///
+/// # Errors
+/// Those of the database.
+pub fn applied_by_token(conn: &mut DbConnection, provider: &str, first: &str, end: &str) -> QueryResult<Vec<(String, NaiveDateTime)>> {
+    let rows: Vec<(Option<String>, Option<NaiveDateTime>)> = provider_event::table
+        .filter(provider_event::provider.eq(provider).and(provider_event::token.ge(first)).and(provider_event::token.lt(end)))
+        .filter(provider_event::status.eq("applied"))
+        .select((provider_event::token, provider_event::applied_at))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(token, at)| token.zip(at)).collect())
+}
+
 /// How many events failed and wait for another attempt.
 ///
 /// # Errors

@@ -101,6 +101,10 @@ impl PaymentProvider for Plain {
         Err(no("list"))
     }
 
+    fn payout_movements(&self, _payout_ref: &str, _after: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
+        Err(no("list"))
+    }
+
     fn payouts(&self, _from: i64, _to: i64, _after: Option<&str>) -> Result<Page<Payout>, ProviderError> {
         Err(no("list"))
     }
