@@ -5,6 +5,7 @@
 pub mod http;
 pub mod moves;
 pub mod pages;
+pub mod plain_provider;
 pub mod postgres;
 
 use std::path::{Path, PathBuf};

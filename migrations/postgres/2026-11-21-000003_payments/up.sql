@@ -13,6 +13,9 @@ CREATE UNIQUE INDEX payment_provider_ref_once ON payment (provider, merchant, pr
     WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL;
 CREATE INDEX payment_of_provider ON payment (provider_payment_id) WHERE provider_payment_id IS NOT NULL;
 CREATE UNIQUE INDEX payment_of_bank_entry ON payment (bank_entry_id, part) WHERE bank_entry_id IS NOT NULL AND superseded_seq IS NULL;
+CREATE TRIGGER payment_is_named BEFORE INSERT ON payment FOR EACH ROW
+    WHEN (NEW.provider = '' OR NEW.merchant = '' OR NEW.provider_ref = '')
+    EXECUTE FUNCTION refuse_change('payments: an empty text is no name of a provider, a merchant or a payment');
 CREATE TRIGGER payment_correction_is_fixed BEFORE UPDATE ON payment FOR EACH ROW
     WHEN (NEW.provider_payment_id IS DISTINCT FROM OLD.provider_payment_id OR NEW.bank_entry_id IS DISTINCT FROM OLD.bank_entry_id OR NEW.part <> OLD.part
     OR (OLD.superseded_seq IS NOT NULL AND NEW.superseded_seq IS DISTINCT FROM OLD.superseded_seq)
@@ -70,7 +73,9 @@ CREATE TABLE provider_payment (
     trace_id TEXT NOT NULL,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL,
-    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL)
+    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL),
+    -- An empty text is no name: it would make one payment of all that have none.
+    CHECK (provider <> '' AND merchant <> '' AND provider_ref <> '')
 );
 CREATE UNIQUE INDEX provider_payment_ref_once ON provider_payment (provider, merchant, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX provider_payment_pending ON provider_payment (created_at) WHERE state IN ('created', 'submitted');
@@ -115,7 +120,8 @@ CREATE TABLE provider_event (
     error TEXT,
     trace_id TEXT NOT NULL,
     provider_payment_id BIGINT REFERENCES provider_payment (id),
-    UNIQUE (provider, merchant, event_id, body_sha256)
+    UNIQUE (provider, merchant, event_id, body_sha256),
+    CHECK (provider <> '' AND merchant <> '' AND event_id <> '' AND body_sha256 <> '' AND payment_ref <> '')
 );
 CREATE INDEX provider_event_waiting ON provider_event (next_attempt_at, id) WHERE status IN ('received', 'failed');
 CREATE INDEX provider_event_payment ON provider_event (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
@@ -124,7 +130,7 @@ CREATE INDEX provider_event_last_delivery ON provider_event (last_delivery_at);
 CREATE TRIGGER provider_event_is_raw BEFORE UPDATE ON provider_event FOR EACH ROW
     WHEN (NEW.body <> OLD.body OR NEW.event_id <> OLD.event_id OR NEW.body_sha256 <> OLD.body_sha256 OR NEW.provider <> OLD.provider
     OR NEW.merchant <> OLD.merchant OR NEW.occurred_at <> OLD.occurred_at OR NEW.event_type <> OLD.event_type
-    OR NEW.payment_ref IS DISTINCT FROM OLD.payment_ref OR NEW.received_at <> OLD.received_at)
+    OR NEW.payment_ref IS DISTINCT FROM OLD.payment_ref OR NEW.token IS DISTINCT FROM OLD.token OR NEW.received_at <> OLD.received_at)
     EXECUTE FUNCTION refuse_change('inbox: what a provider sent is never edited');
 CREATE TRIGGER provider_event_no_delete BEFORE DELETE ON provider_event FOR EACH ROW
     EXECUTE FUNCTION refuse_change('inbox: what a provider sent is never deleted');

@@ -13,6 +13,9 @@ CREATE UNIQUE INDEX payment_provider_ref_once ON payment (provider, merchant, pr
     WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL;
 CREATE INDEX payment_of_provider ON payment (provider_payment_id) WHERE provider_payment_id IS NOT NULL;
 CREATE UNIQUE INDEX payment_of_bank_entry ON payment (bank_entry_id, part) WHERE bank_entry_id IS NOT NULL AND superseded_seq IS NULL;
+CREATE TRIGGER payment_is_named BEFORE INSERT ON payment
+WHEN NEW.provider = '' OR NEW.merchant = '' OR NEW.provider_ref = ''
+BEGIN SELECT RAISE(ABORT, 'payments: an empty text is no name of a provider, a merchant or a payment'); END;
 CREATE TRIGGER payment_correction_is_fixed BEFORE UPDATE ON payment
 WHEN NEW.provider_payment_id IS NOT OLD.provider_payment_id OR NEW.bank_entry_id IS NOT OLD.bank_entry_id OR NEW.part <> OLD.part
     OR (OLD.superseded_seq IS NOT NULL AND NEW.superseded_seq IS NOT OLD.superseded_seq)
@@ -70,7 +73,9 @@ CREATE TABLE provider_payment (
     trace_id TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL)
+    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL),
+    -- An empty text is no name: it would make one payment of all that have none.
+    CHECK (provider <> '' AND merchant <> '' AND provider_ref <> '')
 ) STRICT;
 CREATE UNIQUE INDEX provider_payment_ref_once ON provider_payment (provider, merchant, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX provider_payment_pending ON provider_payment (created_at) WHERE state IN ('created', 'submitted');
@@ -115,7 +120,8 @@ CREATE TABLE provider_event (
     error TEXT,
     trace_id TEXT NOT NULL,
     provider_payment_id INTEGER REFERENCES provider_payment (id),
-    UNIQUE (provider, merchant, event_id, body_sha256)
+    UNIQUE (provider, merchant, event_id, body_sha256),
+    CHECK (provider <> '' AND merchant <> '' AND event_id <> '' AND body_sha256 <> '' AND payment_ref <> '')
 ) STRICT;
 CREATE INDEX provider_event_waiting ON provider_event (next_attempt_at, id) WHERE status IN ('received', 'failed');
 CREATE INDEX provider_event_payment ON provider_event (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
@@ -124,7 +130,7 @@ CREATE INDEX provider_event_last_delivery ON provider_event (last_delivery_at);
 CREATE TRIGGER provider_event_is_raw BEFORE UPDATE ON provider_event
 WHEN NEW.body <> OLD.body OR NEW.event_id <> OLD.event_id OR NEW.body_sha256 <> OLD.body_sha256 OR NEW.provider <> OLD.provider
     OR NEW.merchant <> OLD.merchant OR NEW.occurred_at <> OLD.occurred_at OR NEW.event_type <> OLD.event_type
-    OR NEW.payment_ref IS NOT OLD.payment_ref OR NEW.received_at <> OLD.received_at
+    OR NEW.payment_ref IS NOT OLD.payment_ref OR NEW.token IS NOT OLD.token OR NEW.received_at <> OLD.received_at
 BEGIN SELECT RAISE(ABORT, 'inbox: what a provider sent is never edited'); END;
 CREATE TRIGGER provider_event_no_delete BEFORE DELETE ON provider_event
 BEGIN SELECT RAISE(ABORT, 'inbox: what a provider sent is never deleted'); END;

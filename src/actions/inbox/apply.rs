@@ -2,8 +2,8 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::MOST_EVENTS;
 use super::post::bring_ledger_to;
+use super::{MOST_EVENTS, read};
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
 use crate::db::inbox::{self, EventRow};
@@ -24,7 +24,7 @@ pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionE
         let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(()) };
         let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
         let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
-        let fact = provider.read(&event.body).map_err(ActionError::Refused)?;
+        let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
         apply(context, conn, provider.as_ref(), &event, &fact)
     })
 }
@@ -38,10 +38,9 @@ impl EventRow {
 
 fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow, fact: &Fact) -> Result<(), ActionError> {
     let now = context.now();
-    if let Some(token) = &fact.token
-        && let Some(checkout) = rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event))
-    {
-        move_checkout(conn, &checkout, &fact.what, now)?;
+    let checkout = checkout_of(conn, event, fact)?;
+    if let Some(checkout) = &checkout {
+        move_checkout(conn, checkout, &fact.what, now)?;
     }
     if matches!(fact.what, What::Nothing) || (fact.payment_ref.is_none() && !matches!(fact.what, What::Payment(_))) {
         let applied = if matches!(fact.what, What::Nothing) { "ignored" } else { "applied" };
@@ -50,9 +49,19 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     }
     let payment = find_or_begin(context, conn, event, fact)?;
     rows::lock(conn, payment.id)?;
+    // Another server may have applied it while this one waited for the lock.
+    if !inbox::event(conn, event.id)?.is_some_and(|event| event.waits()) {
+        return Ok(());
+    }
     let payment = rows::by_id(conn, payment.id)?.ok_or_else(|| ActionError::not_found("payment", payment.id.to_string()))?;
-    let known = known_events(conn, &payment, &event.event_id)?;
-    let facts = facts_of(provider, &known, event)?;
+    let (applied, facts) = facts_of(conn, provider, &payment, event)?;
+    // What is told as one story is applied with all that it says: another of its events may be the one that names the attempt.
+    for fact in &facts {
+        if let Some(checkout) = checkout_of(conn, event, fact)? {
+            move_checkout(conn, &checkout, &fact.what, now)?;
+        }
+        join_with_begun(conn, &payment, fact, now)?;
+    }
     let zone = context.config.time_zone;
     let day = |seconds: i64| local_date(moment(seconds), zone);
     let story = story(&facts, &day);
@@ -65,9 +74,14 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     let now = context.now();
     bring_ledger_to(context, conn, &payment, &story, &parts, now)?;
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
-    let applied: Vec<ProviderEventId> = known.iter().map(|event| event.id).chain([event.id]).collect();
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
     trace_applied(conn, event, &format!("the payment is {}", story.state.as_str()), event.received_at, now)
+}
+
+/// The attempt that a fact belongs to, at the provider that the event came from.
+fn checkout_of(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<CheckoutRow>, ActionError> {
+    let Some(token) = &fact.token else { return Ok(None) };
+    Ok(rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)))
 }
 
 impl CheckoutRow {
@@ -92,6 +106,19 @@ fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, n
     Ok(())
 }
 
+/// The first event of a payment may have told nothing of the attempt (a refund came before the payment): then the attempt's own
+/// row still waits for a reference that this one has, and hands over what it was meant for. The caller holds the payment's lock.
+fn join_with_begun(conn: &mut DbConnection, payment: &ProviderPaymentRow, fact: &Fact, now: NaiveDateTime) -> Result<(), ActionError> {
+    let Some(token) = &fact.token else { return Ok(()) };
+    let begun = rows::begun_as(conn, &payment.provider, &payment.merchant, token)?.filter(|begun| begun.id != payment.id);
+    match begun {
+        Some(begun) if begun.provider_ref.is_none() => Ok(rows::take_over(conn, payment.id, &begun, now)?),
+        // Paid twice under one attempt: this money is for the same accounts.
+        Some(begun) if rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id),
+        _ => Ok(()),
+    }
+}
+
 /// The payment that a fact is about: by the provider's name of it, else by the attempt that it belongs to, else a new one that
 /// nobody here began.
 fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<ProviderPaymentRow, ActionError> {
@@ -99,16 +126,12 @@ fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, f
     let begun = begun(conn, event, fact)?;
     let Some(reference) = &fact.payment_ref else { return begun.ok_or_else(gone) };
     if let Some(payment) = rows::by_reference(conn, &event.provider, &event.merchant, reference)? {
-        match begun {
-            // The first event of it told nothing of the attempt.
-            Some(begun) if begun.id != payment.id && begun.provider_ref.is_none() => rows::take_over(conn, payment.id, &begun, context.now())?,
-            Some(begun) if begun.id != payment.id && rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id)?,
-            _ => {}
-        }
         return Ok(payment);
     }
-    if let Some(payment) = begun.as_ref().filter(|payment| payment.provider_ref.is_none()) {
-        rows::set_reference(conn, payment.id, reference)?;
+    // Whoever was first with another reference keeps the row: this is another payment of the same attempt then.
+    if let Some(payment) = begun.as_ref().filter(|payment| payment.provider_ref.is_none())
+        && rows::set_reference(conn, payment.id, reference)? == 1
+    {
         return rows::by_id(conn, payment.id)?.ok_or_else(gone);
     }
     // Either nobody here began it, or the attempt was paid under another reference before: this money came, too.
@@ -162,11 +185,34 @@ fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &st
     Ok(known)
 }
 
-/// What the known events say. One that cannot be read fails by itself when its turn comes; it keeps no other from being applied.
-fn facts_of(provider: &dyn PaymentProvider, known: &[EventRow], event: &EventRow) -> Result<Vec<Fact>, ActionError> {
-    let mut facts: Vec<Fact> = known.iter().filter(|row| row.id != event.id).filter_map(|row| provider.read(&row.body).ok()).collect();
-    facts.push(provider.read(&event.body).map_err(ActionError::Refused)?);
-    Ok(facts)
+/// What the known events of a payment say, and which those are. One that cannot be read fails by itself when its turn comes; it
+/// keeps no other from being applied.
+fn facts_of(
+    conn: &mut DbConnection,
+    provider: &dyn PaymentProvider,
+    payment: &ProviderPaymentRow,
+    event: &EventRow,
+) -> Result<(Vec<ProviderEventId>, Vec<Fact>), ActionError> {
+    let known = known_events(conn, payment, &event.event_id)?;
+    let others = known.iter().filter(|row| row.id != event.id);
+    let (mut applied, mut facts): (Vec<_>, Vec<_>) = others.filter_map(|row| read(provider, &row.body).ok().map(|fact| (row.id, fact))).unzip();
+    applied.push(event.id);
+    facts.push(read(provider, &event.body).map_err(ActionError::Refused)?);
+    for fact in &mut facts {
+        forget_strange_token(conn, payment, fact)?;
+    }
+    Ok((applied, facts))
+}
+
+/// A refund that bears a name which we never gave was not asked for by us: it is not in the ledger yet.
+fn forget_strange_token(conn: &mut DbConnection, payment: &ProviderPaymentRow, fact: &mut Fact) -> Result<(), ActionError> {
+    if let What::Refund(refund) = &mut fact.what
+        && let Some(token) = &refund.token
+        && rows::refund_by_token(conn, token)?.is_none_or(|row| row.provider_payment_id != Some(payment.id))
+    {
+        refund.token = None;
+    }
+    Ok(())
 }
 
 pub(super) fn parts_of(conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<(AccountId, Money)>, ActionError> {

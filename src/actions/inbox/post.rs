@@ -1,6 +1,6 @@
 //! Bringing the ledger to what a payment's story asks for, step by step, within the transaction that applies an event.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::actions::payments::{NewPayment, Origin, post_within, restore_within, return_within, supersede_within};
 use crate::actions::{ActionError, Context};
@@ -31,14 +31,14 @@ pub(super) fn bring_ledger_to(
     let mut work = Work { context, conn, payment, story, now };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
-    for change in changes(&posted(&receipts, &taken), &story.wanted(parts)) {
+    for change in changes(&posted(payment, &receipts, &taken), &story.wanted(parts)) {
         work.step(&change, &receipts, &taken)?;
     }
     work.move_our_refunds()?;
     work.move_unapplied(parts)
 }
 
-fn posted(receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
+fn posted(payment: &ProviderPaymentRow, receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
     let receipt = |row: &PaymentRow| Receipt {
         part: row.part,
         account: row.account_id,
@@ -55,6 +55,7 @@ fn posted(receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
         reason: row.reason.clone(),
     };
     Posted {
+        from_bank: payment.tender == Tender::Transfer.as_str(),
         receipts: receipts.iter().map(|row| (row.id, row.restored_seq.is_some(), receipt(row))).collect(),
         taken: taken.iter().map(|row| (row.id, taken_part(row))).collect(),
     }
@@ -84,9 +85,8 @@ impl Work<'_> {
             Change::Post(receipt) => self.post(receipt),
             Change::Return(id, on) => {
                 let row = receipt(*id)?;
-                let on = (*on).max(row.effective_on);
                 let reason = self.story.reason.clone().unwrap_or_else(|| "returned".to_owned());
-                let after = return_within(self.context, self.conn, row, on, &reason, self.now)?;
+                let after = return_within(self.context, self.conn, row, *on, &reason, self.now)?;
                 self.trace("returned", row.account_id, after, &reason)
             }
             Change::Restore(id) => {
@@ -123,7 +123,7 @@ impl Work<'_> {
     /// A part of the money went back without our asking: it is owed again.
     fn take(&mut self, part: &TakenPart) -> Result<(), ActionError> {
         let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, super::store::new_trace_id());
-        let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on)?;
+        let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on, tender_of(self.story))?;
         let new = NewRefund {
             token,
             account_id: part.account,
@@ -149,14 +149,15 @@ impl Work<'_> {
 
     fn supersede_taken(&mut self, row: &RefundRow) -> Result<(), ActionError> {
         let amount = Money::from_cents(row.amount_cents);
-        let after = self.entry(row.account_id, format!("correction:{}", row.account_seq), -amount, row.made_on)?;
+        // It goes back to where it was cleared, whatever the payment is known to be by now.
+        let tender: Tender = self.payment.tender.parse().map_err(ActionError::Refused)?;
+        let after = self.entry(row.account_id, format!("correction:{}", row.account_seq), -amount, row.made_on, tender)?;
         rows::supersede_refund(self.conn, row.id, after.seq, self.now)?;
         self.trace("corrected", row.account_id, after, &format!("{amount} did not go back"))
     }
 
-    fn entry(&mut self, account: AccountId, source: String, amount: Money, on: chrono::NaiveDate) -> Result<Position, ActionError> {
-        let clearing = tender_of(self.story).clearing_account();
-        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, clearing).balanced()?;
+    fn entry(&mut self, account: AccountId, source: String, amount: Money, on: NaiveDate, tender: Tender) -> Result<Position, ActionError> {
+        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
         let after = ledger::position(self.conn, account)?.after(amount)?;
         ledger::append(self.conn, &[(entry, after)], self.now)?;
         Ok(after)

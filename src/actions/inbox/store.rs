@@ -181,7 +181,7 @@ fn checked(context: &Context, provider: &str, body: &[u8], signature: Option<&st
 fn new_event(context: &Context, provider: &dyn PaymentProvider, body: &[u8], origin: &'static str) -> NewEvent {
     let now = context.now();
     let body_sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(body));
-    let fact = provider.read(body).ok();
+    let fact = super::read(provider, body).ok();
     let of = |field: fn(&Fact) -> String| fact.as_ref().map(field);
     NewEvent {
         provider: provider.name().to_owned(),
