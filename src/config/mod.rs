@@ -3,9 +3,12 @@
 //! Every setting has a default that works; the file is `aquabills.toml` in the working directory unless
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
+mod alarms;
 mod mail;
+mod metrics;
 mod schedule;
 mod sign_in;
+mod telemetry;
 
 use std::path::Path;
 
@@ -16,9 +19,12 @@ use thiserror::Error;
 use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
+pub use alarms::AlarmSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
+pub use metrics::MetricsSettings;
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
+pub use telemetry::{LogFormat, LogSettings, TelemetrySettings};
 
 /// The settings of one utility.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -50,6 +56,14 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// How notices leave.
     pub mail: MailSettings,
+    /// When somebody is told that something is wrong.
+    pub alarms: AlarmSettings,
+    /// Who may read the metrics.
+    pub metrics: MetricsSettings,
+    /// How log lines look.
+    pub log: LogSettings,
+    /// Traces for a collector.
+    pub telemetry: TelemetrySettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -98,6 +112,10 @@ impl Default for Config {
             schedule: Vec::new(),
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
+            alarms: AlarmSettings::default(),
+            metrics: MetricsSettings::default(),
+            log: LogSettings::default(),
+            telemetry: TelemetrySettings::default(),
         }
     }
 }
@@ -130,10 +148,18 @@ impl Config {
     /// [`ConfigError`] when a named file is missing, or its content is not valid.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let default = Path::new("aquabills.toml");
-        let Some(path) = path.or_else(|| default.exists().then_some(default)) else { return Ok(Self::default()) };
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: name.clone(), source })?;
-        Self::parse(&text).map_err(|message| ConfigError::Invalid { path: name, message })
+        let mut config = match path.or_else(|| default.exists().then_some(default)) {
+            None => Self::default(),
+            Some(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: name.clone(), source })?;
+                Self::parse(&text).map_err(|message| ConfigError::Invalid { path: name, message })?
+            }
+        };
+        if let Ok(format) = std::env::var(telemetry::LOG_FORMAT_ENV) {
+            config.log.format = format.parse().map_err(|message| ConfigError::Invalid { path: telemetry::LOG_FORMAT_ENV.to_owned(), message })?;
+        }
+        Ok(config)
     }
 
     /// Parses settings.
@@ -151,7 +177,14 @@ impl Config {
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
         let sign_in = config.sign_in.bounds();
-        let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
+        let (alarms, telemetry) = (config.alarms.bounds(), config.telemetry.bounds());
+        let fault = bounds
+            .iter()
+            .chain(&sign_in)
+            .chain(&alarms)
+            .chain(&telemetry)
+            .find(|(_, fits, _)| !fits)
+            .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         fault.map_or(Ok(config), Err)
     }

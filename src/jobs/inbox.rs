@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actions::Context;
 use crate::actions::inbox::settle;
 use crate::actions::stop::Stop;
+use crate::telemetry::metrics;
 
 /// How soon a new event is seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -13,8 +14,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) fn run(context: &Context, stop: &Stop) {
     while !stop.wait(LOOK_AGAIN) {
         match settle(context, false, stop) {
-            Ok(settled) if settled.applied + settled.failed > 0 => log::info!("{} events applied, {} failed", settled.applied, settled.failed),
-            Ok(_) => {}
+            Ok(settled) => {
+                metrics::beat("inbox", context.now().and_utc().timestamp());
+                if settled.applied + settled.failed > 0 {
+                    log::info!("{} events applied, {} failed", settled.applied, settled.failed);
+                }
+            }
             Err(error) => log::error!("the inbox cannot be settled: {error}"),
         }
     }

@@ -74,12 +74,14 @@ impl Application {
 
     fn server(self, told: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> std::io::Result<Server> {
         let context = web::Data::new(self.context);
+        let metrics = web::Data::new(pages::operations::metrics::Cache::default());
         let workers = context.config.runs.worker_count().max(2);
         let server = HttpServer::new(move || {
             App::new()
                 .wrap(from_fn(guard::guard))
                 .wrap(Compress::default())
                 .app_data(context.clone())
+                .app_data(metrics.clone())
                 .configure(pages::configure)
                 .default_service(web::to(pages::operations::not_found))
         });

@@ -7,10 +7,12 @@
 
 mod apply;
 mod post;
+mod recheck;
 mod settle;
 mod store;
 
 pub use apply::apply_event;
+pub use recheck::{Rechecks, recheck};
 pub use settle::{Settled, settle};
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
