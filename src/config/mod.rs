@@ -6,6 +6,7 @@
 mod alarms;
 mod mail;
 mod metrics;
+mod providers;
 mod schedule;
 mod sign_in;
 mod telemetry;
@@ -22,6 +23,8 @@ use crate::domain::limits::LimitBook;
 pub use alarms::AlarmSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use metrics::MetricsSettings;
+pub(crate) use providers::is_this_machine;
+pub use providers::{ProviderKind, ProviderSettings, Secret};
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
 pub use telemetry::{LogFormat, LogSettings, TelemetrySettings};
@@ -64,6 +67,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Traces for a collector.
     pub telemetry: TelemetrySettings,
+    /// Payment providers; the first is the one that pages pay with.
+    pub providers: Vec<ProviderSettings>,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -116,6 +121,7 @@ impl Default for Config {
             metrics: MetricsSettings::default(),
             log: LogSettings::default(),
             telemetry: TelemetrySettings::default(),
+            providers: Vec::new(),
         }
     }
 }
@@ -186,6 +192,7 @@ impl Config {
             .find(|(_, fits, _)| !fits)
             .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        let fault = fault.or_else(|| providers::check(&config.providers).err());
         fault.map_or(Ok(config), Err)
     }
 }

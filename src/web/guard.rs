@@ -44,20 +44,27 @@ struct ErrorPage {
     number: String,
 }
 
-/// Around every request: errors get their page, every response its headers.
-pub(super) async fn guard(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+/// Around every request, those of machines too: it gets a name, which every line of the log about it has and the answer
+/// gives back.
+pub(super) async fn scoped(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let since = Instant::now();
     let scope = scope_of(&request);
-    let mut response = if names_nothing(&request) {
-        with_page(request.into_response(HttpResponse::from_error(PageError::NotFound)), &scope)
-    } else {
-        // The request is not kept beside: the router must be its only holder. Handlers' errors come back as responses.
-        with_page(Scoped::new(scope.clone(), next.call(request)).await?.map_into_boxed_body(), &scope)
-    };
+    let mut response = Scoped::new(scope.clone(), next.call(request)).await?.map_into_boxed_body();
     scope::within(scope.clone(), || note(&response, since.elapsed()));
     if let Some(id) = scope.request.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
         response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), id);
     }
+    Ok(response)
+}
+
+/// Around every page: errors get their page, every response its headers.
+pub(super) async fn guard(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let mut response = if names_nothing(&request) {
+        with_page(request.into_response(HttpResponse::from_error(PageError::NotFound)))
+    } else {
+        // The request is not kept beside: the router must be its only holder. Handlers' errors come back as responses.
+        with_page(next.call(request).await?.map_into_boxed_body())
+    };
     let secure = context_of(response.request()).is_ok_and(|context| context.config.sign_in.secure_cookies);
     add_headers(response.headers_mut(), secure);
     Ok(response)
@@ -97,7 +104,7 @@ fn add_headers(headers: &mut HeaderMap, secure: bool) {
 }
 
 /// Puts the page of an error in, whoever raised it: a handler, an extractor, the framework.
-fn with_page(response: ServiceResponse<BoxBody>, scope: &Scope) -> ServiceResponse<BoxBody> {
+fn with_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
@@ -105,15 +112,15 @@ fn with_page(response: ServiceResponse<BoxBody>, scope: &Scope) -> ServiceRespon
     let Some(error) = response.response().error() else { return response };
     if status.is_server_error() {
         let (method, route) = (response.request().method().as_str(), route_of(&response));
-        scope::within(scope.clone(), || log::error!(method, route = route.as_str(); "{error}"));
+        log::error!(method, route = route.as_str(); "{error}");
     }
     let (title, message) = match error.as_error::<PageError>() {
         Some(error) => (error.title(), error.message()),
         None => (title_of(status), words_of(status.as_u16()).to_owned()),
     };
     // What is not there looks the same for everybody, to the letter.
-    let number = scope.request.as_deref().filter(|_| status != StatusCode::NOT_FOUND).unwrap_or_default();
-    let page = error_page(response.request(), title, message, number.to_owned());
+    let number = scope::current().request.filter(|_| status != StatusCode::NOT_FOUND);
+    let page = error_page(response.request(), title, message, number.as_deref().unwrap_or_default().to_owned());
     let (request, response) = response.into_parts();
     let mut response = response.set_body(BoxBody::new(page));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
