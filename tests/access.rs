@@ -76,6 +76,7 @@ const DECIDING_REFUSED: [u16; 6] = [303, 403, 403, 422, 403, 403];
 const DECIDING_GONE: [u16; 6] = [303, 403, 403, 404, 403, 403];
 
 const TABLE: &[Row] = &[
+    get("/metrics", "/metrics", ALL),
     get("/health", "/health", ALL),
     get("/", "/", GUESTS),
     get("/static/style.css", "/static/style.css", ALL),
@@ -149,6 +150,9 @@ const TABLE: &[Row] = &[
     post("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", &[("reason", "x")], DECIDING_GONE),
     get("/staff/notices", "/staff/notices", LOOKING),
     get("/staff/notices/{id}", "/staff/notices/0", LOOKING_GONE),
+    get("/staff/watch", "/staff/watch", LOOKING),
+    get("/staff/payments/{id}/trace", "/staff/payments/99/trace", LOOKING_GONE),
+    get("/staff/payments/{id}/events/{event}", "/staff/payments/99/events/1", [303, 403, 403, 404, 404, 404]),
     get("/staff/schedule", "/staff/schedule", LOOKING),
     get("/staff/audit", "/staff/audit", AUDITING),
     get("/staff/accounts/{number}", "/staff/accounts/{own}", LOOKING),

@@ -6,6 +6,7 @@
 mod account_named;
 pub mod account_view;
 pub mod adjust;
+pub mod alarms;
 pub mod audit_trail;
 pub mod balances;
 pub mod bench;
@@ -39,6 +40,7 @@ pub mod sign_in;
 pub mod staff_account;
 pub mod stop;
 pub mod tariffs;
+pub mod trace_view;
 pub mod usage_history;
 pub mod verify_bills;
 

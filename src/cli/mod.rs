@@ -37,7 +37,7 @@ use clap::{Parser, Subcommand};
 
 use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::db::Database;
 use crate::providers;
 
@@ -158,13 +158,21 @@ impl Cli {
     pub fn log_filter(&self) -> &'static str {
         if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" }
     }
+
+    /// The settings that the command line names.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
+    }
 }
 
 /// Runs the command; the exit status tells how it went.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+pub fn run(cli: Cli, config: Result<Config, ConfigError>) -> ExitCode {
     let actor = cli.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
-    let outcome = Config::load(cli.config.as_deref())
+    let outcome = config
         .map_err(|error| Failure::Use(error.to_string()))
         .and_then(|config| dispatch(&Global { database_named: cli.database.is_some(), database: address(cli.database), config, actor }, cli.command));
     match outcome {

@@ -80,6 +80,8 @@ pub struct NewEvent {
     pub received_at: NaiveDateTime,
     /// Under which one can follow it.
     pub trace_id: String,
+    /// The HTTP request that brought it: for the trace.
+    pub request_id: Option<String>,
 }
 
 /// What storing an event did.

@@ -5,6 +5,7 @@
 //! [`Database::snapshot`] the way to read several tables as of one moment.
 
 pub mod account_views;
+pub mod alarms;
 pub mod billing;
 mod bulk;
 mod connection;
@@ -130,6 +131,13 @@ impl Database {
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// Connections of this process's pool: all, idle, the most.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections, self.pool.max_size())
     }
 
     fn connection(&self) -> QueryResult<PooledConnection<Manager>> {

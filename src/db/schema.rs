@@ -737,6 +737,9 @@ diesel::table! {
         id -> BigInt,
         kind -> Text,
         since -> Timestamp,
+        seen_at -> Timestamp,
+        value -> BigInt,
+        worst -> BigInt,
         over_at -> Nullable<Timestamp>,
         detail -> Text,
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
+use super::alarms::AlarmKind;
 use super::ids::{AccountId, LoginId, NoticeId, PersonId, RunId};
 
 /// Nobody is told of what happened longer ago than this: an import of history must not flood the town.
@@ -27,6 +28,8 @@ pub enum NoticeKind {
     HighUsage,
     /// To staff: a bill run's gates failed.
     RunHeld,
+    /// To staff: something is wrong.
+    Alarm,
     /// Somebody signed in with a device that was not seen before.
     SignIn,
     /// A link to set or reset a password.
@@ -39,13 +42,14 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BillReady,
         Self::PaymentReceived,
         Self::PaymentReturned,
         Self::AdjustmentGiven,
         Self::HighUsage,
         Self::RunHeld,
+        Self::Alarm,
         Self::SignIn,
         Self::PasswordLink,
         Self::PasswordChanged,
@@ -65,6 +69,7 @@ impl NoticeKind {
             Self::AdjustmentGiven => "adjustment_given",
             Self::HighUsage => "high_usage",
             Self::RunHeld => "run_held",
+            Self::Alarm => "alarm",
             Self::SignIn => "sign_in",
             Self::PasswordLink => "password_link",
             Self::PasswordChanged => "password_changed",
@@ -82,6 +87,7 @@ impl NoticeKind {
             Self::AdjustmentGiven => "A credit or charge was made",
             Self::HighUsage => "Unusually high usage, perhaps a leak",
             Self::RunHeld => "A bill run was held",
+            Self::Alarm => "An alarm",
             Self::SignIn => "A sign-in from a new device",
             Self::PasswordLink => "A link to set a password",
             Self::PasswordChanged => "The password was changed",
@@ -178,6 +184,8 @@ pub enum Facts {
     HighUsage(HighUsage),
     /// Of [`NoticeKind::RunHeld`].
     RunHeld(RunHeld),
+    /// Of [`NoticeKind::Alarm`].
+    Alarm(Alarm),
     /// Of [`NoticeKind::SignIn`].
     SignIn(SignIn),
     /// Of [`NoticeKind::PasswordLink`].
@@ -199,6 +207,7 @@ impl Facts {
             Self::AdjustmentGiven(_) => NoticeKind::AdjustmentGiven,
             Self::HighUsage(_) => NoticeKind::HighUsage,
             Self::RunHeld(_) => NoticeKind::RunHeld,
+            Self::Alarm(_) => NoticeKind::Alarm,
             Self::SignIn(_) => NoticeKind::SignIn,
             Self::PasswordLink(_) => NoticeKind::PasswordLink,
             Self::PasswordChanged(_) => NoticeKind::PasswordChanged,
@@ -306,6 +315,17 @@ pub struct RunHeld {
     pub total_cents: i64,
     /// Why each failed gate failed.
     pub reasons: Vec<String>,
+}
+
+/// Something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What.
+    pub alarm: AlarmKind,
+    /// In words and figures.
+    pub detail: String,
+    /// Since when, UTC.
+    pub since: NaiveDateTime,
 }
 
 /// Somebody signed in with a new device.

@@ -4,6 +4,7 @@ mod housekeeping;
 mod inbox;
 pub mod mailer;
 mod scheduler;
+mod watcher;
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ impl Jobs {
         jobs.add("scheduler", context, scheduler::run)?;
         jobs.add("mailer", context, send_notices)?;
         jobs.add("inbox", context, inbox::run)?;
+        jobs.add("watcher", context, watcher::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

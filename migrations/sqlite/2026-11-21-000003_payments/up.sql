@@ -396,6 +396,10 @@ CREATE TABLE alarm (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     since TEXT NOT NULL,
+    -- When it was last seen to hold, and how high it stood: it is over when that is some time ago.
+    seen_at TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    worst INTEGER NOT NULL,
     over_at TEXT,
     detail TEXT NOT NULL
 ) STRICT;

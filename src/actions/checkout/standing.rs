@@ -126,7 +126,7 @@ fn ask(context: &Context, checkout: &CheckoutRow) -> Result<bool, ActionError> {
             CheckoutStatus::Expired => "expired",
         },
         Err(error) => {
-            log::warn!("where a checkout stands cannot be asked now: {error}");
+            log::warn!("where a checkout stands cannot be asked now: {}", error.kind());
             return Ok(false);
         }
     };

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::post::bring_ledger_to;
+use super::post::{Moment, Written, bring_ledger_to};
 use super::{MOST_EVENTS, read};
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
@@ -14,19 +14,77 @@ use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
 use crate::domain::money::Money;
 use crate::domain::payments::{Fact, Story, What, story};
 use crate::providers::PaymentProvider;
+use crate::telemetry::otlp;
+use crate::telemetry::scope::{self, Scope};
+use crate::telemetry::spans::{Span, Timer};
 
 /// Applies an event, unless that was done before. Everything happens in one transaction.
 ///
 /// # Errors
 /// [`ActionError::Refused`] when the event cannot be read, or is about another currency; those of the database.
 pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionError> {
-    context.database.write(|conn| {
-        let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(()) };
-        let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
-        let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
-        let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
-        apply(context, conn, provider.as_ref(), &event, &fact)
+    let scope = Scope { event: Some(id.0), ..scope::current() };
+    scope::within(scope, || {
+        // What is told of an attempt is true only once it is committed.
+        let applied = context.database.write(|conn| {
+            let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(None) };
+            let timer = Timer::start("apply", &event.trace_id, context.now()).part_of(None);
+            let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
+            let provider =
+                provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
+            let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
+            apply(context, conn, provider.as_ref(), &event, &fact, timer)
+        })?;
+        if let Some(applied) = applied {
+            applied.tell();
+        }
+        Ok(())
     })
+}
+
+/// What applying an event did, to be told once it is committed.
+struct Applied {
+    event: EventRow,
+    /// Payment and state; none for an event that moves no money.
+    payment: Option<(ProviderPaymentId, &'static str)>,
+    written: Vec<Written>,
+    timer: Timer,
+}
+
+impl Applied {
+    /// Hands spans and a line for the log on.
+    fn tell(mut self) {
+        let timer = &mut self.timer;
+        timer.about("event", &self.event.event_id);
+        timer.about("type", &self.event.event_type);
+        let mut parts = Vec::new();
+        // The rows were written one after the other, so the last ended when all did.
+        for written in &self.written {
+            let mut part = Timer::start("ledger write", &self.event.trace_id, self.event.received_at).part_of(Some(timer.id()));
+            part.about("step", &written.step);
+            part.about("account", written.account);
+            part.about("position", written.seq);
+            parts.push(Span { took: written.took, ..part.end(true) });
+        }
+        if let Some((payment, state)) = self.payment {
+            timer.about("payment", payment);
+            timer.about("state", state);
+        }
+        let event = &self.event;
+        let reference = event.payment_ref.as_deref().unwrap_or_default();
+        let (payment, state) = self.payment.map_or((0, "none"), |(payment, state)| (payment.0, state));
+        log::info!(
+            payment, reference, provider_event = event.event_id.as_str(), trace = event.trace_id.as_str(), rows = self.written.len();
+            "an event was applied ({state})"
+        );
+        let span = self.timer.end(true);
+        let mut began = span.began_at;
+        for part in &mut parts {
+            part.began_at = began;
+            began += chrono::TimeDelta::from_std(part.took).unwrap_or_default();
+        }
+        parts.into_iter().chain([span]).for_each(otlp::send);
+    }
 }
 
 impl EventRow {
@@ -36,7 +94,14 @@ impl EventRow {
     }
 }
 
-fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow, fact: &Fact) -> Result<(), ActionError> {
+fn apply(
+    context: &Context,
+    conn: &mut DbConnection,
+    provider: &dyn PaymentProvider,
+    event: &EventRow,
+    fact: &Fact,
+    timer: Timer,
+) -> Result<Option<Applied>, ActionError> {
     let now = context.now();
     let checkout = checkout_of(conn, event, fact)?;
     if let Some(checkout) = &checkout {
@@ -45,13 +110,14 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     if matches!(fact.what, What::Nothing) || (fact.payment_ref.is_none() && !matches!(fact.what, What::Payment(_))) {
         let applied = if matches!(fact.what, What::Nothing) { "ignored" } else { "applied" };
         inbox::mark_applied(conn, &[event.id], applied, None, now)?;
-        return trace_applied(conn, event, "it moves no money", event.received_at, now);
+        trace_applied(conn, event, "it moves no money", &timer, now)?;
+        return Ok(Some(Applied { event: event.clone(), payment: None, written: Vec::new(), timer }));
     }
     let payment = find_or_begin(context, conn, event, fact)?;
     rows::lock(conn, payment.id)?;
     // Another server may have applied it while this one waited for the lock.
     if !inbox::event(conn, event.id)?.is_some_and(|event| event.waits()) {
-        return Ok(());
+        return Ok(None);
     }
     let payment = rows::by_id(conn, payment.id)?.ok_or_else(|| ActionError::not_found("payment", payment.id.to_string()))?;
     let (applied, facts) = facts_of(conn, provider, &payment, event)?;
@@ -62,9 +128,7 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
         }
         join_with_begun(conn, &payment, fact, now)?;
     }
-    let zone = context.config.time_zone;
-    let day = |seconds: i64| local_date(moment(seconds), zone);
-    let story = story(&facts, &day);
+    let story = told(context, &facts);
     if story.received.is_some() && story.currency != context.config.currency {
         let (theirs, ours) = (&story.currency, &context.config.currency);
         return Err(ActionError::Refused(format!("the payment is in '{theirs}', the ledger in '{ours}': it cannot be posted")));
@@ -72,10 +136,18 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     let parts = parts_of(conn, &payment)?;
     lock_accounts(conn, &payment, &parts)?;
     let now = context.now();
-    bring_ledger_to(context, conn, &payment, &story, &parts, now)?;
+    let written = bring_ledger_to(context, conn, &payment, &story, &parts, Moment { now, event: event.id })?;
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
-    trace_applied(conn, event, &format!("the payment is {}", story.state.as_str()), event.received_at, now)
+    let state = story.state.as_str();
+    trace_applied(conn, event, &format!("the payment is {state}"), &timer, now)?;
+    Ok(Some(Applied { event: event.clone(), payment: Some((payment.id, state)), written, timer }))
+}
+
+/// What facts tell, in the utility's days.
+pub(super) fn told(context: &Context, facts: &[Fact]) -> Story {
+    let zone = context.config.time_zone;
+    story(facts, &|seconds| local_date(moment(seconds), zone))
 }
 
 /// The attempt that a fact belongs to, at the provider that the event came from.
@@ -176,7 +248,7 @@ fn copy_parts(conn: &mut DbConnection, from: &ProviderPaymentRow, to: ProviderPa
     Ok(())
 }
 
-fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
+pub(super) fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
     let reference = payment.provider_ref.as_deref();
     let known = inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS + 1)?;
     if known.len() > usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX) {
@@ -198,10 +270,27 @@ fn facts_of(
     let (mut applied, mut facts): (Vec<_>, Vec<_>) = others.filter_map(|row| read(provider, &row.body).ok().map(|fact| (row.id, fact))).unzip();
     applied.push(event.id);
     facts.push(read(provider, &event.body).map_err(ActionError::Refused)?);
-    for fact in &mut facts {
+    forget_strange_tokens(conn, payment, &mut facts)?;
+    Ok((applied, facts))
+}
+
+fn forget_strange_tokens(conn: &mut DbConnection, payment: &ProviderPaymentRow, facts: &mut [Fact]) -> Result<(), ActionError> {
+    for fact in facts {
         forget_strange_token(conn, payment, fact)?;
     }
-    Ok((applied, facts))
+    Ok(())
+}
+
+/// What of these events can be read, as applying them would take it.
+pub(super) fn readable_facts(
+    conn: &mut DbConnection,
+    provider: &dyn PaymentProvider,
+    payment: &ProviderPaymentRow,
+    known: &[EventRow],
+) -> Result<Vec<Fact>, ActionError> {
+    let mut facts: Vec<Fact> = known.iter().filter_map(|event| read(provider, &event.body).ok()).collect();
+    forget_strange_tokens(conn, payment, &mut facts)?;
+    Ok(facts)
 }
 
 /// A refund that bears a name which we never gave was not asked for by us: it is not in the ledger yet.
@@ -246,12 +335,13 @@ fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: 
     }
 }
 
-fn trace_applied(conn: &mut DbConnection, event: &EventRow, outcome: &str, since: NaiveDateTime, now: NaiveDateTime) -> Result<(), ActionError> {
+/// Notes that an event was applied, and what the work on it took.
+fn trace_applied(conn: &mut DbConnection, event: &EventRow, outcome: &str, timer: &Timer, now: NaiveDateTime) -> Result<(), ActionError> {
     let step = NewStep {
         trace_id: event.trace_id.clone(),
-        step: "applied".to_owned(),
+        step: trace::APPLIED.to_owned(),
         at: now,
-        took_us: (now - since).num_microseconds().unwrap_or(0),
+        took_us: i64::try_from(timer.so_far().as_micros()).unwrap_or(i64::MAX),
         detail: format!("{} {}: {outcome}", event.event_type, event.event_id),
         provider_event_id: Some(event.id),
         account_id: None,

@@ -7,12 +7,13 @@
 
 mod apply;
 mod post;
+mod recheck;
 mod settle;
 mod store;
 
 pub use apply::apply_event;
+pub use recheck::{Rechecks, recheck};
 pub use settle::{Settled, settle, settle_at_pace};
-pub(super) use store::new_trace_id;
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
 use crate::domain::payments::{Fact, What};

@@ -1,5 +1,7 @@
 //! Bringing the ledger to what a payment's story asks for, step by step, within the transaction that applies an event.
 
+use std::time::{Duration, Instant};
+
 use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::actions::payments::{NewPayment, Origin, post_within, restore_within, return_within, supersede_within};
@@ -8,7 +10,7 @@ use crate::db::payments::{self as posted_rows, PaymentRow};
 use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger, operations};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
 use crate::domain::money::Money;
 use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, changes};
@@ -26,16 +28,50 @@ pub(super) fn bring_ledger_to(
     payment: &ProviderPaymentRow,
     story: &Story,
     parts: &[(AccountId, Money)],
-    now: NaiveDateTime,
-) -> Result<(), ActionError> {
-    let mut work = Work { context, conn, payment, story, now };
+    at: Moment,
+) -> Result<Vec<Written>, ActionError> {
+    let mut work = Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new() };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
     for change in changes(&posted(payment, &receipts, &taken), &story.wanted(parts)) {
         work.step(&change, &receipts, &taken)?;
     }
     work.move_our_refunds()?;
-    work.move_unapplied(parts)
+    work.move_unapplied(parts)?;
+    Ok(work.written)
+}
+
+/// When, and by which event, the ledger is moved.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// Under the locks, UTC.
+    pub now: NaiveDateTime,
+    /// The event at hand.
+    pub event: ProviderEventId,
+}
+
+/// A row that was written into the ledger.
+pub(super) struct Written {
+    /// What was done.
+    pub step: String,
+    /// How long it took.
+    pub took: Duration,
+    /// Whose ledger.
+    pub account: AccountId,
+    /// The position.
+    pub seq: i64,
+}
+
+/// Whether the ledger is what a payment's story asks for.
+pub(super) fn agrees(
+    conn: &mut DbConnection,
+    payment: &ProviderPaymentRow,
+    story: &Story,
+    parts: &[(AccountId, Money)],
+) -> Result<bool, ActionError> {
+    let receipts = posted_rows::of_provider_payment(conn, payment.id)?;
+    let taken = rows::taken_of(conn, payment.id)?;
+    Ok(changes(&posted(payment, &receipts, &taken), &story.wanted(parts)).is_empty())
 }
 
 fn posted(payment: &ProviderPaymentRow, receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
@@ -67,6 +103,10 @@ struct Work<'a> {
     payment: &'a ProviderPaymentRow,
     story: &'a Story,
     now: NaiveDateTime,
+    event: ProviderEventId,
+    /// Since when the step at hand is under way.
+    since: Instant,
+    written: Vec<Written>,
 }
 
 impl Work<'_> {
@@ -122,7 +162,7 @@ impl Work<'_> {
 
     /// A part of the money went back without our asking: it is owed again.
     fn take(&mut self, part: &TakenPart) -> Result<(), ActionError> {
-        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, super::store::new_trace_id());
+        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, crate::telemetry::scope::new_trace_id());
         let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on, tender_of(self.story))?;
         let new = NewRefund {
             token,
@@ -203,18 +243,22 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Notes a step with what it took since the one before.
     fn trace(&mut self, step: &str, account: AccountId, after: Position, detail: &str) -> Result<(), ActionError> {
-        let step = NewStep {
+        let took = self.since.elapsed();
+        let row = NewStep {
             trace_id: self.payment.trace_id.clone(),
             step: step.to_owned(),
             at: self.now,
-            took_us: 0,
+            took_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             detail: detail.to_owned(),
-            provider_event_id: None,
+            provider_event_id: Some(self.event),
             account_id: Some(account),
             account_seq: Some(after.seq),
         };
-        trace::insert(self.conn, &[step])?;
+        trace::insert(self.conn, &[row])?;
+        self.written.push(Written { step: step.to_owned(), took, account, seq: after.seq });
+        self.since = Instant::now();
         Ok(())
     }
 }

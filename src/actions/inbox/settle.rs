@@ -10,6 +10,7 @@ use crate::actions::{ActionError, Context};
 use crate::db::inbox;
 use crate::domain::ids::ProviderEventId;
 use crate::domain::retry::{Pace, pause_ms};
+use crate::telemetry::metrics::{self, Area};
 
 /// So many events are looked up at a time.
 const BATCH: i64 = 200;
@@ -92,7 +93,10 @@ fn try_all(context: &Context, events: &[ProviderEventId]) -> Result<Settled, Act
 }
 
 fn note_failure(context: &Context, event: ProviderEventId, error: &ActionError) -> Result<(), ActionError> {
-    log::error!("event {event} cannot be applied and is tried again: {error}");
+    // What a provider wrote may name people: the reason stands with the event, for those who may read it.
+    let reason = if matches!(error, ActionError::Database(_)) { error.to_string() } else { "the event says why".to_owned() };
+    log::error!(event = event.0; "an event cannot be applied and is tried again: {reason}");
+    metrics::retried(Area::Inbox);
     context.database.write(|conn| {
         let now = context.now();
         let attempts = inbox::event(conn, event)?.map_or(0, |row| row.attempts);

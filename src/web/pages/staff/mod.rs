@@ -16,6 +16,8 @@ mod schedule;
 mod search;
 mod services;
 mod todos;
+mod trace;
+mod watch;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -45,6 +47,8 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     runs_act::routes(routes);
     notices::routes(routes);
     schedule::routes(routes);
+    watch::routes(routes);
+    trace::routes(routes);
     audit::routes(routes);
 }
 
