@@ -9,7 +9,7 @@ use aquabills::telemetry::metrics::LastMinute;
 
 use crate::stage::{signature, sql, stage, wait};
 use crate::support::http::Served;
-use crate::support::{Town, lines, on_both};
+use crate::support::{lines, on_both};
 
 fn burst(duplicates: u64) -> Local {
     Local { last_minute: LastMinute { callbacks: duplicates, duplicates }, ..Local::default() }

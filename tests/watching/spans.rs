@@ -1,6 +1,6 @@
 //! Spans that leave the program: a receiver that takes what a collector of OpenTelemetry would.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};

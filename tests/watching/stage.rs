@@ -1,8 +1,9 @@
 //! What these stories share: a town with a payment provider, its callbacks as the provider signs them.
 
 use aquabills::actions::Context;
-use aquabills::actions::checkout::{Attempt, Payer, Wish, begin};
+use aquabills::actions::checkout::{Payer, Wish, begin};
 use aquabills::actions::inbox::settle;
+use aquabills::actions::sign_in::Attempt;
 use aquabills::actions::stop::Stop;
 use aquabills::config::{ProviderSettings, Secret};
 use aquabills::providers;
@@ -52,7 +53,7 @@ pub fn attempt(context: &Context, account: &str, amount: &str, key: char) -> Str
     let wish = Wish { form_key: key.to_string().repeat(43), parts, payer: Payer::Guest };
     match begin(context, &wish).expect("the attempt is begun") {
         Attempt::Accepted(token) => token,
-        Attempt::Blocked { .. } => panic!("the attempt is blocked"),
+        Attempt::Wrong | Attempt::Blocked { .. } => panic!("the attempt is not taken"),
     }
 }
 

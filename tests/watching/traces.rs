@@ -6,7 +6,7 @@ use aquabills::domain::roles::Role;
 
 use crate::stage::{PARENT, TRACE, apply, attempt, paid, signature, sql, stage, wait};
 use crate::support::http::Served;
-use crate::support::{Town, lines, on_both};
+use crate::support::{lines, on_both};
 
 on_both! {
     fn a_clerk_follows_a_payment_from_the_callback_to_the_look_after_it(town: Town) {
