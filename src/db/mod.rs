@@ -19,6 +19,7 @@ pub mod operations;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
+pub mod reconciliation;
 pub mod schedule;
 mod schema;
 pub mod service_views;

@@ -661,6 +661,7 @@ diesel::table! {
         bank_cents -> BigInt,
         delta_cents -> BigInt,
         differences -> Integer,
+        days -> Text,
     }
 }
 

@@ -17,6 +17,7 @@ pub mod passwords;
 pub mod payments;
 pub mod quantity;
 pub mod rates;
+pub mod reconciliation;
 pub mod retry;
 pub mod roles;
 pub mod schedule;

@@ -283,6 +283,7 @@ CREATE TABLE provider_movement (
 ) STRICT;
 CREATE INDEX provider_movement_day ON provider_movement (occurred_on);
 CREATE INDEX provider_movement_payment ON provider_movement (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
+CREATE INDEX provider_movement_payout ON provider_movement (provider, merchant, payout_ref) WHERE payout_ref IS NOT NULL;
 -- Where ledger, provider and bank disagree. One row for each disagreement, however often it is seen.
 CREATE TABLE difference (
     id INTEGER PRIMARY KEY,
@@ -312,7 +313,9 @@ CREATE TABLE ledger_delta (
     provider_cents INTEGER NOT NULL,
     bank_cents INTEGER NOT NULL,
     delta_cents INTEGER NOT NULL,
-    differences INTEGER NOT NULL
+    differences INTEGER NOT NULL,
+    -- The sums of each day, as JSON.
+    days TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 -- autopay -----------------------------------------------------------------------------------------

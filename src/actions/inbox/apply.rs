@@ -79,7 +79,7 @@ impl CheckoutRow {
     }
 }
 
-fn moment(seconds: i64) -> NaiveDateTime {
+pub(super) fn moment(seconds: i64) -> NaiveDateTime {
     chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc()
 }
 
@@ -149,7 +149,7 @@ fn find_or_begin(
     rows::by_id(conn, id)?.ok_or_else(gone)
 }
 
-fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
+pub(super) fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
     let reference = payment.provider_ref.as_deref();
     let known = inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS + 1)?;
     if known.len() > usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX) {
@@ -181,7 +181,7 @@ pub(super) fn lock_accounts(conn: &mut DbConnection, payment: &ProviderPaymentRo
     Ok(())
 }
 
-fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: NaiveDateTime) -> Standing {
+pub(super) fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: NaiveDateTime) -> Standing {
     let known = story.made_on.is_some();
     Standing {
         state: story.state.as_str().to_owned(),

@@ -7,10 +7,12 @@
 
 mod apply;
 mod post;
+mod replay;
 mod settle;
 mod store;
 
 pub use apply::apply_event;
+pub use replay::replay_payment;
 pub use settle::{Settled, settle};
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
