@@ -13,6 +13,7 @@ mod estimate;
 mod export;
 mod held;
 mod import;
+mod inbox;
 mod ledger;
 mod notices;
 mod payment;
@@ -20,7 +21,9 @@ mod print;
 mod quote;
 mod rates;
 mod read;
+mod reconcile;
 mod runs;
+mod sandbox_provider;
 mod schedule;
 mod serve;
 mod service;
@@ -38,7 +41,6 @@ use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
-use crate::providers::ProviderBook;
 
 pub use print::Failure;
 
@@ -108,8 +110,14 @@ enum Command {
     Staff(staff::Args),
     /// Sends notices, lists what was sent, records addresses that refuse
     Notices(notices::Args),
+    /// Compares ledger, providers and bank
+    Reconcile(reconcile::Args),
+    /// Lists what providers sent, applies what waits, tells payments again
+    Inbox(inbox::Args),
     /// Measures
     Bench(bench::Args),
+    /// Serves a payment provider that takes no real money, for demonstrations and tests
+    SandboxProvider(sandbox_provider::Args),
 }
 
 /// What the options before the command say.
@@ -142,7 +150,7 @@ impl Global {
         Ok(Context {
             database,
             config: Arc::new(self.config.clone()),
-            providers: ProviderBook::default(),
+            providers: crate::providers::open(&self.config.providers).map_err(Failure::Use)?,
             clock: Clock::System,
             actor: self.actor.clone(),
         })
@@ -209,7 +217,10 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Export(args) => export::run(global, &args),
         Command::Staff(args) => staff::run(global, &args),
         Command::Notices(args) => notices::run(global, &args),
+        Command::Reconcile(args) => reconcile::run(global, &args),
+        Command::Inbox(args) => inbox::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
+        Command::SandboxProvider(args) => sandbox_provider::run(&args),
     }
 }
 

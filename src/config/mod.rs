@@ -4,6 +4,7 @@
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
 mod mail;
+mod providers;
 mod reconciliation;
 mod schedule;
 mod sign_in;
@@ -18,6 +19,8 @@ use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
 pub use mail::{MailSecurity, MailSettings, MailTransport};
+pub(crate) use providers::is_this_machine;
+pub use providers::{ProviderKind, ProviderSettings, Secret};
 pub use reconciliation::ReconciliationSettings;
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
@@ -52,6 +55,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// How notices leave.
     pub mail: MailSettings,
+    /// Payment providers; the first is the one that pages pay with.
+    pub providers: Vec<ProviderSettings>,
     /// Ledger, providers and bank beside each other.
     pub reconciliation: ReconciliationSettings,
 }
@@ -102,6 +107,7 @@ impl Default for Config {
             schedule: Vec::new(),
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
+            providers: Vec::new(),
             reconciliation: ReconciliationSettings::default(),
         }
     }
@@ -157,7 +163,9 @@ impl Config {
         ];
         let sign_in = config.sign_in.bounds();
         let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
-        let fault = fault.or_else(|| config.mail.fault()).or_else(|| config.reconciliation.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        let fault = fault.or_else(|| providers::check(&config.providers).err());
+        let fault = fault.or_else(|| config.reconciliation.fault());
         fault.map_or(Ok(config), Err)
     }
 }

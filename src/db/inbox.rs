@@ -138,12 +138,52 @@ pub fn is_known(conn: &mut DbConnection, provider: &str, merchant: &str, event_i
     Ok(found.is_some())
 }
 
+/// Our own name of the attempt that a payment belongs to, from whichever of its events repeats it.
+///
+/// # Errors
+/// Those of the database.
+pub fn token_of(conn: &mut DbConnection, provider: &str, merchant: &str, payment_ref: &str) -> QueryResult<Option<String>> {
+    let found: Option<Option<String>> = provider_event::table
+        .filter(provider_event::provider.eq(provider).and(provider_event::merchant.eq(merchant)).and(provider_event::payment_ref.eq(payment_ref)))
+        .filter(provider_event::token.is_not_null())
+        .order(provider_event::id)
+        .select(provider_event::token)
+        .first(conn)
+        .optional()?;
+    Ok(found.flatten())
+}
+
 /// One event.
 ///
 /// # Errors
 /// Those of the database.
 pub fn event(conn: &mut DbConnection, id: ProviderEventId) -> QueryResult<Option<EventRow>> {
     provider_event::table.filter(provider_event::id.eq(id)).select(EventRow::as_select()).first(conn).optional()
+}
+
+/// The events of a provider's name, in the order of arrival: several when the same name came with other bytes.
+///
+/// # Errors
+/// Those of the database.
+pub fn named(conn: &mut DbConnection, event_id: &str) -> QueryResult<Vec<EventRow>> {
+    provider_event::table.filter(provider_event::event_id.eq(event_id)).order(provider_event::id).limit(100).select(EventRow::as_select()).load(conn)
+}
+
+/// Events before a number, newest first; with `waiting`, only those that are not applied.
+///
+/// # Errors
+/// Those of the database.
+pub fn page(conn: &mut DbConnection, waiting: bool, before: ProviderEventId, limit: i64) -> QueryResult<Vec<EventRow>> {
+    let mut query = provider_event::table
+        .filter(provider_event::id.lt(before))
+        .order(provider_event::id.desc())
+        .limit(limit)
+        .select(EventRow::as_select())
+        .into_boxed();
+    if waiting {
+        query = query.filter(provider_event::status.eq_any(["received", "failed"]));
+    }
+    query.load(conn)
 }
 
 /// The events that wait to be applied and are due, oldest first.

@@ -3,6 +3,7 @@
 mod housekeeping;
 mod inbox;
 pub mod mailer;
+mod reconciler;
 mod scheduler;
 
 use std::thread::{self, JoinHandle};
@@ -30,6 +31,7 @@ impl Jobs {
         jobs.add("scheduler", context, scheduler::run)?;
         jobs.add("mailer", context, send_notices)?;
         jobs.add("inbox", context, inbox::run)?;
+        jobs.add("reconciler", context, reconciler::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

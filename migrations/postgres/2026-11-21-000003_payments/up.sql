@@ -264,6 +264,8 @@ CREATE TABLE provider_payout (
     amount_cents BIGINT NOT NULL,
     arrives_on DATE NOT NULL,
     paid INTEGER NOT NULL CHECK (paid IN (0, 1)),
+    -- It will never arrive: the bank refused it, or it was cancelled.
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
     statement_text TEXT NOT NULL,
     bank_entry_id BIGINT UNIQUE REFERENCES bank_entry (id),
     fetched_at TIMESTAMP NOT NULL,

@@ -261,6 +261,8 @@ CREATE TABLE provider_payout (
     amount_cents INTEGER NOT NULL,
     arrives_on TEXT NOT NULL,
     paid INTEGER NOT NULL CHECK (paid IN (0, 1)),
+    -- It will never arrive: the bank refused it, or it was cancelled.
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
     statement_text TEXT NOT NULL,
     bank_entry_id INTEGER UNIQUE REFERENCES bank_entry (id),
     fetched_at TEXT NOT NULL,

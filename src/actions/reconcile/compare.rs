@@ -333,6 +333,7 @@ fn payout_of(row: &PayoutRow) -> PayoutView {
         reference: row.payout_ref.clone(),
         amount: Money::from_cents(row.amount_cents),
         arrives_on: row.arrives_on,
+        failed: row.failed,
         movements: row.net_cents.map(Money::from_cents),
         entry,
     }

@@ -20,6 +20,8 @@ use crate::providers::{BalanceMovement, MovementKind, Page, PaymentProvider, Pay
 const MOST_PAGES: u32 = 5_000;
 /// A page is asked for so often before the provider counts as out of reach; the next look asks again.
 const ATTEMPTS: u32 = 3;
+/// So many payouts are asked for their movements in one look; the rest in the next.
+const MOST_PAYOUTS: i64 = 100;
 /// A payment may be booked so many days after it was made (a bank debit), and a payout may arrive so many days after.
 const DAYS_AFTER: u64 = 10;
 /// A movement may be dated a little before the day that the ledger has.
@@ -51,7 +53,7 @@ impl Answers {
 
 /// Fetches movements and payouts of every provider.
 pub(super) fn fetch(context: &Context, lease: &Lease, span: Span, which: Fetch, answers: &mut Answers) -> Result<(), ActionError> {
-    for provider in context.providers.all() {
+    for provider in context.providers.iter() {
         if answers.unreachable.contains_key(provider.name()) {
             continue;
         }
@@ -141,16 +143,33 @@ fn fetch_one(asked: &Asked<'_>, span: Span, which: Fetch, now: NaiveDateTime) ->
         _ => first,
     };
     asked.pages(|after| provider.movements(from, last, after), |items| keep_movements(context, provider, &items, now))?;
-    asked.pages(|after| provider.payouts(first, last, after), |items| keep_payouts(context, provider, &items, now))
+    asked.pages(|after| provider.payouts(first, last, after), |items| keep_payouts(context, provider, &items, now))?;
+    let source = source_of(provider);
+    let until = span.to.checked_add_days(Days::new(DAYS_AFTER)).unwrap_or(span.to);
+    let unknown = context.database.read(|conn| views::payouts_without_movements(conn, &source, span.from, until, MOST_PAYOUTS)).map_err(ActionError::from)?;
+    for payout in unknown {
+        asked.pages(|after| provider.payout_movements(&payout, after), |items| keep_movements(context, provider, &items, now))?;
+    }
+    Ok(())
 }
 
 fn keep_movements(context: &Context, provider: &dyn PaymentProvider, items: &[BalanceMovement], now: NaiveDateTime) -> Result<(), ActionError> {
     let zone = context.config.time_zone;
-    let rows: Vec<NewMovement> = items.iter().map(|item| movement_row(provider, item, zone)).collect();
+    let ours = |item: &&BalanceMovement| is_ours(context, &item.movement_ref, &item.currency);
+    let rows: Vec<NewMovement> = items.iter().filter(ours).map(|item| movement_row(provider, item, zone)).collect();
     if rows.is_empty() {
         return Ok(());
     }
     context.database.write(|conn| rows.iter().try_for_each(|row| keep_movement(conn, row, now).map_err(ActionError::from)))
+}
+
+/// Money of another currency cannot be set against the ledger's; its events say so when they cannot be applied.
+fn is_ours(context: &Context, reference: &str, currency: &str) -> bool {
+    let ours = currency == context.config.currency;
+    if !ours {
+        log::warn!("reconciliation: {reference} is in '{currency}', the ledger in '{}': it is not compared", context.config.currency);
+    }
+    ours
 }
 
 fn movement_row(provider: &dyn PaymentProvider, item: &BalanceMovement, zone: chrono_tz::Tz) -> NewMovement {
@@ -176,7 +195,8 @@ fn movement_row(provider: &dyn PaymentProvider, item: &BalanceMovement, zone: ch
 }
 
 fn keep_payouts(context: &Context, provider: &dyn PaymentProvider, items: &[Payout], now: NaiveDateTime) -> Result<(), ActionError> {
-    let rows: Vec<NewPayout> = items.iter().map(|item| payout_row(provider, item, context.config.time_zone)).collect();
+    let ours = |item: &&Payout| is_ours(context, &item.payout_ref, &item.currency);
+    let rows: Vec<NewPayout> = items.iter().filter(ours).map(|item| payout_row(provider, item, context.config.time_zone)).collect();
     if rows.is_empty() {
         return Ok(());
     }
@@ -191,6 +211,7 @@ fn payout_row(provider: &dyn PaymentProvider, item: &Payout, zone: chrono_tz::Tz
         amount_cents: item.amount.cents(),
         arrives_on: arrival_day(item.arrives_at, zone),
         paid: item.paid,
+        failed: item.failed,
         statement_text: item.statement_text.clone(),
     }
 }

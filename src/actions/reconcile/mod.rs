@@ -14,7 +14,7 @@ pub mod view;
 
 use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::lease::Lease;
 use super::stop::Stop;
@@ -76,7 +76,7 @@ pub struct Unreachable {
 }
 
 /// One day's sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayLine {
     /// The day.
     pub day: NaiveDate,

@@ -51,7 +51,7 @@ pub(super) fn bring_in(
 ) -> Result<Repaired, ActionError> {
     let mut repaired = Repaired::default();
     let since = since(context, span, options.backfill, look);
-    for provider in context.providers.all() {
+    for provider in context.providers.iter() {
         if answers.unreachable.contains_key(provider.name()) {
             continue;
         }

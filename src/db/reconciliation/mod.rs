@@ -81,6 +81,8 @@ pub struct NewPayout {
     pub arrives_on: NaiveDate,
     /// Whether it has arrived, as the provider knows.
     pub paid: bool,
+    /// Whether it will never arrive.
+    pub failed: bool,
     /// What the bank statement shows of it.
     pub statement_text: String,
 }
@@ -91,10 +93,10 @@ pub struct NewPayout {
 /// Those of the database.
 pub fn keep_payout(conn: &mut DbConnection, new: &NewPayout, now: NaiveDateTime) -> QueryResult<()> {
     let query = diesel::sql_query(
-        "INSERT INTO provider_payout (provider, merchant, payout_ref, amount_cents, arrives_on, paid, statement_text, fetched_at) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+        "INSERT INTO provider_payout (provider, merchant, payout_ref, amount_cents, arrives_on, paid, failed, statement_text, fetched_at) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (provider, merchant, payout_ref) DO UPDATE SET amount_cents = excluded.amount_cents, arrives_on = excluded.arrives_on, \
-            paid = excluded.paid, statement_text = excluded.statement_text, fetched_at = excluded.fetched_at",
+            paid = excluded.paid, failed = excluded.failed, statement_text = excluded.statement_text, fetched_at = excluded.fetched_at",
     )
     .bind::<Text, _>(&new.provider)
     .bind::<Text, _>(&new.merchant)
@@ -102,6 +104,7 @@ pub fn keep_payout(conn: &mut DbConnection, new: &NewPayout, now: NaiveDateTime)
     .bind::<BigInt, _>(new.amount_cents)
     .bind::<Date, _>(new.arrives_on)
     .bind::<Integer, _>(i32::from(new.paid))
+    .bind::<Integer, _>(i32::from(new.failed))
     .bind::<Text, _>(&new.statement_text)
     .bind::<Timestamp, _>(now);
     query.execute(conn).map(|_| ())

@@ -373,6 +373,9 @@ pub struct PayoutRow {
     /// The day on which it arrives.
     #[diesel(sql_type = Date)]
     pub arrives_on: NaiveDate,
+    /// Whether it will never arrive.
+    #[diesel(sql_type = Bool)]
+    pub failed: bool,
     /// What the bank statement shows of it.
     #[diesel(sql_type = Text)]
     pub statement_text: String,
@@ -396,7 +399,7 @@ pub struct PayoutRow {
 /// Those of the database.
 pub fn payouts(conn: &mut DbConnection, from: NaiveDate, to: NaiveDate, after: i64, limit: i64) -> QueryResult<Vec<PayoutRow>> {
     diesel::sql_query(
-        "SELECT o.id, o.provider, o.merchant, o.payout_ref, o.amount_cents, o.arrives_on, o.statement_text, \
+        "SELECT o.id, o.provider, o.merchant, o.payout_ref, o.amount_cents, o.arrives_on, o.failed = 1 AS failed, o.statement_text, \
             CAST((SELECT sum(m.amount_cents - m.fee_cents) FROM provider_movement m WHERE m.provider = o.provider AND m.merchant = o.merchant \
                 AND m.payout_ref = o.payout_ref AND m.kind <> 'payout') AS BIGINT) AS net_cents, \
             e.entry_key, e.booked_on, e.amount_cents AS entry_cents \
@@ -408,6 +411,25 @@ pub fn payouts(conn: &mut DbConnection, from: NaiveDate, to: NaiveDate, after: i
     .bind::<BigInt, _>(after)
     .bind::<BigInt, _>(limit)
     .load(conn)
+}
+
+/// The payouts of a provider, by arrival in a range of days, none of whose movements is known.
+///
+/// # Errors
+/// Those of the database.
+pub fn payouts_without_movements(conn: &mut DbConnection, source: &Source, from: NaiveDate, to: NaiveDate, limit: i64) -> QueryResult<Vec<String>> {
+    let rows: Vec<Reference> = diesel::sql_query(
+        "SELECT o.payout_ref AS reference FROM provider_payout o WHERE o.provider = $1 AND o.merchant = $2 AND o.arrives_on BETWEEN $3 AND $4 \
+            AND NOT EXISTS (SELECT 1 FROM provider_movement m WHERE m.provider = o.provider AND m.merchant = o.merchant \
+                AND m.payout_ref = o.payout_ref AND m.kind <> 'payout') ORDER BY o.id LIMIT $5",
+    )
+    .bind::<Text, _>(&source.provider)
+    .bind::<Text, _>(&source.merchant)
+    .bind::<Date, _>(from)
+    .bind::<Date, _>(to)
+    .bind::<BigInt, _>(limit)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.reference).collect())
 }
 
 /// A bank's entry with what it posted.

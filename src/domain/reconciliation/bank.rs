@@ -19,6 +19,8 @@ pub struct PayoutView {
     pub amount: Money,
     /// The day on which it arrives, as the provider says.
     pub arrives_on: NaiveDate,
+    /// Whether it will never arrive, as the provider says.
+    pub failed: bool,
     /// What its movements come to, less fees; none while they are not known.
     pub movements: Option<Money>,
     /// The bank's entry that brought it: its key, day and amount.
@@ -47,7 +49,7 @@ pub fn compare_payout(view: &PayoutView, rules: &Rules, bank: BankKnown) -> Vec<
     if let Some(movements) = view.movements.filter(|sum| *sum != view.amount) {
         findings.push(Finding::Differs(Box::new(does_not_add_up(view, movements))));
     }
-    if !bank.0 {
+    if !bank.0 || (view.failed && view.entry.is_none()) {
         return findings;
     }
     findings.push(match &view.entry {

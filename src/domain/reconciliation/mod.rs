@@ -347,7 +347,7 @@ pub struct Seen {
 }
 
 /// What two sides come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sides {
     /// The first, in cents.
     #[serde(rename = "left_cents")]
@@ -365,7 +365,7 @@ impl Sides {
 }
 
 /// The sums of one day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DaySum {
     /// Payments, returns and refunds through providers: the ledger's and the providers'.
     pub online: Sides,
