@@ -55,7 +55,12 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_named() {
         assert!(Config::parse("[reconciliation]\nevery_minutes = 0\nbackfill = false").is_ok());
-        for (setting, named) in [("every_minutes = 1441", "every_minutes"), ("days = 0", "days"), ("grace_minutes = 10081", "grace_minutes"), ("refund_days = 61", "refund_days")] {
+        for (setting, named) in [
+            ("every_minutes = 1441", "every_minutes"),
+            ("days = 0", "days"),
+            ("grace_minutes = 10081", "grace_minutes"),
+            ("refund_days = 61", "refund_days"),
+        ] {
             let fault = Config::parse(&format!("[reconciliation]\n{setting}")).err().unwrap_or_default();
             assert!(fault.contains(&format!("reconciliation.{named}: expected")), "{fault}");
         }

@@ -21,7 +21,8 @@ pub fn replay_payment(context: &Context, id: ProviderPaymentId) -> Result<bool, 
         rows::lock(conn, id)?;
         let payment = rows::by_id(conn, id)?.ok_or_else(|| ActionError::not_found("payment", id.to_string()))?;
         let provider = context.providers.by_name(&payment.provider).filter(|provider| provider.merchant() == payment.merchant);
-        let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", payment.provider, payment.merchant)))?;
+        let provider =
+            provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", payment.provider, payment.merchant)))?;
         let mut known = known_events(conn, &payment, payment.provider_ref.as_deref().unwrap_or_default())?;
         known.retain(|event| event.status == "applied");
         if known.is_empty() {

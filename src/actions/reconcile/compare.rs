@@ -57,7 +57,8 @@ pub(super) fn compare(context: &Context, lease: &Lease, span: Span, answers: &An
     context.database.snapshot(|conn| {
         let open = open_keys(conn, Some(span.from).filter(|_| !span.stands), span.to, MOST_OPEN)?;
         let look = Look::new(span.from, span.to, span.stands, open.into_iter().collect());
-        let mut work = Work { context, lease, rules, span, answers, explained: BTreeSet::new(), done: Compared { look, agreed: Vec::new(), oldest: None } };
+        let mut work =
+            Work { context, lease, rules, span, answers, explained: BTreeSet::new(), done: Compared { look, agreed: Vec::new(), oldest: None } };
         let waiting = work.waiting(conn)?;
         for source in views::sources(conn)? {
             work.source(conn, &source, &waiting)?;
@@ -400,11 +401,11 @@ fn link_one(context: &Context, payout: &PayoutRow, entries: &[EntryRow]) -> Resu
     let distance = |entry: &EntryRow| (entry.booked_on - payout.arrives_on).num_days();
     let near = |entry: &EntryRow| (-i64::try_from(BANK_DAYS.0).unwrap_or(0)..=i64::try_from(BANK_DAYS.1).unwrap_or(0)).contains(&distance(entry));
     let named = |entry: &EntryRow| names_payout(&entry.said, &payout.payout_ref, &payout.statement_text);
-    let mut fits: Vec<&EntryRow> =
-        entries.iter().filter(|entry| entry.amount_cents == payout.amount_cents && near(entry) && named(entry)).collect();
+    let mut fits: Vec<&EntryRow> = entries.iter().filter(|entry| entry.amount_cents == payout.amount_cents && near(entry) && named(entry)).collect();
     fits.sort_by_key(|entry| (distance(entry).abs(), entry.id));
     for entry in fits {
-        let linked = context.database.write(|conn| link_payout(conn, payout.id, entry.id, &context.actor, context.now()).map_err(ActionError::from))?;
+        let linked =
+            context.database.write(|conn| link_payout(conn, payout.id, entry.id, &context.actor, context.now()).map_err(ActionError::from))?;
         if linked {
             return Ok(true);
         }

@@ -146,7 +146,8 @@ fn fetch_one(asked: &Asked<'_>, span: Span, which: Fetch, now: NaiveDateTime) ->
     asked.pages(|after| provider.payouts(first, last, after), |items| keep_payouts(context, provider, &items, now))?;
     let source = source_of(provider);
     let until = span.to.checked_add_days(Days::new(DAYS_AFTER)).unwrap_or(span.to);
-    let unknown = context.database.read(|conn| views::payouts_without_movements(conn, &source, span.from, until, MOST_PAYOUTS)).map_err(ActionError::from)?;
+    let unknown =
+        context.database.read(|conn| views::payouts_without_movements(conn, &source, span.from, until, MOST_PAYOUTS)).map_err(ActionError::from)?;
     for payout in unknown {
         asked.pages(|after| provider.payout_movements(&payout, after), |items| keep_movements(context, provider, &items, now))?;
     }

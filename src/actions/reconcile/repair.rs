@@ -65,9 +65,9 @@ pub(super) fn bring_in(
     if repaired.changed() {
         let detail = format!("{} events fetched, {} applied, {} cannot be applied", repaired.fetched, repaired.applied, repaired.failed);
         let subject = format!("{} to {}", span.from, span.to);
-        context
-            .database
-            .write(|conn| operations::audit(conn, context.now(), &context.actor, "reconciliation.repair", &subject, &detail).map_err(ActionError::from))?;
+        context.database.write(|conn| {
+            operations::audit(conn, context.now(), &context.actor, "reconciliation.repair", &subject, &detail).map_err(ActionError::from)
+        })?;
     }
     Ok(repaired)
 }

@@ -3,8 +3,8 @@
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::Serialize;
 
-pub use super::keep::Detail;
 use super::DayLine;
+pub use super::keep::Detail;
 use crate::actions::staff_account::one_more;
 use crate::actions::{ActionError, Context};
 use crate::db::reconciliation::{DeltaRow, DifferenceFilter, DifferenceRow, last_delta, open_differences};
@@ -121,7 +121,11 @@ impl DifferenceView {
 ///
 /// # Errors
 /// Those of the database.
-pub fn differences(context: &Context, filter: &DifferenceFilter<'_>, rows: usize) -> Result<(Vec<DifferenceView>, Option<(NaiveDate, i64)>), ActionError> {
+pub fn differences(
+    context: &Context,
+    filter: &DifferenceFilter<'_>,
+    rows: usize,
+) -> Result<(Vec<DifferenceView>, Option<(NaiveDate, i64)>), ActionError> {
     let mut found = context.database.read(|conn| open_differences(conn, filter, one_more(rows)))?;
     let more = found.len() > rows;
     found.truncate(rows);

@@ -28,7 +28,8 @@ pub struct Source {
 /// # Errors
 /// Those of the database.
 pub fn sources(conn: &mut DbConnection) -> QueryResult<Vec<Source>> {
-    diesel::sql_query("SELECT provider, merchant FROM provider_payment UNION SELECT provider, merchant FROM provider_movement ORDER BY 1, 2").load(conn)
+    diesel::sql_query("SELECT provider, merchant FROM provider_payment UNION SELECT provider, merchant FROM provider_movement ORDER BY 1, 2")
+        .load(conn)
 }
 
 #[derive(QueryableByName)]

@@ -91,7 +91,10 @@ fn does_not_add_up(view: &PayoutView, movements: Money) -> Difference {
 fn not_at_bank(view: &PayoutView, entry: Option<&(String, NaiveDate, Money)>, rules: &Rules) -> Difference {
     let arrived = entry.map_or(Money::ZERO, |(_, _, amount)| *amount);
     let cause = match entry {
-        None => format!("no movement of the bank shows it {} business days after it should arrive: the bank's file is missing, or the money is", rules.payout_days),
+        None => format!(
+            "no movement of the bank shows it {} business days after it should arrive: the bank's file is missing, or the money is",
+            rules.payout_days
+        ),
         Some(_) => "the bank shows another amount".to_owned(),
     };
     let mut rows = vec![view.shown()];
@@ -183,13 +186,22 @@ pub fn compare_entry(view: &EntryView, rules: &Rules) -> Option<Finding> {
         EntryState::UnknownPayout if rules.today <= business_days_after(view.booked_on, rules.payout_days) => {
             return Some(Finding::InTransit { key: view.difference_key(), day: view.booked_on, gap: size(view.amount) });
         }
-        EntryState::UnknownPayout => {
-            (Kind::UnknownPayout, "it was taken for a provider's payout, and the provider tells of none of this amount".to_owned(), Action::AskProvider)
-        }
+        EntryState::UnknownPayout => (
+            Kind::UnknownPayout,
+            "it was taken for a provider's payout, and the provider tells of none of this amount".to_owned(),
+            Action::AskProvider,
+        ),
     };
     let posted = matches!(view.state, EntryState::Posted).then_some(view.posted);
     let number = view.account.as_ref().map(|(_, number)| number.clone());
-    let row = |side, what: &str, amount| SideRow { side, on: view.booked_on, what: what.to_owned(), reference: view.reference.clone(), amount, account: number.clone() };
+    let row = |side, what: &str, amount| SideRow {
+        side,
+        on: view.booked_on,
+        what: what.to_owned(),
+        reference: view.reference.clone(),
+        amount,
+        account: number.clone(),
+    };
     let mut rows = vec![row(Side::Bank, if view.amount.is_negative() { "debit" } else { "credit" }, Some(view.amount))];
     rows.extend(posted.map(|posted| row(Side::Ledger, "posted from it", Some(posted))));
     Some(Finding::Differs(Box::new(Difference {

@@ -84,7 +84,14 @@ impl LedgerRow {
             Entry::Taken => "taken back".to_owned(),
             Entry::Refund { state, .. } => format!("our refund, {state}"),
         };
-        SideRow { side: Side::Ledger, on: self.on, what, reference: self.reference.clone(), amount: Some(self.amount), account: Some(self.number.clone()) }
+        SideRow {
+            side: Side::Ledger,
+            on: self.on,
+            what,
+            reference: self.reference.clone(),
+            amount: Some(self.amount),
+            account: Some(self.number.clone()),
+        }
     }
 }
 
@@ -111,7 +118,14 @@ impl Movement {
     }
 
     fn shown(&self) -> SideRow {
-        SideRow { side: Side::Provider, on: self.on, what: self.what.clone(), reference: self.reference.clone(), amount: Some(self.amount), account: None }
+        SideRow {
+            side: Side::Provider,
+            on: self.on,
+            what: self.what.clone(),
+            reference: self.reference.clone(),
+            amount: Some(self.amount),
+            account: None,
+        }
     }
 }
 
@@ -285,7 +299,10 @@ fn disagreeing_rows(view: &PaymentView) -> Option<Difference> {
         bank: None,
         gap,
         rows: rows_of(view, Leg::Came),
-        cause: format!("the payment's own row says {noted}, its transaction in the ledger {}: one of them was changed behind the program's back", row.amount),
+        cause: format!(
+            "the payment's own row says {noted}, its transaction in the ledger {}: one of them was changed behind the program's back",
+            row.amount
+        ),
         action: Action::LookAtAccount,
     })
 }
@@ -345,7 +362,9 @@ fn why_came(view: &PaymentView, ledger: Money, provider: Money) -> Why {
         }
         let (cause, action) = explained.unwrap_or_else(|| match &view.state {
             None => ("no event of this payment ever arrived: its callbacks were lost".to_owned(), Action::FetchEvents),
-            Some(state) => (format!("the last event that arrived says '{state}': the one that says that the money came was lost"), Action::FetchEvents),
+            Some(state) => {
+                (format!("the last event that arrived says '{state}': the one that says that the money came was lost"), Action::FetchEvents)
+            }
         });
         return (Kind::NotInLedger, cause, action);
     }
@@ -398,12 +417,17 @@ fn why_back(view: &PaymentView, ledger: Money, provider: Money, rules: &Rules) -
     }
     if there && provider.is_zero() {
         let failed = refunds(&|state, _, _| state == "submitted" || state == "succeeded");
-        let lost = if failed { "the refund failed at the provider, and the event that says so was lost" } else { "the provider took it back (a dispute that was won), and the event that says so was lost" };
+        let lost = if failed {
+            "the refund failed at the provider, and the event that says so was lost"
+        } else {
+            "the provider took it back (a dispute that was won), and the event that says so was lost"
+        };
         let (cause, action) = waiting_event(view).unwrap_or_else(|| (lost.to_owned(), Action::FetchEvents));
         return (if failed { Kind::RefundFailedThere } else { Kind::ReturnedHereNotThere }, cause, action);
     }
     if !there {
-        let cause = "the provider lists no movement back of this payment: the refund was not made there, or the return was entered by hand".to_owned();
+        let cause =
+            "the provider lists no movement back of this payment: the refund was not made there, or the return was entered by hand".to_owned();
         return (Kind::ReturnedHereNotThere, cause, Action::AskProvider);
     }
     let lost = "another part went back at the provider, or came again, and the event that says so was lost";

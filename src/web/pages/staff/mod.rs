@@ -10,6 +10,7 @@ mod notices;
 mod overview;
 mod payments;
 mod reads;
+mod reconciliation;
 mod runs;
 mod runs_act;
 mod schedule;
@@ -44,6 +45,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     runs::routes(routes);
     runs_act::routes(routes);
     notices::routes(routes);
+    reconciliation::routes(routes);
     schedule::routes(routes);
     audit::routes(routes);
 }
