@@ -6,7 +6,7 @@ use crate::fake_provider::deliver;
 use crate::support::http::Served;
 use crate::support::on_both;
 use crate::support::pages::{follow, open, says};
-use crate::{apply, look, town, wants_to_pay};
+use crate::{apply, at, look, town, wants_to_pay};
 
 on_both! {
     fn both_rows_stand_beside_each_other_and_a_button_mends(t: Town) {
@@ -16,6 +16,7 @@ on_both! {
         }
         deliver(&t.context, &books.pays("pi_1", 5000, "2026-06-13T10:00:00Z"));
         apply(&t);
+        at(&t, "2026-06-15T13:00:00Z");
         books.corrects("pi_1", 5000, 4000, "2026-06-13T10:00:00Z", "2026-06-14T10:00:00Z");
         books.pays("pi_2", 1234, "2026-06-14T10:00:00Z");
         let site = Served::new(&mut t);
@@ -28,17 +29,17 @@ on_both! {
             says(&page, words);
         }
         // An auditor sees the same and has no button; nor has a clerk.
-        for role in [Role::Auditor, Role::Clerk] {
-            let seen = open(&mut site.staff(role), "/staff/reconciliation");
+        for mut browser in [auditor, site.staff(Role::Clerk)] {
+            let seen = open(&mut browser, "/staff/reconciliation");
             says(&seen, "Fetch missing events (a supervisor)");
             assert!(!seen.body.contains("value=\"repair\""));
         }
-        let file = auditor.get("/staff/reconciliation.csv?kind=amounts_differ");
+        let file = supervisor.get("/staff/reconciliation.csv?kind=amounts_differ");
         assert_eq!((file.status, file.header("content-type")), (200, "text/csv; charset=utf-8"));
         let rows: Vec<csv::StringRecord> = csv::Reader::from_reader(file.body.as_bytes()).records().map(|row| row.expect("a row")).collect();
         assert_eq!((rows.len(), &rows[0][3], &rows[0][4], &rows[0][5], &rows[0][7]), (1, "pi_1", "50.00", "40.00", "10.00"));
-        says(&open(&mut auditor, "/staff/reconciliation?day=2026-06-10"), "No difference");
-        assert_eq!(auditor.get("/staff/reconciliation?kind=nonsense").status, 422);
+        says(&open(&mut supervisor, "/staff/reconciliation?day=2026-06-10"), "No difference");
+        assert_eq!(supervisor.get("/staff/reconciliation?kind=nonsense").status, 422);
 
         let mended = supervisor.post_form(&page, "/staff/reconciliation", &[("action", "repair")]);
         let after = follow(&mut supervisor, &mended);

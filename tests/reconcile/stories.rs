@@ -63,6 +63,7 @@ on_both! {
         wants_to_pay(&t, "pi_1", "A1", 5000);
         deliver(&t.context, &books.pays("pi_1", 5000, "2026-06-10T10:00:00Z"));
         apply(&t);
+        at(&t, "2026-06-15T13:00:00Z");
         assert!(look(&t).agrees());
         books.corrects("pi_1", 5000, 4321, "2026-06-10T10:00:00Z", "2026-06-14T10:00:00Z");
         let report = look(&t);
@@ -99,6 +100,7 @@ on_both! {
             deliver(&t.context, &books.pays(payment, 5000, "2026-06-14T10:00:00Z"));
         }
         apply(&t);
+        at(&t, "2026-06-15T13:00:00Z");
         assert!(look(&t).agrees());
         // A cent in the ledger's transaction, and seven in a payment's own row.
         tamper(
@@ -132,6 +134,7 @@ on_both! {
             &format!("DROP INDEX payment_provider_ref_once; DROP TRIGGER payment_money_is_fixed; {twice}"),
             &format!("DROP INDEX payment_provider_ref_once; ALTER TABLE payment DISABLE TRIGGER ALL; {twice} ALTER TABLE payment ENABLE TRIGGER ALL;"),
         );
+        at(&t, "2026-06-15T13:00:00Z");
         let report = look(&t);
         assert_eq!(told(&t), ["twice_in_ledger pi_1 100.00 50.00 -"]);
         assert_eq!((report.differences, report.delta_cents), (1, 5000));

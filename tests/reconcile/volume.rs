@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::support::{Town, on_both};
-use crate::{look, tamper, town};
+use crate::{at, look, tamper, town};
 
 const PAYMENTS: i64 = 10_000;
 
@@ -33,6 +33,7 @@ fn many(t: &Town) {
         &format!("DROP TRIGGER payment_money_is_fixed; {ours}"),
         &format!("ALTER TABLE payment DISABLE TRIGGER ALL; {ours} ALTER TABLE payment ENABLE TRIGGER ALL;"),
     );
+    at(t, "2026-06-15T13:00:00Z");
 }
 
 on_both! {

@@ -9,9 +9,9 @@ use super::{Span, rules};
 use crate::actions::lease::Lease;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
-use crate::db::DbConnection;
 use crate::db::reconciliation::views::{self, EntryRow, PayoutRow, RefundView, Source, WaitingView};
 use crate::db::reconciliation::{link_payout, open_keys};
+use crate::db::{DbConnection, look_up_by_index};
 use crate::domain::ids::BankEntryId;
 use crate::domain::money::Money;
 use crate::domain::reconciliation::bank::{BankKnown, EntryState, EntryView, PayoutView, compare_entry, compare_payout, names_payout};
@@ -55,6 +55,7 @@ impl Compared {
 pub(super) fn compare(context: &Context, lease: &Lease, span: Span, answers: &Answers) -> Result<Compared, ActionError> {
     let rules = rules(context);
     context.database.snapshot(|conn| {
+        look_up_by_index(conn)?;
         let open = open_keys(conn, Some(span.from).filter(|_| !span.stands), span.to, MOST_OPEN)?;
         let look = Look::new(span.from, span.to, span.stands, open.into_iter().collect());
         let mut work =

@@ -111,11 +111,11 @@ fn listed(references: &[String]) -> String {
     serde_json::Value::from(references).to_string()
 }
 
-/// The words that unfold the list which is bound third.
-fn third_unfolded(conn: &DbConnection) -> &'static str {
+/// The list that is bound first, as rows with a `value`. A join that begins with it looks each reference up in an index.
+fn wanted(conn: &DbConnection) -> &'static str {
     match conn {
-        DbConnection::Sqlite(_) => "(SELECT value FROM json_each($3))",
-        DbConnection::Postgres(_) => "(SELECT jsonb_array_elements_text(CAST($3 AS JSONB)))",
+        DbConnection::Sqlite(_) => "json_each($1) AS wanted",
+        DbConnection::Postgres(_) => "jsonb_array_elements_text(CAST($1 AS JSONB)) AS wanted (value)",
     }
 }
 
@@ -148,11 +148,12 @@ pub struct MovementView {
 /// Those of the database.
 pub fn movements(conn: &mut DbConnection, source: &Source, references: &[String]) -> QueryResult<Vec<MovementView>> {
     let sql = format!(
-        "SELECT payment_ref, movement_ref, kind, amount_cents, occurred_at, occurred_on FROM provider_movement \
-         WHERE provider = $1 AND merchant = $2 AND kind <> 'payout' AND payment_ref IN {}",
-        third_unfolded(conn)
+        "SELECT m.payment_ref, m.movement_ref, m.kind, m.amount_cents, m.occurred_at, m.occurred_on \
+         FROM {} CROSS JOIN provider_movement m \
+         WHERE m.provider = $2 AND m.merchant = $3 AND m.payment_ref = wanted.value AND m.kind <> 'payout'",
+        wanted(conn)
     );
-    diesel::sql_query(sql).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).bind::<Text, _>(listed(references)).load(conn)
+    diesel::sql_query(sql).bind::<Text, _>(listed(references)).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).load(conn)
 }
 
 /// A payment that stands, with the transactions that it is in the ledger with.
@@ -208,14 +209,14 @@ pub fn receipts(conn: &mut DbConnection, source: &Source, references: &[String])
         "SELECT p.provider_ref AS reference, p.account_id, a.number, p.part, p.amount_cents, p.effective_on, f.amount_cents AS posted_cents, \
             f.posted_at, p.returned_on, g.amount_cents AS returned_cents, g.posted_at AS returned_at, h.amount_cents AS restored_cents, \
             h.posted_at AS restored_at \
-         FROM payment p JOIN account a ON a.id = p.account_id \
+         FROM {} CROSS JOIN payment p JOIN account a ON a.id = p.account_id \
             LEFT JOIN financial_transaction f ON f.account_id = p.account_id AND f.account_seq = p.account_seq \
             LEFT JOIN financial_transaction g ON g.account_id = p.account_id AND g.account_seq = p.returned_seq \
             LEFT JOIN financial_transaction h ON h.account_id = p.account_id AND h.account_seq = p.restored_seq \
-         WHERE p.provider = $1 AND p.merchant = $2 AND p.superseded_seq IS NULL AND p.provider_ref IN {}",
-        third_unfolded(conn)
+         WHERE p.provider = $2 AND p.merchant = $3 AND p.superseded_seq IS NULL AND p.provider_ref = wanted.value",
+        wanted(conn)
     );
-    diesel::sql_query(sql).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).bind::<Text, _>(listed(references)).load(conn)
+    diesel::sql_query(sql).bind::<Text, _>(listed(references)).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).load(conn)
 }
 
 /// Money of a payment that went back, with its transaction.
@@ -261,12 +262,13 @@ pub fn refunds(conn: &mut DbConnection, source: &Source, references: &[String]) 
     let sql = format!(
         "SELECT y.provider_ref AS payment_ref, r.account_id, a.number, r.way, r.state, r.provider_ref, r.token, r.made_on, \
             f.amount_cents AS posted_cents, f.posted_at \
-         FROM provider_payment y JOIN refund r ON r.provider_payment_id = y.id JOIN account a ON a.id = r.account_id \
+         FROM {} CROSS JOIN provider_payment y JOIN refund r ON r.provider_payment_id = y.id JOIN account a ON a.id = r.account_id \
             JOIN financial_transaction f ON f.account_id = r.account_id AND f.account_seq = r.account_seq \
-         WHERE y.provider = $1 AND y.merchant = $2 AND r.superseded_seq IS NULL AND r.way IN ('provider', 'elsewhere') AND y.provider_ref IN {}",
-        third_unfolded(conn)
+         WHERE y.provider = $2 AND y.merchant = $3 AND r.superseded_seq IS NULL AND r.way IN ('provider', 'elsewhere') \
+            AND y.provider_ref = wanted.value",
+        wanted(conn)
     );
-    diesel::sql_query(sql).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).bind::<Text, _>(listed(references)).load(conn)
+    diesel::sql_query(sql).bind::<Text, _>(listed(references)).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).load(conn)
 }
 
 /// Where a payment stands as its events tell.
@@ -303,11 +305,11 @@ pub fn standings(conn: &mut DbConnection, source: &Source, references: &[String]
     let sql = format!(
         "SELECT y.provider_ref AS reference, y.state, y.trace_id, y.updated_at, y.made_on, u.amount_cents AS unapplied_cents, \
             EXISTS (SELECT 1 FROM trace_step t WHERE t.trace_id = y.trace_id AND t.step = '{RECONCILED}' AND t.at >= y.updated_at) AS reconciled \
-         FROM provider_payment y LEFT JOIN unapplied_credit u ON u.provider_payment_id = y.id AND u.status = 'waiting' \
-         WHERE y.provider = $1 AND y.merchant = $2 AND y.provider_ref IN {}",
-        third_unfolded(conn)
+         FROM {} CROSS JOIN provider_payment y LEFT JOIN unapplied_credit u ON u.provider_payment_id = y.id AND u.status = 'waiting' \
+         WHERE y.provider = $2 AND y.merchant = $3 AND y.provider_ref = wanted.value",
+        wanted(conn)
     );
-    diesel::sql_query(sql).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).bind::<Text, _>(listed(references)).load(conn)
+    diesel::sql_query(sql).bind::<Text, _>(listed(references)).bind::<Text, _>(&source.provider).bind::<Text, _>(&source.merchant).load(conn)
 }
 
 /// An event that is not applied.
