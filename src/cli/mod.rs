@@ -13,6 +13,7 @@ mod estimate;
 mod export;
 mod held;
 mod import;
+mod inbox;
 mod ledger;
 mod notices;
 mod payment;
@@ -20,6 +21,7 @@ mod print;
 mod quote;
 mod rates;
 mod read;
+mod reconcile;
 mod runs;
 mod sandbox_provider;
 mod schedule;
@@ -109,6 +111,10 @@ enum Command {
     Staff(staff::Args),
     /// Sends notices, lists what was sent, records addresses that refuse
     Notices(notices::Args),
+    /// Compares ledger, providers and bank
+    Reconcile(reconcile::Args),
+    /// Lists what providers sent, applies what waits, tells payments again
+    Inbox(inbox::Args),
     /// Measures
     Bench(bench::Args),
     /// Serves a payment provider that takes no real money, for demonstrations and tests
@@ -220,6 +226,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Export(args) => export::run(global, &args),
         Command::Staff(args) => staff::run(global, &args),
         Command::Notices(args) => notices::run(global, &args),
+        Command::Reconcile(args) => reconcile::run(global, &args),
+        Command::Inbox(args) => inbox::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
         Command::SandboxProvider(args) => sandbox_provider::run(&args),
     }

@@ -7,6 +7,7 @@ mod alarms;
 mod mail;
 mod metrics;
 mod providers;
+mod reconciliation;
 mod schedule;
 mod sign_in;
 mod telemetry;
@@ -25,6 +26,7 @@ pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use metrics::MetricsSettings;
 pub(crate) use providers::is_this_machine;
 pub use providers::{ProviderKind, ProviderSettings, Secret};
+pub use reconciliation::ReconciliationSettings;
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
 pub use telemetry::{LogFormat, LogSettings, TelemetrySettings};
@@ -69,6 +71,8 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// Payment providers; the first is the one that pages pay with.
     pub providers: Vec<ProviderSettings>,
+    /// Ledger, providers and bank beside each other.
+    pub reconciliation: ReconciliationSettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -122,6 +126,7 @@ impl Default for Config {
             log: LogSettings::default(),
             telemetry: TelemetrySettings::default(),
             providers: Vec::new(),
+            reconciliation: ReconciliationSettings::default(),
         }
     }
 }
@@ -193,6 +198,7 @@ impl Config {
             .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         let fault = fault.or_else(|| providers::check(&config.providers).err());
+        let fault = fault.or_else(|| config.reconciliation.fault());
         fault.map_or(Ok(config), Err)
     }
 }

@@ -163,6 +163,31 @@ pub fn event(conn: &mut DbConnection, id: ProviderEventId) -> QueryResult<Option
     provider_event::table.filter(provider_event::id.eq(id)).select(EventRow::as_select()).first(conn).optional()
 }
 
+/// The events of a provider's name, in the order of arrival: several when the same name came with other bytes.
+///
+/// # Errors
+/// Those of the database.
+pub fn named(conn: &mut DbConnection, event_id: &str) -> QueryResult<Vec<EventRow>> {
+    provider_event::table.filter(provider_event::event_id.eq(event_id)).order(provider_event::id).limit(100).select(EventRow::as_select()).load(conn)
+}
+
+/// Events before a number, newest first; with `waiting`, only those that are not applied.
+///
+/// # Errors
+/// Those of the database.
+pub fn page(conn: &mut DbConnection, waiting: bool, before: ProviderEventId, limit: i64) -> QueryResult<Vec<EventRow>> {
+    let mut query = provider_event::table
+        .filter(provider_event::id.lt(before))
+        .order(provider_event::id.desc())
+        .limit(limit)
+        .select(EventRow::as_select())
+        .into_boxed();
+    if waiting {
+        query = query.filter(provider_event::status.eq_any(["received", "failed"]));
+    }
+    query.load(conn)
+}
+
 /// The events that wait to be applied and are due, oldest first.
 ///
 /// # Errors

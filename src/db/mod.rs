@@ -20,6 +20,7 @@ pub mod operations;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
+pub mod reconciliation;
 pub mod schedule;
 mod schema;
 pub mod service_views;

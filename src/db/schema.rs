@@ -609,6 +609,7 @@ diesel::table! {
         amount_cents -> BigInt,
         arrives_on -> Date,
         paid -> Integer,
+        failed -> Integer,
         statement_text -> Text,
         bank_entry_id -> Nullable<BigInt>,
         fetched_at -> Timestamp,
@@ -661,6 +662,7 @@ diesel::table! {
         bank_cents -> BigInt,
         delta_cents -> BigInt,
         differences -> Integer,
+        days -> Text,
     }
 }
 

@@ -19,6 +19,7 @@ pub mod payments;
 pub mod postcode;
 pub mod quantity;
 pub mod rates;
+pub mod reconciliation;
 pub mod retry;
 pub mod roles;
 pub mod schedule;

@@ -3,6 +3,7 @@
 mod housekeeping;
 mod inbox;
 pub mod mailer;
+mod reconciler;
 mod scheduler;
 mod watcher;
 
@@ -32,6 +33,7 @@ impl Jobs {
         jobs.add("mailer", context, send_notices)?;
         jobs.add("inbox", context, inbox::run)?;
         jobs.add("watcher", context, watcher::run)?;
+        jobs.add("reconciler", context, reconciler::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

@@ -68,6 +68,7 @@ const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/staff", "Desk", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/reconciliation", "Reconciliation", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/notices", "Notices", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/watch", "Watch", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/schedule", "Schedule", |viewer| viewer.may(Permission::LookAtAccounts)),

@@ -267,6 +267,8 @@ CREATE TABLE provider_payout (
     amount_cents INTEGER NOT NULL,
     arrives_on TEXT NOT NULL,
     paid INTEGER NOT NULL CHECK (paid IN (0, 1)),
+    -- It will never arrive: the bank refused it, or it was cancelled.
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
     statement_text TEXT NOT NULL,
     bank_entry_id INTEGER UNIQUE REFERENCES bank_entry (id),
     fetched_at TEXT NOT NULL,
@@ -289,6 +291,7 @@ CREATE TABLE provider_movement (
 ) STRICT;
 CREATE INDEX provider_movement_day ON provider_movement (occurred_on);
 CREATE INDEX provider_movement_payment ON provider_movement (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
+CREATE INDEX provider_movement_payout ON provider_movement (provider, merchant, payout_ref) WHERE payout_ref IS NOT NULL;
 -- Where ledger, provider and bank disagree. One row for each disagreement, however often it is seen.
 CREATE TABLE difference (
     id INTEGER PRIMARY KEY,
@@ -318,7 +321,9 @@ CREATE TABLE ledger_delta (
     provider_cents INTEGER NOT NULL,
     bank_cents INTEGER NOT NULL,
     delta_cents INTEGER NOT NULL,
-    differences INTEGER NOT NULL
+    differences INTEGER NOT NULL,
+    -- The sums of each day, as JSON.
+    days TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 -- autopay -----------------------------------------------------------------------------------------

@@ -163,7 +163,7 @@ impl CheckoutRow {
     }
 }
 
-fn moment(seconds: i64) -> NaiveDateTime {
+pub(super) fn moment(seconds: i64) -> NaiveDateTime {
     chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc()
 }
 
@@ -320,7 +320,7 @@ pub(super) fn lock_accounts(conn: &mut DbConnection, payment: &ProviderPaymentRo
     Ok(())
 }
 
-fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: NaiveDateTime) -> Standing {
+pub(super) fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: NaiveDateTime) -> Standing {
     let known = story.made_on.is_some();
     Standing {
         state: story.state.as_str().to_owned(),

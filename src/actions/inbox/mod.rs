@@ -8,12 +8,14 @@
 mod apply;
 mod post;
 mod recheck;
+mod replay;
 mod settle;
 mod store;
 
 pub use apply::apply_event;
 pub use recheck::{Rechecks, recheck};
 pub use settle::{Settled, settle, settle_at_pace};
+pub use replay::replay_payment;
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
 use crate::domain::payments::{Fact, What};

@@ -10,6 +10,7 @@ mod notices;
 mod overview;
 mod payments;
 mod reads;
+mod reconciliation;
 mod runs;
 mod runs_act;
 mod schedule;
@@ -46,6 +47,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     runs::routes(routes);
     runs_act::routes(routes);
     notices::routes(routes);
+    reconciliation::routes(routes);
     schedule::routes(routes);
     watch::routes(routes);
     trace::routes(routes);
