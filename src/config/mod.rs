@@ -3,6 +3,7 @@
 //! Every setting has a default that works; the file is `aquabills.toml` in the working directory unless
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
+mod bank;
 mod mail;
 mod schedule;
 mod sign_in;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
+pub use bank::BankSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
@@ -50,6 +52,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// How notices leave.
     pub mail: MailSettings,
+    /// What banks send.
+    pub bank: BankSettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -98,6 +102,7 @@ impl Default for Config {
             schedule: Vec::new(),
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
+            bank: BankSettings::default(),
         }
     }
 }
@@ -152,7 +157,7 @@ impl Config {
         ];
         let sign_in = config.sign_in.bounds();
         let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
-        let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        let fault = fault.or_else(|| config.mail.fault()).or_else(|| config.bank.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         fault.map_or(Ok(config), Err)
     }
 }

@@ -5,6 +5,8 @@
 //! [`Database::snapshot`] the way to read several tables as of one moment.
 
 pub mod account_views;
+pub mod bank;
+pub mod bank_match;
 pub mod billing;
 mod bulk;
 mod connection;
@@ -252,7 +254,7 @@ pub trait LostRace {
 
 /// Unique keys that two writers may collide on; a collision means that the other was first, and that looking again
 /// shows what it wrote.
-const RACE_KEYS: [&str; 12] = [
+const RACE_KEYS: [&str; 16] = [
     "financial_transaction_account_id_account_seq_key",
     "financial_transaction.account_seq",
     "payment_provider_ref_once",
@@ -265,6 +267,10 @@ const RACE_KEYS: [&str; 12] = [
     "provider_payment.provider_ref",
     "provider_payment_checkout_id_key",
     "provider_payment.checkout_id",
+    "bank_file_sha256_key",
+    "bank_file.sha256",
+    "bank_entry_bank_account_entry_key_key",
+    "bank_entry.entry_key",
 ];
 
 impl LostRace for DieselError {
