@@ -45,7 +45,8 @@ pub fn read(bytes: &[u8]) -> Result<BankFile, BankFileError> {
 struct Reader {
     statements: Vec<Statement>,
     entries: usize,
-    file: Option<FileHeader>,
+    /// What the bank calls the file.
+    file: Option<String>,
     group: Option<Group>,
     account: Option<Account>,
     /// Sum, groups and records of the file.
@@ -53,10 +54,6 @@ struct Reader {
     groups: u64,
     records: u64,
     closed: bool,
-}
-
-struct FileHeader {
-    name: String,
 }
 
 struct Group {
@@ -119,7 +116,7 @@ impl Reader {
             return Err(version.wrong("version number", "2, for BAI2"));
         }
         fields.end()?;
-        self.file = Some(FileHeader { name: format!("{} {}", created.text, id.text) });
+        self.file = Some(clean(&format!("{} {}", created.text, id.text)));
         Ok(())
     }
 
@@ -161,7 +158,7 @@ impl Reader {
         let own = if code.text.is_empty() { None } else { Some(currency(&code.place, "currency code", &code.text)?) };
         let statement = Statement {
             bank_account: bounded(&number.place, "customer account number", &number.text)?,
-            statement_ref: Some(clean(&file.name)),
+            statement_ref: Some(file.clone()),
             currency: own.or_else(|| group.currency.clone()),
             opening: None,
             closing: None,
@@ -192,7 +189,8 @@ impl Reader {
             return Err(field.wrong("amount", "no minus sign: the type code says the direction"));
         }
         account.control += i128::from(cents);
-        let kind = Direction::of(number).ok_or_else(|| code.wrong("type code", "one of a single credit (108 to 399, 920 to 959) or debit (408 to 699, 960 to 999), or 890"))?;
+        let kind = Direction::of(number)
+            .ok_or_else(|| code.wrong("type code", "one of a single credit (108 to 399, 920 to 959) or debit (408 to 699, 960 to 999), or 890"))?;
         if kind != Direction::Message && field.text.is_empty() {
             return Err(field.wrong("amount", "an amount in cents"));
         }
@@ -324,8 +322,8 @@ impl Direction {
             return if self == Self::Credit { BankEntryKind::Credit } else { BankEntryKind::Debit };
         };
         // Banks write the clearing house's reason into the text.
-        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
-        let told = words.filter_map(|word| reasons::ach_return(word).map(|reason| (word, reason))).next();
+        let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let told = words.find_map(|word| reasons::ach_return(word).map(|reason| (word, reason)));
         let (code, reason) = told.map_or_else(|| (format!("{number:03}"), meaning), |(code, reason)| (code.to_owned(), reason));
         BankEntryKind::Return { reason_code: code, reason: reason.to_owned(), original_ref: customer }
     }

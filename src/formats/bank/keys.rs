@@ -60,13 +60,12 @@ fn key(entry: &BankEntry) -> String {
     };
     let start = format!("{state}|{}|{}|", entry.booked_on, entry.amount.cents());
     // Fields are told apart by a sign that readers clean out of every text.
-    let whole = match &entry.bank_ref {
-        Some(bank_ref) => format!("{start}ref|{bank_ref}"),
-        None => {
-            let fields = [entry.party_name.as_deref(), entry.party_account.as_deref(), Some(&entry.text)];
-            let fields: Vec<&str> = fields.into_iter().map(Option::unwrap_or_default).collect();
-            format!("{start}{}|{}|{}", entry.code, entry.references.join("\u{1f}"), fields.join("\u{1f}"))
-        }
+    let whole = if let Some(bank_ref) = &entry.bank_ref {
+        format!("{start}ref|{bank_ref}")
+    } else {
+        let fields = [entry.party_name.as_deref(), entry.party_account.as_deref(), Some(&entry.text)];
+        let fields: Vec<&str> = fields.into_iter().map(Option::unwrap_or_default).collect();
+        format!("{start}{}|{}|{}", entry.code, entry.references.join("\u{1f}"), fields.join("\u{1f}"))
     };
     shortened(whole)
 }
@@ -75,6 +74,7 @@ fn shortened(key: String) -> String {
     if key.len() <= LONGEST_KEY_BYTES {
         return key;
     }
-    let kept: String = key.char_indices().take_while(|(at, letter)| at + letter.len_utf8() <= KEPT_OF_LONG_KEY_BYTES).map(|(_, letter)| letter).collect();
+    let kept: String =
+        key.char_indices().take_while(|(at, letter)| at + letter.len_utf8() <= KEPT_OF_LONG_KEY_BYTES).map(|(_, letter)| letter).collect();
     format!("{kept}…{}", data_encoding::HEXLOWER.encode(&Sha256::digest(key.as_bytes())))
 }

@@ -8,9 +8,9 @@ use super::{BankFileError, LARGEST_AMOUNT_CENTS, LONGEST_TEXT_BYTES};
 use crate::domain::money::Money;
 
 /// Currencies whose smallest unit is not a hundredth; every other one has cents.
-const WITHOUT_CENTS: &[&str] = &[
-    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD", "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI", "UYW",
-    "VND", "VUV", "XAF", "XOF", "XPF",
+pub const WITHOUT_CENTS: &[&str] = &[
+    "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD", "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI",
+    "UYW", "VND", "VUV", "XAF", "XOF", "XPF",
 ];
 
 /// The first bytes of a file, to look at.
@@ -81,6 +81,11 @@ pub fn shown(text: &str) -> String {
     }
 }
 
+/// The number of the line in which a byte stands.
+pub fn line_of(bytes: &[u8], at: usize) -> usize {
+    bytes.get(..at).unwrap_or(bytes).split(|byte| *byte == b'\n').count()
+}
+
 /// Digits alone, as a number.
 pub fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
@@ -102,7 +107,8 @@ pub fn plausible(place: &str, field: &str, cents: i64) -> Result<Money, BankFile
     if (-LARGEST_AMOUNT_CENTS..=LARGEST_AMOUNT_CENTS).contains(&cents) {
         return Ok(Money::from_cents(cents));
     }
-    let fault = format!("{} is more than a single movement may be; expected at most {}", Money::from_cents(cents), Money::from_cents(LARGEST_AMOUNT_CENTS));
+    let fault =
+        format!("{} is more than a single movement may be; expected at most {}", Money::from_cents(cents), Money::from_cents(LARGEST_AMOUNT_CENTS));
     Err(BankFileError::new(place, field, fault))
 }
 

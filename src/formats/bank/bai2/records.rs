@@ -105,7 +105,11 @@ fn split_fields(after: &str, line: usize) -> Result<(&str, &str), BankFileError>
     if next.is_empty() || code_of(next).is_some() {
         return Ok((own, next));
     }
-    Err(BankFileError::new(format!("line {line}"), "record", format!("{} stands after the record's closing /; expected the next record", shown(next))))
+    Err(BankFileError::new(
+        format!("line {line}"),
+        "record",
+        format!("{} stands after the record's closing /; expected the next record", shown(next)),
+    ))
 }
 
 /// A record whose text may hold `/`: it ends with the line, or with a `/` and blanks before what can only be a record.
@@ -146,16 +150,12 @@ fn add<'a>(records: &mut Vec<Record<'a>>, code: &'a str, part: Part<'a>) -> Resu
 
 /// A line without record code goes on with the text of the movement before it.
 fn go_on<'a>(records: &mut [Record<'a>], line: usize, text: &'a str) -> Result<(), BankFileError> {
-    match records.last_mut() {
-        Some(Record { code: "16", parts }) => {
-            parts.push(Part { line, text, counted: false });
-            Ok(())
-        }
-        _ => {
-            let fault = format!("{} begins no record; expected 01, 02, 03, 16, 49, 88, 98 or 99 and a comma", shown(text));
-            Err(BankFileError::new(format!("line {line}"), "record code", fault))
-        }
+    if let Some(Record { code: "16", parts }) = records.last_mut() {
+        parts.push(Part { line, text, counted: false });
+        return Ok(());
     }
+    let fault = format!("{} begins no record; expected 01, 02, 03, 16, 49, 88, 98 or 99 and a comma", shown(text));
+    Err(BankFileError::new(format!("line {line}"), "record code", fault))
 }
 
 /// One field: where it stands and what is in it, without outer blanks.
