@@ -8,6 +8,7 @@ pub mod account_view;
 pub mod adjust;
 pub mod audit_trail;
 pub mod balances;
+pub mod bank;
 pub mod bench;
 pub mod bill_run;
 pub mod change_terms;

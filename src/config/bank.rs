@@ -18,10 +18,8 @@ pub struct BankSettings {
     pub folder: PathBuf,
     /// The saved mapping by which CSV files in the folder are read. Empty is none.
     pub folder_mapping: String,
-    /// How often the folder is looked at, in seconds.
+    /// How often the folder is looked at, in seconds. A file that changed since the last look is still being written.
     pub poll_seconds: u32,
-    /// A file in the folder that changed within so many seconds is still being written.
-    pub settle_seconds: u32,
 }
 
 impl Default for BankSettings {
@@ -33,7 +31,6 @@ impl Default for BankSettings {
             folder: PathBuf::new(),
             folder_mapping: String::new(),
             poll_seconds: 30,
-            settle_seconds: 10,
         }
     }
 }
@@ -47,7 +44,6 @@ impl BankSettings {
             ("bank.auto_confidence", (51..=100).contains(&self.auto_confidence), "51 to 100"),
             ("bank.suggest_confidence", (1..=100).contains(&self.suggest_confidence), "1 to 100"),
             ("bank.poll_seconds", (1..=86_400).contains(&self.poll_seconds), "1 to 86400"),
-            ("bank.settle_seconds", self.settle_seconds <= 3600, "0 to 3600"),
         ];
         bounds.iter().find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"))
     }

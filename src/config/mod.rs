@@ -157,7 +157,10 @@ impl Config {
         ];
         let sign_in = config.sign_in.bounds();
         let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
-        let fault = fault.or_else(|| config.mail.fault()).or_else(|| config.bank.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        let fault = fault
+            .or_else(|| config.mail.fault())
+            .or_else(|| config.bank.fault())
+            .or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         fault.map_or(Ok(config), Err)
     }
 }

@@ -286,12 +286,13 @@ pub fn decide(conn: &mut DbConnection, id: BankEntryId, decided: &Decided) -> Qu
     diesel::update(bank_entry::table.filter(bank_entry::id.eq(id))).set(decided).execute(conn)
 }
 
-/// Notes anew why a movement is taken for what it is taken.
+/// Notes anew why a movement is taken for what it is taken, and how surely.
 ///
 /// # Errors
 /// Those of the database.
-pub fn set_why(conn: &mut DbConnection, id: BankEntryId, why: &str) -> QueryResult<usize> {
-    diesel::update(bank_entry::table.filter(bank_entry::id.eq(id))).set(bank_entry::why.eq(why)).execute(conn)
+pub fn set_why(conn: &mut DbConnection, id: BankEntryId, why: &str, confidence: i32) -> QueryResult<usize> {
+    let said = (bank_entry::why.eq(why), bank_entry::confidence.eq(confidence));
+    diesel::update(bank_entry::table.filter(bank_entry::id.eq(id))).set(said).execute(conn)
 }
 
 /// Lets one import in at a time: one that waited sees all that the one before it wrote. SQLite has one writer at a time.
@@ -330,7 +331,13 @@ pub fn waiting_count(conn: &mut DbConnection) -> QueryResult<i64> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn entries_of_file(conn: &mut DbConnection, file: BankFileId, status: Option<&str>, after: BankEntryId, limit: i64) -> QueryResult<Vec<EntryRow>> {
+pub fn entries_of_file(
+    conn: &mut DbConnection,
+    file: BankFileId,
+    status: Option<&str>,
+    after: BankEntryId,
+    limit: i64,
+) -> QueryResult<Vec<EntryRow>> {
     let mut query =
         bank_entry::table.filter(bank_entry::file_id.eq(file).and(bank_entry::id.gt(after))).order(bank_entry::id).limit(limit).into_boxed();
     if let Some(status) = status {

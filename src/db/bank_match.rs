@@ -197,16 +197,17 @@ pub fn standing_payments(conn: &mut DbConnection, account: AccountId, amount_cen
         .load(conn)
 }
 
-/// Movements that returned a payment, newest first.
+/// An account's payments of an amount that were returned and not given back, newest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn returns_of(conn: &mut DbConnection, id: PaymentId) -> QueryResult<Vec<EntryRow>> {
-    bank_entry::table
-        .filter(bank_entry::returned_payment_id.eq(Some(id)).and(bank_entry::status.eq("applied")))
-        .order(bank_entry::id.desc())
+pub fn returned_payments(conn: &mut DbConnection, account: AccountId, amount_cents: i64) -> QueryResult<Vec<PaymentRow>> {
+    payment::table
+        .filter(payment::account_id.eq(account).and(payment::amount_cents.eq(amount_cents)).and(payment::superseded_seq.is_null()))
+        .filter(payment::returned_seq.is_not_null().and(payment::restored_seq.is_null()).and(payment::provider_payment_id.is_null()))
+        .order(payment::account_seq.desc())
         .limit(MOST_CANDIDATES)
-        .select(EntryRow::as_select())
+        .select(PaymentRow::as_select())
         .load(conn)
 }
 

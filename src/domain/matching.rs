@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::ids::AccountId;
 use super::money::Money;
 pub use names::{NameFit, name_words, names_fit};
-pub use references::{Piece, bills_named, is_creditor_reference, key_of, keys_in, pieces};
 use references::{Found, Texts};
+pub use references::{Piece, bills_named, is_creditor_reference, key_of, keys_in, pieces};
 
 /// Nothing that a bank says is quite certain.
 const HIGHEST: u8 = 99;

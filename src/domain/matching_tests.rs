@@ -137,15 +137,14 @@ fn any_told(candidates: &[Candidate]) -> impl Strategy<Value = Told> + use<> {
     words.extend(candidates.iter().flat_map(|candidate| [candidate.number.clone(), candidate.name.clone()]));
     let word = prop::sample::select(words);
     let names = prop::option::of(prop::sample::select(vec!["SMITH JANE", "J. Smith", "Muller Ana", "Nobody"]));
-    (prop_oneof![Just(4_200_i64), Just(8_400), 1_i64..9_000], prop::collection::vec(word.clone(), 0..3), names, prop::collection::vec(word, 0..4)).prop_map(
-        |(cents, references, name, text)| Told {
+    (prop_oneof![Just(4_200_i64), Just(8_400), 1_i64..9_000], prop::collection::vec(word.clone(), 0..3), names, prop::collection::vec(word, 0..4))
+        .prop_map(|(cents, references, name, text)| Told {
             amount: Money::from_cents(cents),
             references,
             party_name: name.map(str::to_owned),
             party_account: None,
             text: text.join(" / "),
-        },
-    )
+        })
 }
 
 fn any_case() -> impl Strategy<Value = (Vec<Candidate>, Told)> {

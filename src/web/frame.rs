@@ -46,6 +46,7 @@ const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/staff", "Desk", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/bank", "Bank", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/notices", "Notices", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/schedule", "Schedule", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/audit", "Audit", |viewer| viewer.may(Permission::ReadAudit)),

@@ -237,7 +237,7 @@ impl Work<'_> {
 
     /// Stores the new movements and does what is to become of each.
     fn settle(&self, conn: &mut DbConnection, mut new: Vec<Planned>, report: &mut BankReport) -> Result<(), ActionError> {
-        self.lock(conn, &new)?;
+        lock(conn, &new)?;
         let now = self.context.now();
         for planned in &mut new {
             let status = match planned.fate {
@@ -269,27 +269,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Takes the locks of every account that the file moves, ascending.
-    fn lock(&self, conn: &mut DbConnection, new: &[Planned]) -> Result<(), ActionError> {
-        let mut accounts: Vec<AccountId> = Vec::new();
-        for planned in new {
-            match &planned.fate {
-                Fate::Apply(account) => accounts.push(*account),
-                Fate::Return => {
-                    if let Found::Payment(payments) = find_returned(conn, &planned.row)? {
-                        accounts.extend(payments.iter().map(|payment| payment.account_id));
-                    }
-                }
-                Fate::Dishonored => accounts.extend(find_refused(conn, &planned.row)?.iter().flatten().map(|payment| payment.account_id)),
-                _ => {}
-            }
-        }
-        accounts.sort_unstable();
-        accounts.dedup();
-        ledger::lock_accounts(conn, &accounts)?;
-        Ok(())
-    }
-
     /// Posts the money that is applied at once.
     fn post(&self, conn: &mut DbConnection, new: &[Planned], now: NaiveDateTime) -> Result<(), ActionError> {
         let today = self.context.today();
@@ -309,9 +288,8 @@ impl Work<'_> {
         match &planned.fate {
             Fate::Apply(_) => Ok("applied"),
             Fate::Aside => Ok("set_aside"),
-            Fate::Wait => Ok("waiting"),
             Fate::Payout(payout) if bank_match::settle_payout(conn, payout.id, row.id)? == 1 => decided(conn, row, "settled", now),
-            Fate::Payout(_) => Ok("waiting"),
+            Fate::Wait | Fate::Payout(_) => Ok("waiting"),
             Fate::Refund(refund) => {
                 payouts::carry_out(conn, row, *refund, now)?;
                 row.refund_id = Some(*refund);
@@ -419,16 +397,43 @@ fn told(file: &BankFile) -> Vec<String> {
     told.take(MOST_TOLD).collect()
 }
 
+/// Takes the locks of every account that the file moves, ascending.
+fn lock(conn: &mut DbConnection, new: &[Planned]) -> Result<(), ActionError> {
+    let mut accounts: Vec<AccountId> = Vec::new();
+    for planned in new {
+        match &planned.fate {
+            Fate::Apply(account) => accounts.push(*account),
+            Fate::Return => {
+                if let Found::Payment(payments) = find_returned(conn, &planned.row)? {
+                    accounts.extend(payments.iter().map(|payment| payment.account_id));
+                }
+            }
+            Fate::Dishonored => accounts.extend(find_refused(conn, &planned.row)?.iter().flatten().map(|payment| payment.account_id)),
+            _ => {}
+        }
+    }
+    accounts.sort_unstable();
+    accounts.dedup();
+    ledger::lock_accounts(conn, &accounts)?;
+    Ok(())
+}
+
 fn decided(conn: &mut DbConnection, row: &mut EntryRow, status: &'static str, now: NaiveDateTime) -> Result<&'static str, ActionError> {
     status.clone_into(&mut row.status);
     row.decided_at = Some(now);
     bank::decide(conn, row.id, &Decided::as_in(row))?;
-    bank::set_why(conn, row.id, &row.why)?;
+    bank::set_why(conn, row.id, &row.why, row.confidence)?;
     Ok(status)
 }
 
 /// A payment was returned.
-fn returned(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, fees: &mut Fees, now: NaiveDateTime) -> Result<&'static str, ActionError> {
+fn returned(
+    context: &Context,
+    conn: &mut DbConnection,
+    row: &mut EntryRow,
+    fees: &mut Fees,
+    now: NaiveDateTime,
+) -> Result<&'static str, ActionError> {
     match find_returned(conn, row)? {
         Found::Payment(payments) => {
             let payment = take_back(context, conn, &payments, row, fees, now)?;
@@ -441,7 +446,7 @@ fn returned(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, fees
         }
         Found::Nothing(why) => {
             row.why = if row.suggested_account_id.is_some() { format!("{why}; {}", row.why) } else { why };
-            bank::set_why(conn, row.id, &row.why)?;
+            bank::set_why(conn, row.id, &row.why, row.confidence)?;
             Ok("waiting")
         }
     }
@@ -451,7 +456,7 @@ fn returned(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, fees
 fn refused(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now: NaiveDateTime) -> Result<&'static str, ActionError> {
     let Some(payments) = find_refused(conn, row)? else {
         "no return that we know has its references and amount".clone_into(&mut row.why);
-        bank::set_why(conn, row.id, &row.why)?;
+        bank::set_why(conn, row.id, &row.why, row.confidence)?;
         return Ok("waiting");
     };
     give_back(context, conn, &payments, now)?;
@@ -469,7 +474,7 @@ fn came_back(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now
     let mut named = named.cloned();
     let (Some(refund), None) = (named.next(), named.next()) else {
         "no refund that we paid out has its reference and amount".clone_into(&mut row.why);
-        bank::set_why(conn, row.id, &row.why)?;
+        bank::set_why(conn, row.id, &row.why, row.confidence)?;
         return Ok("waiting");
     };
     ledger::lock_accounts(conn, &[refund.account_id])?;

@@ -105,7 +105,7 @@ pub(super) fn make_way(context: &Context, conn: &mut DbConnection, ids: &[BankEn
                 refund_id: None,
             },
         )?;
-        bank::set_why(conn, *id, &words)?;
+        bank::set_why(conn, *id, &words, 0)?;
         bank::end_waiting(conn, *id, "dismissed", &context.actor, Some(&words), now)?;
     }
     Ok(())
@@ -144,4 +144,9 @@ pub(super) fn tell_missing(conn: &mut DbConnection, file: &BankFile, now: NaiveD
     }
     operations::raise_new(conn, &items)?;
     Ok(missing)
+}
+
+/// Whether a movement made way for its parts.
+pub(super) fn is_told_in_parts(row: &EntryRow) -> bool {
+    row.why.starts_with(TOLD_IN_PARTS)
 }

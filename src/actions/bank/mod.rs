@@ -4,10 +4,11 @@
 //! provider sends on settles that provider's payout, the rest waits for a clerk. [`decide`] is what a clerk does with it.
 //! [`returns`] finds what a return took back, [`payouts`] which movement brought a provider's payout or carried out a refund,
 //! [`matching`] brings movements and accounts before the rule ([`crate::domain::matching`]), [`mappings`] keeps how banks lay
-//! out their CSV files, [`credits`] gives a provider's money that fits no account to one, [`view`] is what people look at.
+//! out their CSV files, [`folder`] takes in what comes into a folder, [`credits`] gives a provider's money that fits no account to one, [`view`] is what people look at.
 
 pub mod credits;
 pub mod decide;
+pub mod folder;
 pub mod import;
 mod keep;
 pub mod mappings;

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use super::matching::judge;
-use super::payouts::{Payouts, Paid};
+use super::payouts::{Paid, Payouts};
 use crate::actions::payments::EARLIEST_YEAR;
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, EntryRow};
 use crate::db::bank_match::OpenPayout;
 use crate::domain::ids::{AccountId, BankEntryId, BankFileId, RefundId};
 use crate::domain::ledger::check_amount;
-use crate::domain::matching::{Suggestion, Told};
+use crate::domain::matching::{Suggestion, Told, pieces};
 use crate::domain::money::Money;
 use crate::formats::bank::{BankEntry, BankEntryKind, BankFile, Statement};
 
@@ -150,7 +150,8 @@ fn row(statement: &Statement, entry: &BankEntry, key: String, kind: &str) -> Ent
 
 /// Payouts of providers and our own refunds are known by rule; what else went out concerns no customer.
 fn settle_by_rule(context: &Context, planned: &mut [Planned]) -> Result<(), ActionError> {
-    let days: Vec<NaiveDate> = planned.iter().filter(|planned| matches!(planned.fate, Fate::Aside | Fate::Wait)).map(|planned| planned.row.booked_on).collect();
+    let days: Vec<NaiveDate> =
+        planned.iter().filter(|planned| matches!(planned.fate, Fate::Aside | Fate::Wait)).map(|planned| planned.row.booked_on).collect();
     let (Some(from), Some(to)) = (days.iter().min(), days.iter().max()) else { return Ok(()) };
     let mut payouts = context.database.read(|conn| Payouts::load(conn, *from, *to))?;
     for planned in planned.iter_mut().filter(|planned| matches!(planned.fate, Fate::Aside | Fate::Wait)) {
@@ -170,6 +171,10 @@ fn settle_by_rule(context: &Context, planned: &mut [Planned]) -> Result<(), Acti
                     row.why = why;
                     planned.fate = Fate::Wait;
                 }
+                Paid::Nothing if row.kind == "debit" && reads_like_a_return(row) => {
+                    "it went out and reads like a return: what it returned is not said".clone_into(&mut row.why);
+                    planned.fate = Fate::Wait;
+                }
                 Paid::Nothing => "money that went out, and no refund of ours: it concerns no customer".clone_into(&mut row.why),
             }
         }
@@ -177,9 +182,16 @@ fn settle_by_rule(context: &Context, planned: &mut [Planned]) -> Result<(), Acti
     Ok(())
 }
 
+/// Banks that have no code for it say it in words.
+fn reads_like_a_return(row: &EntryRow) -> bool {
+    const WORDS: &[&str] = &["RETURN", "RETURNED", "RTN", "RTD", "NSF", "CHARGEBACK", "UNPAID", "BOUNCED", "DISHONOURED", "DISHONORED", "REJECTED"];
+    pieces(&format!("{} {}", row.reference, row.text)).iter().any(|piece| WORDS.contains(&piece.written.as_str()))
+}
+
 /// Matches what is left to accounts.
 fn match_accounts(context: &Context, file: &BankFile, planned: &mut [Planned]) -> Result<(), ActionError> {
-    let open = |planned: &&mut Planned| matches!(planned.fate, Fate::Wait | Fate::Return) && planned.row.amount_cents != 0 && planned.row.why.is_empty();
+    let open =
+        |planned: &&mut Planned| matches!(planned.fate, Fate::Wait | Fate::Return) && planned.row.amount_cents != 0 && planned.row.why.is_empty();
     let told: Vec<Told> = planned.iter_mut().filter(open).map(|planned| told_of(&planned.row)).collect();
     let judged = judge(context, &told)?;
     let settings = &context.config.bank;
@@ -189,7 +201,9 @@ fn match_accounts(context: &Context, file: &BankFile, planned: &mut [Planned]) -
         row.why = why;
         row.confidence = i32::from(confidence);
         row.suggested_account_id = account.filter(|_| confidence >= settings.suggest_confidence);
-        let Some(account) = account.filter(|_| row.kind == "credit" && row.amount_cents > 0 && confidence >= settings.auto_confidence) else { continue };
+        let Some(account) = account.filter(|_| row.kind == "credit" && row.amount_cents > 0 && confidence >= settings.auto_confidence) else {
+            continue;
+        };
         match doubt(context, file, row) {
             Some(doubt) => row.why = format!("{}; but {doubt}", row.why),
             None => planned.fate = Fate::Apply(account),

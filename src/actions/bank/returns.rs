@@ -28,7 +28,7 @@ pub(super) enum Found {
     /// A payment, with all its parts.
     Payment(Vec<PaymentRow>),
     /// A provider's payment: the provider tells of it.
-    Providers(PaymentRow),
+    Providers(Box<PaymentRow>),
     /// Nothing, and why a clerk must look.
     Nothing(String),
 }
@@ -43,7 +43,8 @@ impl PaymentRow {
 /// Finds what a return takes back: the payment that carries the reference which the return names, of the same amount.
 pub(super) fn find_returned(conn: &mut DbConnection, row: &EntryRow) -> Result<Found, ActionError> {
     let amount = row.amount_cents.abs();
-    let references: Vec<&str> = row.original_ref.as_deref().into_iter().chain(row.reference.lines()).filter(|reference| !reference.is_empty()).collect();
+    let references: Vec<&str> =
+        row.original_ref.as_deref().into_iter().chain(row.reference.lines()).filter(|reference| !reference.is_empty()).collect();
     let mut why = if references.is_empty() { "it does not say what it returns" } else { "no payment has its reference and amount" }.to_owned();
     for reference in references {
         let groups = groups(conn, reference, amount)?;
@@ -55,7 +56,7 @@ pub(super) fn find_returned(conn: &mut DbConnection, row: &EntryRow) -> Result<F
         match (standing.next(), standing.next()) {
             (Some(group), None) => {
                 let providers = group.iter().find(|payment| payment.provider_payment_id.is_some()).cloned();
-                return Ok(providers.map_or(Found::Payment(group), Found::Providers));
+                return Ok(providers.map_or(Found::Payment(group), |payment| Found::Providers(Box::new(payment))));
             }
             (Some(_), Some(_)) => return Ok(Found::Nothing(format!("several payments have its reference '{reference}' and amount"))),
             (None, _) => {}

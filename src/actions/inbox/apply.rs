@@ -79,7 +79,7 @@ impl CheckoutRow {
     }
 }
 
-fn moment(seconds: i64) -> NaiveDateTime {
+pub(super) fn moment(seconds: i64) -> NaiveDateTime {
     chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc()
 }
 
@@ -163,6 +163,12 @@ fn facts_of(provider: &dyn PaymentProvider, known: &[EventRow], event: &EventRow
     let mut facts: Vec<Fact> = known.iter().filter(|row| row.id != event.id).filter_map(|row| provider.read(&row.body).ok()).collect();
     facts.push(provider.read(&event.body).map_err(ActionError::Refused)?);
     Ok(facts)
+}
+
+/// What is known of a payment that was applied before.
+pub(super) fn facts_known(provider: &dyn PaymentProvider, conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<Fact>, ActionError> {
+    let known = known_events(conn, payment, payment.provider_ref.as_deref().unwrap_or_default())?;
+    Ok(known.iter().filter_map(|row| provider.read(&row.body).ok()).collect())
 }
 
 pub(super) fn parts_of(conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<(AccountId, Money)>, ActionError> {

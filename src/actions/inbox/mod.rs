@@ -6,11 +6,13 @@
 //! story asks for. So a second delivery, another order, or a crash between any two steps ends in the same ledger (P4, P5).
 
 mod apply;
+mod parts;
 mod post;
 mod settle;
 mod store;
 
 pub use apply::apply_event;
+pub(in crate::actions) use parts::give_parts;
 pub use settle::{Settled, settle};
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 

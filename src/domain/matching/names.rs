@@ -5,8 +5,40 @@ use unicode_normalization::char::is_combining_mark;
 
 /// Words that say nothing of who it is.
 const FILLERS: &[&str] = &[
-    "MR", "MRS", "MS", "MISS", "DR", "PROF", "SIR", "AND", "THE", "OR", "OF", "FOR", "INC", "LLC", "LTD", "LIMITED", "CO", "COMPANY", "CORP",
-    "CORPORATION", "PLC", "LLP", "LP", "GMBH", "AG", "SA", "BV", "NV", "SRL", "SARL", "JR", "SR", "II", "III",
+    "MR",
+    "MRS",
+    "MS",
+    "MISS",
+    "DR",
+    "PROF",
+    "SIR",
+    "AND",
+    "THE",
+    "OR",
+    "OF",
+    "FOR",
+    "INC",
+    "LLC",
+    "LTD",
+    "LIMITED",
+    "CO",
+    "COMPANY",
+    "CORP",
+    "CORPORATION",
+    "PLC",
+    "LLP",
+    "LP",
+    "GMBH",
+    "AG",
+    "SA",
+    "BV",
+    "NV",
+    "SRL",
+    "SARL",
+    "JR",
+    "SR",
+    "II",
+    "III",
 ];
 /// More words than these are no name.
 const MOST_WORDS: usize = 12;
@@ -77,7 +109,7 @@ pub fn names_fit(a: &[String], b: &[String]) -> NameFit {
         }
     }
     let words = u32::try_from(a.len() + b.len()).unwrap_or(u32::MAX);
-    let like = if words == 0 { 0 } else { 2 * common / words };
+    let like = (2 * common).checked_div(words).unwrap_or(0);
     // A single common word, however equal, is half the town's.
     let several = a.len().min(b.len()) >= 2;
     match like {
@@ -104,7 +136,7 @@ fn one_letter_apart(short: &[char], long: &[char]) -> bool {
     let end = short.iter().rev().zip(long.iter().rev()).take_while(|(a, b)| a == b).count().min(short.len() - start);
     let (of_short, of_long) = (short.get(start..short.len() - end), long.get(start..long.len() - end));
     match (of_short, of_long) {
-        (Some([]), Some([_])) | (Some([_]), Some([_])) => true,
+        (Some([] | [_]), Some([_])) => true,
         (Some([a, b]), Some([c, d])) => a == d && b == c,
         _ => false,
     }
