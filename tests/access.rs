@@ -152,6 +152,13 @@ const TABLE: &[Row] = &[
     get("/staff/reconciliation", "/staff/reconciliation", LOOKING),
     get("/staff/reconciliation.csv", "/staff/reconciliation.csv", LOOKING),
     post("/staff/reconciliation", "/staff/reconciliation", &[("action", "x")], DECIDING_REFUSED),
+    get("/staff/bank", "/staff/bank", LOOKING),
+    get("/staff/bank/files/{id}", "/staff/bank/files/99", LOOKING_GONE),
+    get("/staff/bank/movements/{id}", "/staff/bank/movements/99", LOOKING_GONE),
+    // A form without a file is none; whoever may not send one is told so before it is looked at.
+    post("/staff/bank/files", "/staff/bank/files", &[("format", "bai2")], WORKING_REFUSED),
+    post("/staff/bank/movements/{id}", "/staff/bank/movements/99", &[("decision", "undo"), ("note", "x")], WORKING_GONE),
+    post("/staff/bank/credits/{id}", "/staff/bank/credits/99", &[("decision", "unknown")], WORKING_REFUSED),
     get("/staff/notices", "/staff/notices", LOOKING),
     get("/staff/notices/{id}", "/staff/notices/0", LOOKING_GONE),
     get("/staff/watch", "/staff/watch", LOOKING),

@@ -9,6 +9,7 @@ pub mod adjust;
 pub mod alarms;
 pub mod audit_trail;
 pub mod balances;
+pub mod bank;
 pub mod bench;
 pub mod bill_run;
 pub mod change_terms;

@@ -6,6 +6,7 @@
 mod account;
 mod adjust;
 mod balance;
+mod bank;
 mod bench;
 mod bill;
 mod demo;
@@ -95,6 +96,8 @@ enum Command {
     Adjust(adjust::Args),
     /// Pays a credit balance out, or carries a balance to another account
     Balance(balance::Args),
+    /// What banks sent: files, movements that wait, mappings of CSV columns
+    Bank(bank::Args),
     /// Moves people in and out, changes the terms of a service
     Service(service::Args),
     /// Shows an account with its balance and transactions
@@ -218,6 +221,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
         Command::Balance(args) => balance::run(global, &args),
+        Command::Bank(args) => bank::run(global, &args),
         Command::Service(args) => service::run(global, args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),

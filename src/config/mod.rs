@@ -4,6 +4,7 @@
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
 mod alarms;
+mod bank;
 mod mail;
 mod metrics;
 mod providers;
@@ -22,6 +23,7 @@ use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
 pub use alarms::AlarmSettings;
+pub use bank::BankSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use metrics::MetricsSettings;
 pub(crate) use providers::is_this_machine;
@@ -73,6 +75,8 @@ pub struct Config {
     pub providers: Vec<ProviderSettings>,
     /// Ledger, providers and bank beside each other.
     pub reconciliation: ReconciliationSettings,
+    /// What banks send.
+    pub bank: BankSettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -127,6 +131,7 @@ impl Default for Config {
             telemetry: TelemetrySettings::default(),
             providers: Vec::new(),
             reconciliation: ReconciliationSettings::default(),
+            bank: BankSettings::default(),
         }
     }
 }
@@ -199,6 +204,7 @@ impl Config {
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         let fault = fault.or_else(|| providers::check(&config.providers).err());
         let fault = fault.or_else(|| config.reconciliation.fault());
+        let fault = fault.or_else(|| config.bank.fault());
         fault.map_or(Ok(config), Err)
     }
 }

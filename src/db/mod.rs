@@ -6,6 +6,8 @@
 
 pub mod account_views;
 pub mod alarms;
+pub mod bank;
+pub mod bank_match;
 pub mod billing;
 mod bulk;
 mod connection;
@@ -261,7 +263,7 @@ pub trait LostRace {
 
 /// Unique keys that two writers may collide on; a collision means that the other was first, and that looking again
 /// shows what it wrote.
-const RACE_KEYS: [&str; 14] = [
+const RACE_KEYS: &[&str] = &[
     "financial_transaction_account_id_account_seq_key",
     "financial_transaction.account_seq",
     "payment_provider_ref_once",
@@ -276,6 +278,10 @@ const RACE_KEYS: [&str; 14] = [
     "provider_payment.checkout_id",
     "checkout_form_key_key",
     "checkout.form_key",
+    "bank_file_sha256_key",
+    "bank_file.sha256",
+    "bank_entry_bank_account_entry_key_key",
+    "bank_entry.entry_key",
 ];
 
 impl LostRace for DieselError {

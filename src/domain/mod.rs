@@ -11,6 +11,7 @@ pub mod gates;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+pub mod matching;
 pub mod metering;
 pub mod money;
 pub mod notices;

@@ -1,5 +1,6 @@
 //! Work that runs by itself beside the web application: starting and stopping it. What is done is a verb in `actions`.
 
+mod bank_folder;
 mod housekeeping;
 mod inbox;
 pub mod mailer;
@@ -34,6 +35,7 @@ impl Jobs {
         jobs.add("inbox", context, inbox::run)?;
         jobs.add("watcher", context, watcher::run)?;
         jobs.add("reconciler", context, reconciler::run)?;
+        jobs.add("bank folder", context, bank_folder::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

@@ -69,6 +69,7 @@ const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/reconciliation", "Reconciliation", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/bank", "Bank", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/notices", "Notices", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/watch", "Watch", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/schedule", "Schedule", |viewer| viewer.may(Permission::LookAtAccounts)),

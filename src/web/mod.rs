@@ -9,6 +9,7 @@ mod guard;
 mod pages;
 mod routes;
 pub mod text;
+pub mod upload;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};

@@ -223,11 +223,19 @@ CREATE TABLE bank_entry (
     amount_cents BIGINT NOT NULL,
     booked_on DATE NOT NULL,
     value_on DATE,
+    -- None where the file does not tell: it is the ledger's then.
+    currency TEXT,
     kind TEXT NOT NULL CHECK (kind IN ('credit', 'debit', 'return', 'dishonored_return')),
     code TEXT NOT NULL,
     return_code TEXT,
     return_reason TEXT,
+    -- What is returned, and of a refused return also the return.
     original_ref TEXT,
+    return_ref TEXT,
+    -- The bank's own reference of the movement, and of the whole booking that it may be one part of.
+    bank_ref TEXT,
+    booking_ref TEXT,
+    -- What payer or utility wrote, the most telling first, one to a line.
     reference TEXT NOT NULL,
     party_name TEXT NOT NULL,
     party_account TEXT NOT NULL,
@@ -240,11 +248,22 @@ CREATE TABLE bank_entry (
     why TEXT NOT NULL,
     decided_by TEXT,
     decided_at TIMESTAMP,
+    -- Why a person decided so, in words.
+    note TEXT,
+    -- The payment that a return took back, or that a refused return gave back.
+    returned_payment_id BIGINT REFERENCES payment (id),
+    -- The refund that this movement carried out, or brought back.
+    refund_id BIGINT REFERENCES refund (id),
     UNIQUE (bank_account, entry_key)
 );
 CREATE INDEX bank_entry_waiting ON bank_entry (id) WHERE status = 'waiting';
 CREATE INDEX bank_entry_booked ON bank_entry (booked_on, id);
-CREATE INDEX bank_entry_file ON bank_entry (file_id);
+CREATE INDEX bank_entry_file ON bank_entry (file_id, id);
+CREATE INDEX bank_entry_booking ON bank_entry (bank_account, booking_ref) WHERE booking_ref IS NOT NULL;
+CREATE INDEX bank_entry_amount ON bank_entry (amount_cents, id);
+CREATE INDEX bank_entry_original ON bank_entry (original_ref) WHERE original_ref IS NOT NULL;
+CREATE INDEX bank_entry_returned ON bank_entry (returned_payment_id) WHERE returned_payment_id IS NOT NULL;
+CREATE INDEX bank_entry_payer ON bank_entry (party_account) WHERE status = 'applied' AND party_account <> '';
 CREATE TRIGGER bank_entry_is_fixed BEFORE UPDATE ON bank_entry FOR EACH ROW
     WHEN (NEW.amount_cents <> OLD.amount_cents OR NEW.booked_on <> OLD.booked_on OR NEW.entry_key <> OLD.entry_key OR NEW.bank_account <> OLD.bank_account
     OR NEW.kind <> OLD.kind OR NEW.reference <> OLD.reference OR NEW.file_id <> OLD.file_id)

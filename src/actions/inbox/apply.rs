@@ -136,7 +136,7 @@ fn apply(
     let parts = parts_of(conn, &payment)?;
     lock_accounts(conn, &payment, &parts)?;
     let now = context.now();
-    let written = bring_ledger_to(context, conn, &payment, &story, &parts, Moment { now, event: event.id })?;
+    let written = bring_ledger_to(context, conn, &payment, &story, &parts, Moment { now, event: Some(event.id) })?;
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
     let state = story.state.as_str();
@@ -302,6 +302,12 @@ fn forget_strange_token(conn: &mut DbConnection, payment: &ProviderPaymentRow, f
         refund.token = None;
     }
     Ok(())
+}
+
+/// What is known of a payment that was applied before.
+pub(super) fn facts_known(provider: &dyn PaymentProvider, conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<Fact>, ActionError> {
+    let known = known_events(conn, payment, payment.provider_ref.as_deref().unwrap_or_default())?;
+    readable_facts(conn, provider, payment, &known)
 }
 
 pub(super) fn parts_of(conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<(AccountId, Money)>, ActionError> {

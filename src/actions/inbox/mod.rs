@@ -6,6 +6,7 @@
 //! story asks for. So a second delivery, another order, or a crash between any two steps ends in the same ledger (P4, P5).
 
 mod apply;
+mod parts;
 mod post;
 mod recheck;
 mod replay;
@@ -16,6 +17,7 @@ pub use apply::apply_event;
 pub use recheck::{Rechecks, recheck};
 pub use settle::{Settled, settle, settle_at_pace};
 pub use replay::replay_payment;
+pub(in crate::actions) use parts::give_parts;
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
 use crate::domain::payments::{Fact, What};

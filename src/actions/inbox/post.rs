@@ -46,8 +46,8 @@ pub(super) fn bring_ledger_to(
 pub(super) struct Moment {
     /// Under the locks, UTC.
     pub now: NaiveDateTime,
-    /// The event at hand.
-    pub event: ProviderEventId,
+    /// The event at hand; none when what is known is told again.
+    pub event: Option<ProviderEventId>,
 }
 
 /// A row that was written into the ledger.
@@ -103,7 +103,7 @@ struct Work<'a> {
     payment: &'a ProviderPaymentRow,
     story: &'a Story,
     now: NaiveDateTime,
-    event: ProviderEventId,
+    event: Option<ProviderEventId>,
     /// Since when the step at hand is under way.
     since: Instant,
     written: Vec<Written>,
@@ -252,7 +252,7 @@ impl Work<'_> {
             at: self.now,
             took_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             detail: detail.to_owned(),
-            provider_event_id: Some(self.event),
+            provider_event_id: self.event,
             account_id: Some(account),
             account_seq: Some(after.seq),
         };

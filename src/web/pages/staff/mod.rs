@@ -4,6 +4,8 @@ mod accounts;
 mod adjustments;
 mod audit;
 mod balances;
+mod bank;
+mod bank_act;
 mod forms;
 mod moves;
 mod notices;
@@ -46,6 +48,8 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     todos::routes(routes);
     runs::routes(routes);
     runs_act::routes(routes);
+    bank::routes(routes);
+    bank_act::routes(routes);
     notices::routes(routes);
     reconciliation::routes(routes);
     schedule::routes(routes);

@@ -84,6 +84,9 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "low_use" => "Unusually low use",
         "vacant_use" => "Use while nobody was served",
         "final_credit" => "Credit after a move out",
+        "unapplied_credit" => "Money that fits no account",
+        "bank_return" => "Returned by the bank",
+        "bank_correction" => "Corrected bank statement",
         _ => "Something to look at",
     }
 }
