@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::autopay::view::{DrawView, next_draw};
 use super::{ActionError, Context};
 use crate::db::account_views::{self as rows, AccountHead, ActivityRow, DatedBill, ServiceRow};
 use crate::db::billing::bill_number;
@@ -57,6 +58,8 @@ pub struct AccountView {
     pub last_payment: Option<PaymentRow>,
     /// The last bill that stands.
     pub last_bill: Option<DatedBill>,
+    /// What autopay will draw next.
+    pub next_draw: Option<DrawView>,
     /// Its services.
     pub services: Vec<ServiceRow>,
     /// What happened last, newest first.
@@ -113,6 +116,7 @@ pub fn account_view(context: &Context, number: &str, whose: Whose) -> Result<Acc
             due: Due::of(head.balance_cents, last_bill.as_ref(), today),
             last_payment: payments::latest(conn, head.id)?,
             last_bill,
+            next_draw: next_draw(conn, head.id)?,
             services: rows::services(conn, head.id, today, MOST_SERVICES)?,
             recent,
             more,

@@ -5,9 +5,11 @@
 
 mod account;
 mod adjust;
+mod autopay;
 mod balance;
 mod bench;
 mod bill;
+mod bill_hold;
 mod demo;
 mod estimate;
 mod export;
@@ -20,6 +22,7 @@ mod print;
 mod quote;
 mod rates;
 mod read;
+mod refund;
 mod runs;
 mod schedule;
 mod serve;
@@ -92,6 +95,12 @@ enum Command {
     Adjust(adjust::Args),
     /// Pays a credit balance out, or carries a balance to another account
     Balance(balance::Args),
+    /// Shows, pauses and ends autopay, and draws what is due
+    Autopay(autopay::Args),
+    /// Gives a payment's money back, lists refunds, sends what waits
+    Refund(refund::Args),
+    /// Holds a bill back from collection, or lets it go
+    BillHold(bill_hold::Args),
     /// Moves people in and out, changes the terms of a service
     Service(service::Args),
     /// Shows an account with its balance and transactions
@@ -201,6 +210,9 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
         Command::Balance(args) => balance::run(global, &args),
+        Command::Autopay(args) => autopay::run(global, &args),
+        Command::Refund(args) => refund::run(global, &args),
+        Command::BillHold(args) => bill_hold::run(global, &args),
         Command::Service(args) => service::run(global, args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),

@@ -3,6 +3,7 @@
 //! Every setting has a default that works; the file is `aquabills.toml` in the working directory unless
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
+mod autopay;
 mod mail;
 mod schedule;
 mod sign_in;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
+pub use autopay::AutopaySettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
@@ -50,6 +52,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// How notices leave.
     pub mail: MailSettings,
+    /// How bills are drawn from saved ways to pay.
+    pub autopay: AutopaySettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -98,6 +102,7 @@ impl Default for Config {
             schedule: Vec::new(),
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
+            autopay: AutopaySettings::default(),
         }
     }
 }
@@ -151,7 +156,7 @@ impl Config {
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
         let sign_in = config.sign_in.bounds();
-        let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
+        let fault = bounds.iter().chain(&sign_in).chain(&config.autopay.bounds()).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         fault.map_or(Ok(config), Err)
     }

@@ -5,7 +5,9 @@
 //! [`Database::snapshot`] the way to read several tables as of one moment.
 
 pub mod account_views;
+pub mod autopay;
 pub mod billing;
+pub mod bill_holds;
 mod bulk;
 mod connection;
 pub mod customers;
@@ -19,6 +21,7 @@ pub mod operations;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
+pub mod refunds;
 pub mod schedule;
 mod schema;
 pub mod service_views;

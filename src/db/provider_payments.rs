@@ -90,6 +90,14 @@ pub fn checkout_by_token(conn: &mut DbConnection, token: &str) -> QueryResult<Op
     checkout::table.filter(checkout::token.eq(token)).select(CheckoutRow::as_select()).first(conn).optional()
 }
 
+/// An attempt.
+///
+/// # Errors
+/// Those of the database.
+pub fn checkout_by_id(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<CheckoutRow>> {
+    checkout::table.filter(checkout::id.eq(id)).select(CheckoutRow::as_select()).first(conn).optional()
+}
+
 /// An attempt by the form that began it.
 ///
 /// # Errors

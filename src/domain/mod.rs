@@ -3,6 +3,7 @@
 //! What belongs here: money, rates, usage from registers, billing periods, proration, ledger entries, gates.
 //! What does not: anything that reads or writes the outside world.
 
+pub mod autopay;
 pub mod billing;
 pub mod calendar;
 pub mod estimate;

@@ -1,8 +1,10 @@
 //! Work that runs by itself beside the web application: starting and stopping it. What is done is a verb in `actions`.
 
+mod autopay;
 mod housekeeping;
 mod inbox;
 pub mod mailer;
+mod refunds;
 mod scheduler;
 
 use std::thread::{self, JoinHandle};
@@ -30,6 +32,8 @@ impl Jobs {
         jobs.add("scheduler", context, scheduler::run)?;
         jobs.add("mailer", context, send_notices)?;
         jobs.add("inbox", context, inbox::run)?;
+        jobs.add("autopay", context, autopay::run)?;
+        jobs.add("refunds", context, refunds::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

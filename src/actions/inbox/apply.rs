@@ -4,8 +4,10 @@ use chrono::{NaiveDate, NaiveDateTime};
 
 use super::MOST_EVENTS;
 use super::post::bring_ledger_to;
+use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
+use crate::db::autopay as autopay_rows;
 use crate::db::inbox::{self, EventRow};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
@@ -67,6 +69,7 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     let now = context.now();
     bring_ledger_to(context, conn, &payment, &story, &parts, now)?;
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
+    follow_within(context, conn, payment.id, (story.state, story.reason.as_deref()), now)?;
     let applied: Vec<ProviderEventId> = known.iter().map(|event| event.id).chain([event.id]).collect();
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
     trace_applied(conn, event, &format!("the payment is {}", story.state.as_str()), event.received_at, now)
@@ -106,7 +109,7 @@ fn find_or_begin(
     let gone = || ActionError::not_found("payment", event.event_id.clone());
     let begun = match checkout {
         Some(checkout) => rows::of_checkout(conn, checkout.id)?,
-        None => None,
+        None => drawn(conn, event, fact)?,
     };
     let Some(reference) = &fact.payment_ref else { return begun.ok_or_else(gone) };
     if let Some(payment) = rows::by_reference(conn, &event.provider, &event.merchant, reference)? {
@@ -147,6 +150,13 @@ fn find_or_begin(
         rows::set_parts(conn, id, &parts)?;
     }
     rows::by_id(conn, id)?.ok_or_else(gone)
+}
+
+/// The payment that a draw of ours became, by our own name of it.
+fn drawn(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<ProviderPaymentRow>, ActionError> {
+    let Some(token) = &fact.token else { return Ok(None) };
+    let payment = autopay_rows::payment_of_token(conn, token, &event.provider, &event.merchant)?;
+    Ok(payment.map(|id| rows::by_id(conn, id)).transpose()?.flatten())
 }
 
 fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {

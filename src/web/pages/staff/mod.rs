@@ -3,13 +3,16 @@
 mod accounts;
 mod adjustments;
 mod audit;
+mod autopay;
 mod balances;
 mod forms;
+mod holds;
 mod moves;
 mod notices;
 mod overview;
 mod payments;
 mod reads;
+mod refunds;
 mod runs;
 mod runs_act;
 mod schedule;
@@ -37,6 +40,9 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     adjustments::routes(routes);
     reads::routes(routes);
     balances::routes(routes);
+    autopay::routes(routes);
+    refunds::routes(routes);
+    holds::routes(routes);
     accounts::routes(routes);
     services::routes(routes);
     moves::routes(routes);
