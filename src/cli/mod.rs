@@ -24,6 +24,7 @@ mod rates;
 mod read;
 mod refund;
 mod runs;
+mod sandbox_provider;
 mod schedule;
 mod serve;
 mod service;
@@ -41,7 +42,7 @@ use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
-use crate::providers::ProviderBook;
+use crate::providers;
 
 pub use print::Failure;
 
@@ -119,6 +120,8 @@ enum Command {
     Notices(notices::Args),
     /// Measures
     Bench(bench::Args),
+    /// Serves a payment provider that takes no real money, for demonstrations and tests
+    SandboxProvider(sandbox_provider::Args),
 }
 
 /// What the options before the command say.
@@ -151,7 +154,7 @@ impl Global {
         Ok(Context {
             database,
             config: Arc::new(self.config.clone()),
-            providers: ProviderBook::default(),
+            providers: providers::open(&self.config.providers).map_err(Failure::Use)?,
             clock: Clock::System,
             actor: self.actor.clone(),
         })
@@ -222,6 +225,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Staff(args) => staff::run(global, &args),
         Command::Notices(args) => notices::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
+        Command::SandboxProvider(args) => sandbox_provider::run(&args),
     }
 }
 

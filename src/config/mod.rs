@@ -5,6 +5,7 @@
 
 mod autopay;
 mod mail;
+mod providers;
 mod schedule;
 mod sign_in;
 
@@ -19,6 +20,8 @@ use crate::domain::limits::LimitBook;
 
 pub use autopay::AutopaySettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
+pub(crate) use providers::is_this_machine;
+pub use providers::{ProviderKind, ProviderSettings, Secret};
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
 
@@ -54,6 +57,8 @@ pub struct Config {
     pub mail: MailSettings,
     /// How bills are drawn from saved ways to pay.
     pub autopay: AutopaySettings,
+    /// Payment providers; the first is the one that pages pay with.
+    pub providers: Vec<ProviderSettings>,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -103,6 +108,7 @@ impl Default for Config {
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
             autopay: AutopaySettings::default(),
+            providers: Vec::new(),
         }
     }
 }
@@ -158,6 +164,7 @@ impl Config {
         let sign_in = config.sign_in.bounds();
         let fault = bounds.iter().chain(&sign_in).chain(&config.autopay.bounds()).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
+        let fault = fault.or_else(|| providers::check(&config.providers).err());
         fault.map_or(Ok(config), Err)
     }
 }

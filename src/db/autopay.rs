@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Date, Nullable, Text};
 
 use super::DbConnection;
 use super::connection::each_backend;
-use super::schema::{account, autopay_draw, bill, bill_run, checkout, checkout_part, mandate, provider_payment, provider_payment_part};
+use super::schema::{account, autopay_draw, bill, bill_run, checkout, checkout_part, mandate};
 use crate::domain::autopay::{DrawState, MandateState};
 use crate::domain::ids::{AccountId, CheckoutId, DrawId, LoginId, MandateId, ProviderPaymentId, RunId};
 
@@ -495,19 +495,6 @@ pub fn draw_of_payment(conn: &mut DbConnection, payment: ProviderPaymentId) -> Q
     autopay_draw::table.filter(autopay_draw::provider_payment_id.eq(payment)).select(DrawRow::as_select()).first(conn).optional()
 }
 
-/// The payment that a draw of this token is, at that provider.
-///
-/// # Errors
-/// Those of the database.
-pub fn payment_of_token(conn: &mut DbConnection, token: &str, provider: &str, merchant: &str) -> QueryResult<Option<ProviderPaymentId>> {
-    autopay_draw::table
-        .inner_join(provider_payment::table.on(autopay_draw::provider_payment_id.eq(provider_payment::id.nullable())))
-        .filter(autopay_draw::token.eq(token).and(provider_payment::provider.eq(provider)).and(provider_payment::merchant.eq(merchant)))
-        .select(provider_payment::id)
-        .first(conn)
-        .optional()
-}
-
 /// A bill as a draw needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct BillDue {
@@ -602,16 +589,6 @@ pub fn open_attempt(conn: &mut DbConnection, account: AccountId, begun_after: Na
         .select(checkout::created_at)
         .first(conn)
         .optional()
-}
-
-/// Whether a provider's payment has nobody yet that it is for.
-///
-/// # Errors
-/// Those of the database.
-pub fn is_nobodys(conn: &mut DbConnection, payment: ProviderPaymentId) -> QueryResult<bool> {
-    let parts = provider_payment_part::table.filter(provider_payment_part::provider_payment_id.eq(payment));
-    let known: bool = diesel::select(diesel::dsl::exists(parts)).get_result(conn)?;
-    Ok(!known)
 }
 
 /// A draw as pages show it.

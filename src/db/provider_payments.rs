@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::DbConnection;
 use super::connection::each_backend;
-use super::schema::{checkout, checkout_part, provider_payment, provider_payment_part, refund, unapplied_credit};
+use super::schema::{autopay_draw, checkout, checkout_part, provider_payment, provider_payment_part, refund, unapplied_credit};
 use crate::domain::ids::{AccountId, CheckoutId, LoginId, ProviderPaymentId, RefundId, UnappliedCreditId};
 
 /// A customer's attempt, as stored.
@@ -138,6 +138,16 @@ pub fn move_checkout(conn: &mut DbConnection, id: CheckoutId, status: &str, now:
         .execute(conn)
 }
 
+/// Takes the turn to ask the provider where an open attempt stands; whether it was given. So many pages that look at one
+/// attempt at once ask once.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_turn(conn: &mut DbConnection, id: CheckoutId, not_since: NaiveDateTime, now: NaiveDateTime) -> QueryResult<bool> {
+    let waiting = checkout::table.filter(checkout::id.eq(id).and(checkout::status.eq("open")).and(checkout::updated_at.le(not_since)));
+    Ok(diesel::update(waiting).set(checkout::updated_at.eq(now)).execute(conn)? == 1)
+}
+
 /// A provider's payment as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = provider_payment)]
@@ -240,6 +250,55 @@ pub fn of_checkout(conn: &mut DbConnection, checkout: CheckoutId) -> QueryResult
     provider_payment::table.filter(provider_payment::checkout_id.eq(checkout)).select(ProviderPaymentRow::as_select()).first(conn).optional()
 }
 
+/// The payment that was begun under our own name of an attempt: a checkout, or a draw.
+///
+/// # Errors
+/// Those of the database.
+pub fn begun_as(conn: &mut DbConnection, provider: &str, merchant: &str, token: &str) -> QueryResult<Option<ProviderPaymentRow>> {
+    let ours = provider_payment::provider.eq(provider).and(provider_payment::merchant.eq(merchant));
+    let by_checkout = provider_payment::table
+        .inner_join(checkout::table.on(provider_payment::checkout_id.eq(checkout::id.nullable())))
+        .filter(ours.and(checkout::token.eq(token)))
+        .select(ProviderPaymentRow::as_select())
+        .first(conn)
+        .optional()?;
+    if by_checkout.is_some() {
+        return Ok(by_checkout);
+    }
+    provider_payment::table
+        .inner_join(autopay_draw::table.on(autopay_draw::provider_payment_id.eq(provider_payment::id.nullable())))
+        .filter(ours.and(autopay_draw::token.eq(token)))
+        .select(ProviderPaymentRow::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// What was begun as one payment is another one, which an event that named no attempt of ours made known first: it takes over
+/// the accounts and whatever leads to it.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_over(conn: &mut DbConnection, payment: ProviderPaymentId, begun: &ProviderPaymentRow, now: NaiveDateTime) -> QueryResult<()> {
+    let meant = parts(conn, begun.id)?;
+    set_parts(conn, payment, &meant)?;
+    diesel::update(provider_payment::table.filter(provider_payment::id.eq(begun.id)))
+        .set((
+            provider_payment::checkout_id.eq(None::<CheckoutId>),
+            provider_payment::state.eq("failed"),
+            provider_payment::reason.eq(Some("it went on under a reference that became known first")),
+            provider_payment::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    set_parts(conn, begun.id, &[])?;
+    diesel::update(provider_payment::table.filter(provider_payment::id.eq(payment)))
+        .set((provider_payment::checkout_id.eq(begun.checkout_id), provider_payment::trace_id.eq(&begun.trace_id)))
+        .execute(conn)?;
+    diesel::update(autopay_draw::table.filter(autopay_draw::provider_payment_id.eq(begun.id)))
+        .set(autopay_draw::provider_payment_id.eq(Some(payment)))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Takes the lock of a provider's payment, so that its events are applied one after the other. SQLite has one writer at a time
 /// and needs none.
 ///
@@ -325,14 +384,17 @@ pub fn set_parts(conn: &mut DbConnection, id: ProviderPaymentId, parts: &[(Accou
     Ok(())
 }
 
-/// The payments of an account at providers that are under way: begun or on their way, not yet in the ledger, newest first.
+/// The payments of an account at providers that are under way: the customer is through, the money is not yet in the ledger.
+/// Newest first.
 ///
 /// # Errors
 /// Those of the database.
 pub fn pending_of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<(ProviderPaymentRow, i64)>> {
     provider_payment::table
         .inner_join(provider_payment_part::table.on(provider_payment_part::provider_payment_id.eq(provider_payment::id)))
-        .filter(provider_payment_part::account_id.eq(account).and(provider_payment::state.eq("submitted")))
+        .left_join(checkout::table.on(checkout::id.nullable().eq(provider_payment::checkout_id)))
+        .filter(provider_payment_part::account_id.eq(account))
+        .filter(provider_payment::state.eq("submitted").or(provider_payment::state.eq("created").and(checkout::status.eq("complete"))))
         .order(provider_payment::id.desc())
         .limit(limit)
         .select((ProviderPaymentRow::as_select(), provider_payment_part::amount_cents))
@@ -437,6 +499,14 @@ pub fn insert_refund(conn: &mut DbConnection, new: &NewRefund) -> QueryResult<Re
 /// Those of the database.
 pub fn refund_by_token(conn: &mut DbConnection, token: &str) -> QueryResult<Option<RefundRow>> {
     refund::table.filter(refund::token.eq(token)).select(RefundRow::as_select()).first(conn).optional()
+}
+
+/// The refunds of an account that were posted at one of these positions.
+///
+/// # Errors
+/// Those of the database.
+pub fn refunds_at(conn: &mut DbConnection, account: AccountId, positions: &[i64]) -> QueryResult<Vec<RefundRow>> {
+    refund::table.filter(refund::account_id.eq(account).and(refund::account_seq.eq_any(positions))).select(RefundRow::as_select()).load(conn)
 }
 
 /// What went back of a payment without our asking, without what a correction took out again.

@@ -4,10 +4,13 @@
 //! What belongs here: a provider's HTTP interface, its signatures, the translation of its words into
 //! [`Fact`]s. What does not: what a fact means to an account (`domain::payments`), when something is called again (`actions`).
 
+pub mod stripe;
+
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::config::{ProviderKind, ProviderSettings};
 use crate::domain::money::Money;
 use crate::domain::payments::Fact;
 
@@ -124,20 +127,23 @@ pub struct BalanceMovement {
     pub payment_ref: Option<String>,
     /// What moved, before fees: money to us is positive.
     pub amount: Money,
-    /// What the provider kept of it.
+    /// What the provider kept of it: what reaches the bank is the amount less this.
     pub fee: Money,
+    /// ISO 4217 code, in capitals.
+    pub currency: String,
     /// When, in seconds since 1970 by the provider's clock.
     pub occurred_at: i64,
-    /// The payout that brought it to the bank, once there is one.
+    /// The payout that it is, or that it was asked for with ([`PaymentProvider::payout_movements`]); providers do not tell
+    /// the payout of a movement otherwise.
     pub payout_ref: Option<String>,
 }
 
 /// What a movement on our balance with the provider is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MovementKind {
-    /// A payment.
+    /// A payment, or a correction of one.
     Payment,
-    /// Money given back to a payer.
+    /// Money given back to a payer, or a refund that failed and came back to us.
     Refund,
     /// Money taken back by a payer's bank, or given back to us when the dispute was won.
     Dispute,
@@ -152,12 +158,16 @@ pub enum MovementKind {
 pub struct Payout {
     /// The provider's name of it.
     pub payout_ref: String,
-    /// How much.
+    /// How much: negative is money that the provider takes from the bank account.
     pub amount: Money,
+    /// ISO 4217 code, in capitals.
+    pub currency: String,
     /// The day on which it arrives, in seconds since 1970.
     pub arrives_at: i64,
     /// Whether it has arrived, as the provider knows.
     pub paid: bool,
+    /// Whether it will never arrive: the bank refused it, or it was cancelled.
+    pub failed: bool,
     /// What the bank statement shows of it.
     pub statement_text: String,
 }
@@ -165,7 +175,8 @@ pub struct Payout {
 /// Why a call to a provider did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProviderError {
-    /// Nobody knows whether it was done: no answer, or one of trouble over there. The same call again is safe.
+    /// Nobody knows whether it was done: no answer, or one of trouble over there, or our key is not accepted (which a
+    /// person mends). The same call again is safe.
     #[error("{provider} could not be reached: {reason}")]
     Unreachable {
         /// Which provider.
@@ -278,6 +289,12 @@ pub trait PaymentProvider: Send + Sync {
     /// [`ProviderError`].
     fn movements(&self, from: i64, to: i64, after: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError>;
 
+    /// The movements that one payout brought to the bank. Together, less fees, they are the payout.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    fn payout_movements(&self, payout_ref: &str, after: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError>;
+
     /// What was sent to our bank account, by arrival in a range of time (seconds since 1970, the end excluded).
     ///
     /// # Errors
@@ -308,8 +325,27 @@ impl ProviderBook {
         self.0.first().cloned()
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
+    /// All of them, in the order of the settings.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
         self.0.iter()
     }
+
+    /// Whether customers cannot pay online.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Opens every provider of the settings. Nothing is called yet; secrets are read from the environment now.
+///
+/// # Errors
+/// Which secret is missing, and where it should be.
+pub fn open(settings: &[ProviderSettings]) -> Result<ProviderBook, String> {
+    let one = |settings: &ProviderSettings| -> Result<Arc<dyn PaymentProvider>, String> {
+        match settings.kind {
+            ProviderKind::Stripe => Ok(Arc::new(stripe::Stripe::open(settings)?)),
+        }
+    };
+    Ok(ProviderBook::new(settings.iter().map(one).collect::<Result<_, _>>()?))
 }

@@ -371,9 +371,8 @@ CREATE INDEX autopay_draw_mandate ON autopay_draw (mandate_id, id);
 CREATE INDEX autopay_draw_due ON autopay_draw (draw_on) WHERE state IN ('announced', 'drawing');
 CREATE TRIGGER autopay_draw_is_fixed BEFORE UPDATE ON autopay_draw FOR EACH ROW
     WHEN (NEW.token <> OLD.token OR NEW.account_id <> OLD.account_id OR NEW.run_id <> OLD.run_id OR NEW.amount_cents <> OLD.amount_cents
-    OR (OLD.drawn_cents IS NOT NULL AND NEW.drawn_cents IS DISTINCT FROM OLD.drawn_cents)
-    OR (OLD.provider_payment_id IS NOT NULL AND NEW.provider_payment_id IS DISTINCT FROM OLD.provider_payment_id))
-    EXECUTE FUNCTION refuse_change('autopay: bill, amount and payment of a draw are never edited');
+    OR (OLD.drawn_cents IS NOT NULL AND NEW.drawn_cents IS DISTINCT FROM OLD.drawn_cents))
+    EXECUTE FUNCTION refuse_change('autopay: bill and amount of a draw are never edited');
 CREATE TRIGGER autopay_draw_no_delete BEFORE DELETE ON autopay_draw FOR EACH ROW
     EXECUTE FUNCTION refuse_change('autopay: draws are never deleted');
 -- A bill that is held back from collection: questioned by the customer, or by a clerk.

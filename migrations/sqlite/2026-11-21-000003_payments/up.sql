@@ -369,8 +369,7 @@ CREATE INDEX autopay_draw_due ON autopay_draw (draw_on) WHERE state IN ('announc
 CREATE TRIGGER autopay_draw_is_fixed BEFORE UPDATE ON autopay_draw
 WHEN NEW.token <> OLD.token OR NEW.account_id <> OLD.account_id OR NEW.run_id <> OLD.run_id OR NEW.amount_cents <> OLD.amount_cents
     OR (OLD.drawn_cents IS NOT NULL AND NEW.drawn_cents IS NOT OLD.drawn_cents)
-    OR (OLD.provider_payment_id IS NOT NULL AND NEW.provider_payment_id IS NOT OLD.provider_payment_id)
-BEGIN SELECT RAISE(ABORT, 'autopay: bill, amount and payment of a draw are never edited'); END;
+BEGIN SELECT RAISE(ABORT, 'autopay: bill and amount of a draw are never edited'); END;
 CREATE TRIGGER autopay_draw_no_delete BEFORE DELETE ON autopay_draw
 BEGIN SELECT RAISE(ABORT, 'autopay: draws are never deleted'); END;
 -- A bill that is held back from collection: questioned by the customer, or by a clerk.

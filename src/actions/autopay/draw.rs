@@ -238,7 +238,7 @@ fn record(context: &Context, conn: &mut DbConnection, id: DrawId, answer: &Resul
     let payment = payments::by_id(conn, payment)?.ok_or_else(gone)?;
     let now = context.now();
     if let Ok(reference) = answer {
-        name_payment(conn, &draw, &payment, reference)?;
+        name_payment(conn, &draw, &payment, reference, now)?;
     }
     if !draw.is(DrawState::Drawing) {
         return draw.state.parse().map_err(ActionError::Form);
@@ -278,7 +278,7 @@ fn record(context: &Context, conn: &mut DbConnection, id: DrawId, answer: &Resul
 
 /// Gives the payment the provider's name of it. An event that came before and did not repeat our own name has made a payment
 /// of its own: then that one is for the account.
-fn name_payment(conn: &mut DbConnection, draw: &DrawRow, payment: &ProviderPaymentRow, reference: &str) -> Result<(), ActionError> {
+fn name_payment(conn: &mut DbConnection, draw: &DrawRow, payment: &ProviderPaymentRow, reference: &str, now: NaiveDateTime) -> Result<(), ActionError> {
     if payment.provider_ref.is_some() {
         return Ok(());
     }
@@ -286,9 +286,7 @@ fn name_payment(conn: &mut DbConnection, draw: &DrawRow, payment: &ProviderPayme
         None => drop(payments::set_reference(conn, payment.id, reference)?),
         Some(other) => {
             log::warn!("draw {}: {reference} was told before without our name of it", draw.id);
-            if rows::is_nobodys(conn, other.id)? {
-                payments::set_parts(conn, other.id, &[(draw.account_id, payment.amount_cents)])?;
-            }
+            payments::take_over(conn, other.id, payment, now)?;
         }
     }
     Ok(())

@@ -7,12 +7,11 @@ use super::post::bring_ledger_to;
 use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
-use crate::db::autopay as autopay_rows;
 use crate::db::inbox::{self, EventRow};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger};
-use crate::domain::ids::{AccountId, ProviderEventId};
+use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
 use crate::domain::money::Money;
 use crate::domain::payments::{Fact, Story, What, story};
 use crate::providers::PaymentProvider;
@@ -40,19 +39,17 @@ impl EventRow {
 
 fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow, fact: &Fact) -> Result<(), ActionError> {
     let now = context.now();
-    let checkout = match &fact.token {
-        Some(token) => rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)),
-        None => None,
-    };
-    if let Some(checkout) = &checkout {
-        move_checkout(conn, checkout, &fact.what, now)?;
+    if let Some(token) = &fact.token
+        && let Some(checkout) = rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event))
+    {
+        move_checkout(conn, &checkout, &fact.what, now)?;
     }
     if matches!(fact.what, What::Nothing) || (fact.payment_ref.is_none() && !matches!(fact.what, What::Payment(_))) {
         let applied = if matches!(fact.what, What::Nothing) { "ignored" } else { "applied" };
         inbox::mark_applied(conn, &[event.id], applied, None, now)?;
         return trace_applied(conn, event, "it moves no money", event.received_at, now);
     }
-    let payment = find_or_begin(context, conn, event, fact, checkout.as_ref())?;
+    let payment = find_or_begin(context, conn, event, fact)?;
     rows::lock(conn, payment.id)?;
     let payment = rows::by_id(conn, payment.id)?.ok_or_else(|| ActionError::not_found("payment", payment.id.to_string()))?;
     let known = known_events(conn, &payment, &event.event_id)?;
@@ -99,26 +96,16 @@ fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, n
 
 /// The payment that a fact is about: by the provider's name of it, else by the attempt that it belongs to, else a new one that
 /// nobody here began.
-fn find_or_begin(
-    context: &Context,
-    conn: &mut DbConnection,
-    event: &EventRow,
-    fact: &Fact,
-    checkout: Option<&CheckoutRow>,
-) -> Result<ProviderPaymentRow, ActionError> {
+fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<ProviderPaymentRow, ActionError> {
     let gone = || ActionError::not_found("payment", event.event_id.clone());
-    let begun = match checkout {
-        Some(checkout) => rows::of_checkout(conn, checkout.id)?,
-        None => drawn(conn, event, fact)?,
-    };
+    let begun = begun(conn, event, fact)?;
     let Some(reference) = &fact.payment_ref else { return begun.ok_or_else(gone) };
     if let Some(payment) = rows::by_reference(conn, &event.provider, &event.merchant, reference)? {
-        // The first event of it may have told nothing of the attempt.
-        if let Some(checkout) = checkout
-            && rows::parts(conn, payment.id)?.is_empty()
-        {
-            let parts = rows::checkout_parts(conn, checkout.id)?;
-            rows::set_parts(conn, payment.id, &parts)?;
+        match begun {
+            // The first event of it told nothing of the attempt.
+            Some(begun) if begun.id != payment.id && begun.provider_ref.is_none() => rows::take_over(conn, payment.id, &begun, context.now())?,
+            Some(begun) if begun.id != payment.id && rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id)?,
+            _ => {}
         }
         return Ok(payment);
     }
@@ -145,18 +132,27 @@ fn find_or_begin(
             updated_at: now,
         },
     )?;
-    if let Some(checkout) = checkout {
-        let parts = rows::checkout_parts(conn, checkout.id)?;
-        rows::set_parts(conn, id, &parts)?;
+    if let Some(begun) = &begun {
+        copy_parts(conn, begun, id)?;
     }
     rows::by_id(conn, id)?.ok_or_else(gone)
 }
 
-/// The payment that a draw of ours became, by our own name of it.
-fn drawn(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<ProviderPaymentRow>, ActionError> {
-    let Some(token) = &fact.token else { return Ok(None) };
-    let payment = autopay_rows::payment_of_token(conn, token, &event.provider, &event.merchant)?;
-    Ok(payment.map(|id| rows::by_id(conn, id)).transpose()?.flatten())
+/// What was begun here under the name that the event repeats, or that another event of the same payment does.
+fn begun(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<ProviderPaymentRow>, ActionError> {
+    let token = match (&fact.token, &fact.payment_ref) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(reference)) => inbox::token_of(conn, &event.provider, &event.merchant, reference)?,
+        (None, None) => None,
+    };
+    let Some(token) = token else { return Ok(None) };
+    Ok(rows::begun_as(conn, &event.provider, &event.merchant, &token)?)
+}
+
+fn copy_parts(conn: &mut DbConnection, from: &ProviderPaymentRow, to: ProviderPaymentId) -> Result<(), ActionError> {
+    let parts = rows::parts(conn, from.id)?;
+    rows::set_parts(conn, to, &parts)?;
+    Ok(())
 }
 
 fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
