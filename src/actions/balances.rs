@@ -104,7 +104,13 @@ pub(super) fn check_words(reference: &str, note: &str) -> Result<(), ActionError
     if note.trim().is_empty() { Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned())) } else { Ok(()) }
 }
 
-pub(super) fn already(conn: &mut DbConnection, account: &AccountRow, code: &str, amount: Option<Money>, reference: &str) -> Result<Option<Posted>, ActionError> {
+pub(super) fn already(
+    conn: &mut DbConnection,
+    account: &AccountRow,
+    code: &str,
+    amount: Option<Money>,
+    reference: &str,
+) -> Result<Option<Posted>, ActionError> {
     let Some((other, other_code, cents, seq)) = ledger::adjustment_by_reference(conn, reference)? else { return Ok(None) };
     if other == account.id && other_code == code && amount.is_none_or(|amount| amount.cents() == cents) {
         return Ok(Some(Posted::already(seq, ledger::position(conn, account.id)?)));

@@ -126,7 +126,12 @@ pub(super) fn post_within(
 }
 
 /// The same without a notice: for what is told otherwise.
-pub(super) fn post_quietly_within(conn: &mut DbConnection, payment: &NewPayment, origin: Origin<'_>, now: NaiveDateTime) -> Result<Position, ActionError> {
+pub(super) fn post_quietly_within(
+    conn: &mut DbConnection,
+    payment: &NewPayment,
+    origin: Origin<'_>,
+    now: NaiveDateTime,
+) -> Result<Position, ActionError> {
     let (entry, after) = entry_of(payment, ledger::position(conn, payment.account_id)?)?;
     ledger::append(conn, &[(entry, after)], now)?;
     rows::insert(conn, &[row_of(payment, origin, after)])?;

@@ -170,7 +170,13 @@ pub fn available(context: &Context, account: &str, payment: &str) -> Result<Avai
 
 /// Writes down that a credit is paid out by bank, within the transaction that charges the account. The refund is called as its
 /// reference, which the bank's transfer carries.
-pub(super) fn pay_out_within(context: &Context, conn: &mut DbConnection, account: AccountId, posted: Posted, wish: (Money, &str, &str)) -> Result<(), ActionError> {
+pub(super) fn pay_out_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    account: AccountId,
+    posted: Posted,
+    wish: (Money, &str, &str),
+) -> Result<(), ActionError> {
     let ((amount, reference, note), now) = (wish, context.now());
     let new = NewRefund {
         token: reference.to_owned(),
@@ -261,7 +267,7 @@ fn record(context: &Context, conn: &mut DbConnection, id: RefundId, answer: &Res
         }
         Ok(reference) => {
             let state = if still_open { "submitted" } else { row.state.as_str() };
-            follow_within(context, conn, &row, (&state.to_owned(), Some(reference)), now)?;
+            follow_within(context, conn, &row, (state, Some(reference)), now)?;
             Ok("submitted")
         }
         Err(_) if !still_open => Ok("submitted"),

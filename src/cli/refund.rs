@@ -74,13 +74,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     match &args.command {
         Command::Payment { account, payment, amount, reference, note } => {
-            let wish = RefundWish {
-                account: account.clone(),
-                payment: payment.clone(),
-                amount: *amount,
-                reference: reference.clone(),
-                note: note.clone(),
-            };
+            let wish =
+                RefundWish { account: account.clone(), payment: payment.clone(), amount: *amount, reference: reference.clone(), note: note.clone() };
             print::line(&describe("refund", &refund_payment(&context, &wish)?))?;
         }
         Command::List { account, json } => {

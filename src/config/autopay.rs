@@ -58,7 +58,9 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_named() {
         assert!(Config::parse("[autopay]\nnotice_days = 10\ntries = 2\n").is_ok());
-        for (setting, value) in [("notice_days", 61), ("days_before_due", 61), ("tries", 0), ("tries", 3), ("second_try_after_days", 0), ("latest_days", 61)] {
+        for (setting, value) in
+            [("notice_days", 61), ("days_before_due", 61), ("tries", 0), ("tries", 3), ("second_try_after_days", 0), ("latest_days", 61)]
+        {
             let fault = Config::parse(&format!("[autopay]\n{setting} = {value}\n")).err().unwrap_or_default();
             assert!(fault.contains(&format!("autopay.{setting}: expected")), "{setting} = {value}: {fault}");
         }

@@ -162,7 +162,12 @@ impl Config {
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
         let sign_in = config.sign_in.bounds();
-        let fault = bounds.iter().chain(&sign_in).chain(&config.autopay.bounds()).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
+        let fault = bounds
+            .iter()
+            .chain(&sign_in)
+            .chain(&config.autopay.bounds())
+            .find(|(_, fits, _)| !fits)
+            .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         let fault = fault.or_else(|| providers::check(&config.providers).err());
         fault.map_or(Ok(config), Err)

@@ -158,7 +158,9 @@ pub fn claim_mandate(conn: &mut DbConnection, id: MandateId, until: NaiveDateTim
 /// # Errors
 /// Those of the database.
 pub fn ask_again_about(conn: &mut DbConnection, id: MandateId, at: NaiveDateTime) -> QueryResult<usize> {
-    diesel::update(mandate::table.filter(mandate::id.eq(id).and(mandate::state.eq("pending")))).set(mandate::next_attempt_at.eq(Some(at))).execute(conn)
+    diesel::update(mandate::table.filter(mandate::id.eq(id).and(mandate::state.eq("pending"))))
+        .set(mandate::next_attempt_at.eq(Some(at)))
+        .execute(conn)
 }
 
 /// A saved way to pay, as the provider names it.

@@ -50,11 +50,7 @@ pub fn hold(conn: &mut DbConnection, (run, account): (RunId, AccountId), kind: &
 pub fn release(conn: &mut DbConnection, (run, account): (RunId, AccountId), kind: &str, by: &str, now: NaiveDateTime) -> QueryResult<usize> {
     diesel::update(
         bill_hold::table.filter(
-            bill_hold::run_id
-                .eq(run)
-                .and(bill_hold::account_id.eq(account))
-                .and(bill_hold::kind.eq(kind))
-                .and(bill_hold::released_at.is_null()),
+            bill_hold::run_id.eq(run).and(bill_hold::account_id.eq(account)).and(bill_hold::kind.eq(kind)).and(bill_hold::released_at.is_null()),
         ),
     )
     .set((bill_hold::released_by.eq(Some(by)), bill_hold::released_at.eq(Some(now))))

@@ -6,8 +6,8 @@
 
 pub mod account_views;
 pub mod autopay;
-pub mod billing;
 pub mod bill_holds;
+pub mod billing;
 mod bulk;
 mod connection;
 pub mod customers;

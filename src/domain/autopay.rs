@@ -211,7 +211,14 @@ pub enum Announcement {
 
 /// What is announced of a bill that is issued on `told_on`.
 #[must_use]
-pub fn announce(rules: &DrawRules, state: MandateState, limit: Option<Money>, amount_due: Money, told_on: NaiveDate, due_on: NaiveDate) -> Announcement {
+pub fn announce(
+    rules: &DrawRules,
+    state: MandateState,
+    limit: Option<Money>,
+    amount_due: Money,
+    told_on: NaiveDate,
+    due_on: NaiveDate,
+) -> Announcement {
     if amount_due <= Money::ZERO {
         return Announcement::Nothing;
     }

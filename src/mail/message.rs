@@ -12,8 +12,9 @@ use lettre::{Address, Message};
 use crate::config::Config;
 use crate::domain::money::Money;
 use crate::domain::notices::{
-    AdjustmentGiven, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
-    SecondFactorChanged, SignIn,
+    AdjustmentGiven, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
+    PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld, SecondFactorChanged,
+    SignIn,
 };
 
 /// Where a person says which notices they want.

@@ -3,8 +3,9 @@
 use aquabills::config::Config;
 use aquabills::domain::ids::{NoticeId, RunId};
 use aquabills::domain::notices::{
-    AdjustmentGiven, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter, NoticeKind, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
-    SecondFactorChanged, SignIn,
+    AdjustmentGiven, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter, NoticeKind,
+    PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld, SecondFactorChanged,
+    SignIn,
 };
 use aquabills::domain::retry::{FEWEST_ATTEMPTS, LONGEST_PAUSE_MS, Retry, pause_bound_ms, retry};
 use aquabills::mail::message::{compose, words};
@@ -83,7 +84,12 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
             vec!["$40.00", "$35.00", "14 June 2026", "R-1", "$12.50", "Its amount was corrected"],
         ),
         (
-            Facts::AutopayActive(AutopayActive { method: "Visa ending 4242".to_owned(), limit_cents: Some(20_000), notice_days: 5, due_now_cents: 4750 }),
+            Facts::AutopayActive(AutopayActive {
+                method: "Visa ending 4242".to_owned(),
+                limit_cents: Some(20_000),
+                notice_days: 5,
+                due_now_cents: 4750,
+            }),
             vec!["Visa ending 4242", "$200.00 a bill", "5 days", "$47.50", "https://water.town.example/account/A-17/autopay"],
         ),
         (announced(), vec!["12-17", "$59.99", "6 July 2026", "7 July 2026", "Visa ending 4242", "https://water.town.example/bills/12-17"]),

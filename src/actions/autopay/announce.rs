@@ -94,7 +94,13 @@ fn skipped_facts(bill_number: String, amount: Money, due_on: chrono::NaiveDate, 
 }
 
 /// Ends a draw without drawing, and tells the customer where that changes something for them.
-pub(super) fn skip_within(conn: &mut DbConnection, context: &Context, draw: &DrawRow, why: SkipReason, now: NaiveDateTime) -> Result<(), ActionError> {
+pub(super) fn skip_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    draw: &DrawRow,
+    why: SkipReason,
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
     rows::move_draw(conn, draw.id, DrawState::Skipped, Some(why.as_str()), now)?;
     if !why.is_told() {
         return Ok(());
@@ -120,7 +126,12 @@ pub(in crate::actions) fn withdraw_within(
 }
 
 /// Gives a draw that could not be made on its day another one, with the notice that the rules ask for.
-pub(in crate::actions) fn announce_anew_within(conn: &mut DbConnection, context: &Context, draw: &DrawRow, now: NaiveDateTime) -> Result<(), ActionError> {
+pub(in crate::actions) fn announce_anew_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    draw: &DrawRow,
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
     let (mandate, bill): (MandateRow, BillDue) = (mandate_of(conn, draw)?, bill_of(conn, draw)?);
     let on = context.config.autopay.rules().draw_on(context.today(), bill.due_on);
     rows::put_on_day(conn, draw.id, on, now)?;

@@ -278,7 +278,13 @@ fn record(context: &Context, conn: &mut DbConnection, id: DrawId, answer: &Resul
 
 /// Gives the payment the provider's name of it. An event that came before and did not repeat our own name has made a payment
 /// of its own: then that one is for the account.
-fn name_payment(conn: &mut DbConnection, draw: &DrawRow, payment: &ProviderPaymentRow, reference: &str, now: NaiveDateTime) -> Result<(), ActionError> {
+fn name_payment(
+    conn: &mut DbConnection,
+    draw: &DrawRow,
+    payment: &ProviderPaymentRow,
+    reference: &str,
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
     if payment.provider_ref.is_some() {
         return Ok(());
     }

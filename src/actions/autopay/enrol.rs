@@ -292,12 +292,8 @@ fn activate(context: &Context, conn: &mut DbConnection, mandate: &MandateRow, me
         notice_days: context.config.autopay.notice_days,
         due_now_cents,
     });
-    let notice = NewNotice {
-        key: format!("autopay:{}:active", mandate.id),
-        to: Addressee::Account(mandate.account_id),
-        happened_on: context.today(),
-        facts,
-    };
+    let notice =
+        NewNotice { key: format!("autopay:{}:active", mandate.id), to: Addressee::Account(mandate.account_id), happened_on: context.today(), facts };
     notices::queue(conn, context, notice)
 }
 

@@ -54,7 +54,13 @@ fn load(acting: &Context, number: &str) -> Result<(Head, AutopayView), crate::ac
     Ok((head, view))
 }
 
-fn shown(context: &Context, viewer: &Viewer, (head, view): (Head, AutopayView), form: Option<Form>, notice: Option<String>) -> Result<HttpResponse, PageError> {
+fn shown(
+    context: &Context,
+    viewer: &Viewer,
+    (head, view): (Head, AutopayView),
+    form: Option<Form>,
+    notice: Option<String>,
+) -> Result<HttpResponse, PageError> {
     let top = Top::new(viewer, head, "autopay");
     let form = form.or_else(|| view.mandate.as_ref().map(|_| fields(&view))).filter(|_| top.works);
     let status = if form.as_ref().is_some_and(Form::refused) { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -62,7 +68,12 @@ fn shown(context: &Context, viewer: &Viewer, (head, view): (Head, AutopayView), 
 }
 
 /// `GET /staff/accounts/{number}/autopay`.
-async fn show(context: web::Data<Context>, viewer: Viewer, number: web::Path<String>, query: web::Query<ListQuery>) -> Result<HttpResponse, PageError> {
+async fn show(
+    context: web::Data<Context>,
+    viewer: Viewer,
+    number: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
     let acting = viewer.acting(&context);
     let loaded = act(move || load(&acting, &number)).await?;

@@ -63,7 +63,12 @@ fn shown(context: &Context, viewer: &Viewer, bill: BillHolds, form: Form, notice
 }
 
 /// `GET /staff/bills/{number}/hold`.
-async fn show(context: web::Data<Context>, viewer: Viewer, number: web::Path<String>, query: web::Query<ListQuery>) -> Result<HttpResponse, PageError> {
+async fn show(
+    context: web::Data<Context>,
+    viewer: Viewer,
+    number: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::WorkAccounts)?;
     let acting = viewer.acting(&context);
     let bill = act(move || load(&acting, &number)).await?;

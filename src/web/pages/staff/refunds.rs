@@ -70,7 +70,12 @@ impl RefundView {
 }
 
 /// `GET /staff/accounts/{number}/refunds`.
-async fn list(context: web::Data<Context>, viewer: Viewer, number: web::Path<String>, query: web::Query<ListQuery>) -> Result<HttpResponse, PageError> {
+async fn list(
+    context: web::Data<Context>,
+    viewer: Viewer,
+    number: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::LookAtAccounts)?;
     let acting = viewer.acting(&context);
     let (head, refunds) = act(move || {
@@ -190,7 +195,12 @@ fn find_payout(acting: &Context, (number, reference): &(String, String)) -> Resu
 
 fn payout_page(context: &Context, viewer: &Viewer, (head, refund): (Head, RefundView), form: Form) -> AccountForm {
     let say = Say::new(context);
-    let lead = format!("Payout {} of {}: {}. When it failed, the money is the customer's again.", refund.token, say.cents(&refund.amount_cents), refund.badge().1);
+    let lead = format!(
+        "Payout {} of {}: {}. When it failed, the money is the customer's again.",
+        refund.token,
+        say.cents(&refund.amount_cents),
+        refund.badge().1
+    );
     let top = Top::new(viewer, head, "");
     AccountForm { frame: frame(context, viewer, "/staff"), top, title: "What became of a payout", lead, button: "Write it down", form }
 }
