@@ -9,7 +9,7 @@ use aquabills::domain::autopay::DrawState;
 use aquabills::domain::ids::RunId;
 
 use crate::support::fake_autopay::Mood;
-use crate::support::{Town, day, on_both};
+use crate::support::{day, on_both};
 use crate::{apply, draws, enrol, on, only, peopled, run, told, view, wait};
 
 const BILL: &str = "00001-0000001";

@@ -4,7 +4,7 @@ use aquabills::domain::roles::Role;
 
 use crate::support::http::Served;
 use crate::support::pages::{field, follow, open, says, send};
-use crate::support::{Town, on_both, stderr, stdout};
+use crate::support::{on_both, stderr, stdout};
 use crate::{draws, on, peopled, run, view, wait};
 
 on_both! {

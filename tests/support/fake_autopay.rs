@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 /// Its name.
 pub const NAME: &str = "fake";
+/// Our identity with it.
+pub const MERCHANT: &str = "waterworks";
 
 /// How it takes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +196,7 @@ impl PaymentProvider for Fake {
         NAME
     }
     fn merchant(&self) -> &str {
-        "waterworks"
+        MERCHANT
     }
     fn verify(&self, _: &[u8], header: Option<&str>, _: i64) -> Result<(), SignatureError> {
         if header == Some("signed") { Ok(()) } else { Err(SignatureError::Mismatch) }
