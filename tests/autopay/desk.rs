@@ -38,7 +38,7 @@ on_both! {
         says(&open(&mut ada, "/bills/00001-0000001"), "What is paid before is taken off.");
         let changed = send(&mut ada, &page, "/account/A1/autopay/change", &[("what", "limit"), ("limit", "40")]);
         let page = follow(&mut ada, &changed);
-        says(&page, "above the limit: not drawn");
+        says(&page, "It is above the limit.");
         let paused = send(&mut ada, &page, "/account/A1/autopay/change", &[("what", "pause")]);
         says(&follow(&mut ada, &paused), "Autopay is paused");
         for (what, status) in [("dance", 422), ("limit", 422)] {

@@ -136,7 +136,8 @@ fn waits_for(context: &Context, conn: &mut DbConnection, draw: &DrawRow, now: Na
         return Ok(Some((format!("the bill is {}", kinds.join(" and ")), now + TimeDelta::minutes(HELD_MINUTES))));
     }
     if let Some((_, what)) = inbox::unapplied_accounts(conn, draw.account_id, draw.account_id)?.into_iter().next() {
-        return Ok(Some((format!("{what} is not applied yet"), shortly)));
+        log::info!("draw {}: {what} is not applied yet", draw.id);
+        return Ok(Some(("a payment for this account is being recorded".to_owned(), shortly)));
     }
     let paying = rows::open_attempt(conn, draw.account_id, now - TimeDelta::minutes(PAYING_MINUTES))?;
     let zone = context.config.time_zone;

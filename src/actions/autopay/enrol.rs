@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::{CLAIM_MINUTES, Counts, ROUND, label, state_of};
 use crate::actions::account_view::{Whose, find};
-use crate::actions::sign_in::new_token;
+use crate::actions::sign_in::{Subject, count, new_token};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context, notices};
 use crate::db::autopay::{self as rows, MandateRow, Method, NewMandate};
@@ -63,6 +63,11 @@ pub fn begin(context: &Context, wish: &Enrolment) -> Result<String, ActionError>
     check_limit(wish.limit)?;
     if wish.form_key.is_empty() || wish.form_key.len() > 100 {
         return Err(ActionError::Refused("the form has no key of ours: please open its page again".to_owned()));
+    }
+    if let Some(login) = wish.login
+        && count(context, &[Subject::PaymentsOf(login)])?.is_some()
+    {
+        return Err(ActionError::Refused("this was begun too often: please try again later".to_owned()));
     }
     let token = context.database.write(|conn| keep(context, conn, provider.as_ref(), wish))?;
     progress(context, &token, wish.whose)?;

@@ -12,7 +12,8 @@ pub mod follow;
 pub mod manage;
 pub mod view;
 
-use crate::actions::ActionError;
+use crate::actions::stop::Stop;
+use crate::actions::{ActionError, Context};
 use crate::db::DbConnection;
 use crate::db::autopay::{self as rows, BillDue, DrawRow, MandateRow};
 use crate::domain::autopay::MandateState;
@@ -45,11 +46,20 @@ pub struct Counts {
 ///
 /// # Errors
 /// Those of the database; what became of each draw is in the tables.
-pub fn run_due(context: &crate::actions::Context, stop: &crate::actions::stop::Stop) -> Result<Counts, ActionError> {
+pub fn run_due(context: &Context, stop: &Stop) -> Result<Counts, ActionError> {
+    let mut counts = run_often(context, stop)?;
+    manage::end_of_the_gone(context, &mut counts)?;
+    Ok(counts)
+}
+
+/// The same without the look at every mandate: what costs next to nothing while nothing is due.
+///
+/// # Errors
+/// As [`run_due`].
+pub fn run_often(context: &Context, stop: &Stop) -> Result<Counts, ActionError> {
     let mut counts = Counts::default();
     enrol::ask_about_pending(context, stop, &mut counts)?;
     draw::draw_due(context, stop, &mut counts)?;
-    manage::end_of_the_gone(context, &mut counts)?;
     Ok(counts)
 }
 

@@ -80,38 +80,46 @@ pub(in crate::web) struct DrawLine {
     pub(in crate::web) bill: String,
     pub(in crate::web) amount: String,
     pub(in crate::web) on: Day,
-    pub(in crate::web) words: String,
     pub(in crate::web) badge: &'static str,
+    pub(in crate::web) words: &'static str,
+    pub(in crate::web) note: Option<String>,
 }
 
 impl DrawLine {
     pub(in crate::web) fn new(draw: &DrawView, currency: &Currency) -> Self {
-        let (badge, words) = draw_words(draw);
+        let (badge, words, note) = draw_words(draw);
         Self {
             bill: draw.bill_number.clone(),
             amount: currency.money(draw.drawn_cents.unwrap_or(draw.amount_cents)),
             on: Day(draw.draw_on),
-            words,
             badge,
+            words,
+            note,
         }
     }
 }
 
-/// Where a draw stands, as people say it, and the look of its badge.
-pub(in crate::web) fn draw_words(draw: &DrawView) -> (&'static str, String) {
-    let with = |what: &str| draw.reason.as_ref().map_or_else(|| what.to_owned(), |reason| format!("{what}: {}", reason.trim_end_matches('.')));
+/// Where a draw stands, as people say it: the look of its badge, the words in it, and what else there is to know.
+pub(in crate::web) fn draw_words(draw: &DrawView) -> (&'static str, &'static str, Option<String>) {
+    let reason = draw.reason.as_ref().map(|reason| sentence(reason));
     match draw.state {
-        DrawState::Announced if draw.mandate != MandateState::Active => ("warn", "not drawn while autopay is paused".to_owned()),
-        DrawState::Announced if !draw.will_be_drawn() => ("warn", "above the limit: not drawn".to_owned()),
-        DrawState::Announced if draw.reason.is_some() => ("warn", with("waits")),
-        DrawState::Announced => ("water", "will be drawn".to_owned()),
-        DrawState::Skipped => ("", with("not drawn")),
-        DrawState::Drawing => ("water", "being drawn".to_owned()),
-        DrawState::Submitted => ("water", "drawn, on its way".to_owned()),
-        DrawState::Succeeded => ("good", "drawn".to_owned()),
-        DrawState::Failed => ("bad", with("declined")),
-        DrawState::Returned => ("bad", with("went back")),
+        DrawState::Announced if draw.mandate != MandateState::Active => ("warn", "not drawn", Some("Autopay is paused.".to_owned())),
+        DrawState::Announced if !draw.will_be_drawn() => ("warn", "not drawn", Some("It is above the limit.".to_owned())),
+        DrawState::Announced if reason.is_some() => ("warn", "waits", reason),
+        DrawState::Announced => ("water", "will be drawn", None),
+        DrawState::Skipped => ("", "not drawn", reason),
+        DrawState::Drawing => ("water", "being drawn", None),
+        DrawState::Submitted => ("water", "on its way", None),
+        DrawState::Succeeded => ("good", "drawn", None),
+        DrawState::Failed => ("bad", "declined", reason),
+        DrawState::Returned => ("bad", "went back", reason),
     }
+}
+
+/// A reason as a sentence.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str().trim_end_matches('.')))
 }
 
 fn done_words(done: &str) -> Option<&'static str> {
