@@ -124,10 +124,21 @@ pub(super) fn post_within(
     origin: Origin<'_>,
     now: NaiveDateTime,
 ) -> Result<Position, ActionError> {
+    let after = post_quietly_within(conn, payment, origin, now)?;
+    notices::queue(conn, context, payment.received(after))?;
+    Ok(after)
+}
+
+/// The same without a notice: for what is told otherwise.
+pub(super) fn post_quietly_within(
+    conn: &mut DbConnection,
+    payment: &NewPayment,
+    origin: Origin<'_>,
+    now: NaiveDateTime,
+) -> Result<Position, ActionError> {
     let (entry, after) = entry_of(payment, ledger::position(conn, payment.account_id)?)?;
     ledger::append(conn, &[(entry, after)], now)?;
     rows::insert(conn, &[row_of(payment, origin, after)])?;
-    notices::queue(conn, context, payment.received(after))?;
     Ok(after)
 }
 

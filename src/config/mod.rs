@@ -4,6 +4,7 @@
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
 mod alarms;
+mod autopay;
 mod bank;
 mod mail;
 mod metrics;
@@ -23,6 +24,7 @@ use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
 pub use alarms::AlarmSettings;
+pub use autopay::AutopaySettings;
 pub use bank::BankSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use metrics::MetricsSettings;
@@ -71,6 +73,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Traces for a collector.
     pub telemetry: TelemetrySettings,
+    /// How bills are drawn from saved ways to pay.
+    pub autopay: AutopaySettings,
     /// Payment providers; the first is the one that pages pay with.
     pub providers: Vec<ProviderSettings>,
     /// Ledger, providers and bank beside each other.
@@ -129,6 +133,7 @@ impl Default for Config {
             metrics: MetricsSettings::default(),
             log: LogSettings::default(),
             telemetry: TelemetrySettings::default(),
+            autopay: AutopaySettings::default(),
             providers: Vec::new(),
             reconciliation: ReconciliationSettings::default(),
             bank: BankSettings::default(),
@@ -199,6 +204,7 @@ impl Config {
             .chain(&sign_in)
             .chain(&alarms)
             .chain(&telemetry)
+            .chain(&config.autopay.bounds())
             .find(|(_, fits, _)| !fits)
             .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());

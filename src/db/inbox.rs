@@ -341,6 +341,9 @@ pub fn unapplied_accounts(conn: &mut DbConnection, first: AccountId, last: Accou
          UNION ALL SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
             JOIN checkout c ON c.token = e.token JOIN checkout_part p ON p.checkout_id = c.id \
             WHERE e.status IN ('received', 'failed') AND p.account_id BETWEEN $1 AND $2 \
+         UNION ALL SELECT d.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
+            JOIN autopay_draw d ON d.token = e.token \
+            WHERE e.status IN ('received', 'failed') AND d.account_id BETWEEN $1 AND $2 \
          UNION ALL SELECT b.suggested_account_id, 'a bank movement of ' || CAST(b.booked_on AS TEXT) || ' (' || b.reference || ')' FROM bank_entry b \
             WHERE b.status = 'waiting' AND b.suggested_account_id BETWEEN $1 AND $2",
     )

@@ -6,8 +6,10 @@
 
 pub mod account_views;
 pub mod alarms;
+pub mod autopay;
 pub mod bank;
 pub mod bank_match;
+pub mod bill_holds;
 pub mod billing;
 mod bulk;
 mod connection;
@@ -23,6 +25,7 @@ pub mod payments;
 pub mod provider_payments;
 pub mod rates;
 pub mod reconciliation;
+pub mod refunds;
 pub mod schedule;
 mod schema;
 pub mod service_views;

@@ -98,6 +98,14 @@ pub fn checkout_token(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Op
     checkout::table.filter(checkout::id.eq(id)).select(checkout::token).first(conn).optional()
 }
 
+/// An attempt.
+///
+/// # Errors
+/// Those of the database.
+pub fn checkout_by_id(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<CheckoutRow>> {
+    checkout::table.filter(checkout::id.eq(id)).select(CheckoutRow::as_select()).first(conn).optional()
+}
+
 /// An attempt by the form that began it.
 ///
 /// # Errors

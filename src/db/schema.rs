@@ -690,6 +690,8 @@ diesel::table! {
         active_at -> Nullable<Timestamp>,
         ended_at -> Nullable<Timestamp>,
         ended_because -> Nullable<Text>,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamp>,
     }
 }
 
@@ -700,6 +702,7 @@ diesel::table! {
         mandate_id -> BigInt,
         account_id -> BigInt,
         run_id -> BigInt,
+        try_no -> Integer,
         amount_cents -> BigInt,
         drawn_cents -> Nullable<BigInt>,
         draw_on -> Date,

@@ -4,6 +4,7 @@
 //! What does not: anything that reads or writes the outside world.
 
 pub mod alarms;
+pub mod autopay;
 pub mod billing;
 pub mod calendar;
 pub mod estimate;

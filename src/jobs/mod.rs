@@ -1,10 +1,12 @@
 //! Work that runs by itself beside the web application: starting and stopping it. What is done is a verb in `actions`.
 
+mod autopay;
 mod bank_folder;
 mod housekeeping;
 mod inbox;
 pub mod mailer;
 mod reconciler;
+mod refunds;
 mod scheduler;
 mod watcher;
 
@@ -36,6 +38,8 @@ impl Jobs {
         jobs.add("watcher", context, watcher::run)?;
         jobs.add("reconciler", context, reconciler::run)?;
         jobs.add("bank folder", context, bank_folder::run)?;
+        jobs.add("autopay", context, autopay::run)?;
+        jobs.add("refunds", context, refunds::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

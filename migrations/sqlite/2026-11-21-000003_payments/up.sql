@@ -363,15 +363,22 @@ CREATE TABLE mandate (
     active_at TEXT,
     ended_at TEXT,
     ended_because TEXT,
+    -- While it is pending the provider is asked how far the customer got.
+    attempts INTEGER NOT NULL,
+    next_attempt_at TEXT,
     CHECK (state NOT IN ('active', 'paused') OR (customer_ref IS NOT NULL AND method_ref IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX mandate_account_once ON mandate (account_id) WHERE state IN ('active', 'paused');
+CREATE INDEX mandate_pending ON mandate (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX mandate_account ON mandate (account_id, id);
 CREATE TABLE autopay_draw (
     id INTEGER PRIMARY KEY,
     token TEXT NOT NULL UNIQUE,
     mandate_id INTEGER NOT NULL REFERENCES mandate (id),
     account_id INTEGER NOT NULL REFERENCES account (id),
     run_id INTEGER NOT NULL,
+    -- 1; 2 when it was tried once more after it was declined.
+    try_no INTEGER NOT NULL CHECK (try_no BETWEEN 1 AND 2),
     -- What was announced; what is drawn is never more.
     amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
     drawn_cents INTEGER,
@@ -384,9 +391,17 @@ CREATE TABLE autopay_draw (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     FOREIGN KEY (run_id, account_id) REFERENCES bill (run_id, account_id),
-    UNIQUE (run_id, account_id)
+    UNIQUE (run_id, account_id, try_no)
 ) STRICT;
+CREATE INDEX autopay_draw_account ON autopay_draw (account_id, id);
+CREATE INDEX autopay_draw_mandate ON autopay_draw (mandate_id, id);
 CREATE INDEX autopay_draw_due ON autopay_draw (draw_on) WHERE state IN ('announced', 'drawing');
+CREATE TRIGGER autopay_draw_is_fixed BEFORE UPDATE ON autopay_draw
+WHEN NEW.token <> OLD.token OR NEW.account_id <> OLD.account_id OR NEW.run_id <> OLD.run_id OR NEW.amount_cents <> OLD.amount_cents
+    OR (OLD.drawn_cents IS NOT NULL AND NEW.drawn_cents IS NOT OLD.drawn_cents)
+BEGIN SELECT RAISE(ABORT, 'autopay: bill and amount of a draw are never edited'); END;
+CREATE TRIGGER autopay_draw_no_delete BEFORE DELETE ON autopay_draw
+BEGIN SELECT RAISE(ABORT, 'autopay: draws are never deleted'); END;
 -- A bill that is held back from collection: questioned by the customer, or by a clerk.
 CREATE TABLE bill_hold (
     id INTEGER PRIMARY KEY,

@@ -4,6 +4,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 
 use super::post::{Moment, Written, bring_ledger_to};
 use super::{MOST_EVENTS, read};
+use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
 use crate::db::inbox::{self, EventRow};
@@ -138,6 +139,7 @@ fn apply(
     let now = context.now();
     let written = bring_ledger_to(context, conn, &payment, &story, &parts, Moment { now, event: Some(event.id) })?;
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
+    follow_within(context, conn, payment.id, (story.state, story.reason.as_deref()), now)?;
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
     let state = story.state.as_str();
     trace_applied(conn, event, &format!("the payment is {state}"), &timer, now)?;

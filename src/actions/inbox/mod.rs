@@ -14,10 +14,10 @@ mod settle;
 mod store;
 
 pub use apply::apply_event;
-pub use recheck::{Rechecks, recheck};
-pub use settle::{Settled, settle, settle_at_pace};
-pub use replay::replay_payment;
 pub(in crate::actions) use parts::give_parts;
+pub use recheck::{Rechecks, recheck};
+pub use replay::replay_payment;
+pub use settle::{Settled, settle, settle_at_pace};
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
 use crate::domain::payments::{Fact, What};

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use crate::actions::payments::{NewPayment, Origin, post_within, restore_within, return_within, supersede_within};
-use crate::actions::{ActionError, Context};
+use crate::actions::payments::{NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within};
+use crate::actions::{ActionError, Context, notices, refunds};
 use crate::db::payments::{self as posted_rows, PaymentRow};
 use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
 use crate::db::trace::{self, NewStep};
@@ -13,6 +13,7 @@ use crate::db::{DbConnection, ledger, operations};
 use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
 use crate::domain::money::Money;
+use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected};
 use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, changes};
 
 /// The tender of a provider's payments, and where its money is cleared.
@@ -30,12 +31,14 @@ pub(super) fn bring_ledger_to(
     parts: &[(AccountId, Money)],
     at: Moment,
 ) -> Result<Vec<Written>, ActionError> {
-    let mut work = Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new() };
+    let mut work =
+        Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new(), corrected: Vec::new() };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
     for change in changes(&posted(payment, &receipts, &taken), &story.wanted(parts)) {
         work.step(&change, &receipts, &taken)?;
     }
+    work.tell_taken_out()?;
     work.move_our_refunds()?;
     work.move_unapplied(parts)?;
     Ok(work.written)
@@ -107,6 +110,16 @@ struct Work<'a> {
     /// Since when the step at hand is under way.
     since: Instant,
     written: Vec<Written>,
+    /// What was taken out of the ledger and is not replaced yet: the account, its position, the amount and its day.
+    corrected: Vec<Corrected>,
+}
+
+/// A posted payment that was taken out of the ledger.
+struct Corrected {
+    account: AccountId,
+    seq: i64,
+    was: Money,
+    on: chrono::NaiveDate,
 }
 
 impl Work<'_> {
@@ -116,6 +129,8 @@ impl Work<'_> {
             Change::SupersedeReceipt(id) => {
                 let row = receipt(*id)?;
                 let after = supersede_within(self.conn, row, self.now)?;
+                let was = Money::from_cents(row.amount_cents);
+                self.corrected.push(Corrected { account: row.account_id, seq: row.account_seq, was, on: row.effective_on });
                 self.trace("corrected", row.account_id, after, &format!("{} was taken out of the ledger", Money::from_cents(row.amount_cents)))
             }
             Change::SupersedeTaken(id) => {
@@ -152,12 +167,51 @@ impl Work<'_> {
             reference: self.reference(),
         };
         let origin = Origin { merchant: &self.payment.merchant, provider_payment_id: Some(self.payment.id), bank_entry_id: None, part: receipt.part };
-        let after = post_within(self.context, self.conn, &payment, origin, self.now)?;
+        let after = match self.corrected.iter().position(|gone| gone.account == receipt.account) {
+            Some(at) => {
+                let gone = self.corrected.swap_remove(at);
+                let after = post_quietly_within(self.conn, &payment, origin, self.now)?;
+                self.tell_corrected(&gone, receipt.amount, after)?;
+                after
+            }
+            None => post_within(self.context, self.conn, &payment, origin, self.now)?,
+        };
         self.trace("posted", receipt.account, after, &format!("{} is in the ledger", receipt.amount))?;
         let Some(on) = receipt.returned_on else { return Ok(()) };
         let row = posted_rows::at(self.conn, receipt.account, after.seq)?;
         let row = row.ok_or_else(|| ActionError::not_found("payment", self.reference()))?;
         self.step(&Change::Return(row.id, on), &[row], &[])
+    }
+
+    /// Tells of a payment that turned out to be another amount, once; a correction of its date only is not told.
+    fn tell_corrected(&mut self, gone: &Corrected, is: Money, after: Position) -> Result<(), ActionError> {
+        if gone.was == is {
+            return Ok(());
+        }
+        let facts = PaymentCorrected {
+            was_cents: gone.was.cents(),
+            is_cents: is.cents(),
+            effective_on: gone.on,
+            reference: self.reference(),
+            balance_cents: after.balance.cents(),
+        };
+        let notice = NewNotice {
+            key: format!("correction:{}:{}", gone.account, gone.seq),
+            to: Addressee::Account(gone.account),
+            // The news is of today, however long ago the payment was.
+            happened_on: self.context.today(),
+            facts: Facts::PaymentCorrected(facts),
+        };
+        notices::queue(self.conn, self.context, notice)
+    }
+
+    /// Tells of payments that were taken out of the ledger and that nothing replaced.
+    fn tell_taken_out(&mut self) -> Result<(), ActionError> {
+        for gone in std::mem::take(&mut self.corrected) {
+            let after = ledger::position(self.conn, gone.account)?;
+            self.tell_corrected(&gone, Money::ZERO, after)?;
+        }
+        Ok(())
     }
 
     /// A part of the money went back without our asking: it is owed again.
@@ -213,12 +267,7 @@ impl Work<'_> {
                 (true, true) => "succeeded",
                 (true, false) => "submitted",
             };
-            if row.state != state {
-                rows::set_refund(self.conn, row.id, state, Some(&taken.reference), self.now)?;
-            }
-            if state == "failed" && row.superseded_seq.is_none() {
-                crate::actions::refunds::give_back_within(self.context, self.conn, &row, self.now)?;
-            }
+            refunds::follow_within(self.context, self.conn, &row, (state, Some(&taken.reference)), self.now)?;
         }
         Ok(())
     }

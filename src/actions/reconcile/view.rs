@@ -117,6 +117,9 @@ impl DifferenceView {
     }
 }
 
+/// Where a page begins: after the difference of this day and identity.
+pub type PageStart = (NaiveDate, i64);
+
 /// The differences that are there, newest day first, and where the next page begins.
 ///
 /// # Errors
@@ -125,7 +128,7 @@ pub fn differences(
     context: &Context,
     filter: &DifferenceFilter<'_>,
     rows: usize,
-) -> Result<(Vec<DifferenceView>, Option<(NaiveDate, i64)>), ActionError> {
+) -> Result<(Vec<DifferenceView>, Option<PageStart>), ActionError> {
     let mut found = context.database.read(|conn| open_differences(conn, filter, one_more(rows)))?;
     let more = found.len() > rows;
     found.truncate(rows);
