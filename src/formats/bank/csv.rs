@@ -42,8 +42,8 @@ pub fn read(bytes: &[u8], mapping: &CsvMapping) -> Result<BankFile, BankFileErro
         let (account, entry) = layout.read(row)?;
         add(&mut statements, mapping, account, entry)?;
     }
-    layout.check_footer(footer, &statements)?;
-    Ok(BankFile { format: BankFormat::Csv, statements })
+    let controls = layout.check_footer(footer, &statements)?;
+    Ok(BankFile { format: BankFormat::Csv, statements, controls })
 }
 
 fn add(statements: &mut Vec<Statement>, mapping: &CsvMapping, bank_account: String, entry: BankEntry) -> Result<(), BankFileError> {

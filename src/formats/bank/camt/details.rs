@@ -71,7 +71,7 @@ fn check_single(node: &Node<'_>, details: &Node<'_>, common: &Common<'_>) -> Res
     let place = format!("{}, TxDtls 1", common.place);
     let (_, cents) = amount(&place, "Amt", told)?;
     let has_charges = node.child("Chrgs").is_some() || details.child("Chrgs").is_some();
-    if cents == 0 || cents == common.cents.abs() || has_charges {
+    if cents == common.cents.abs() || has_charges {
         return Ok(());
     }
     let fault = format!("the transaction says {}, but {} was booked", Money::from_cents(cents), Money::from_cents(common.cents.abs()));

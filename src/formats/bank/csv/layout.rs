@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::super::text::{bounded, clean, digits, filled, reference, shown, sum};
-use super::super::{BankEntry, BankEntryKind, BankFileError, Statement};
+use super::super::{BankEntry, BankEntryKind, BankFileError, ControlTotal, Statement};
 use super::cells::{DateFormat, Row, cents, fold};
 use super::mapping::{AmountColumns, BankAccount, Column, CsvMapping};
 use crate::domain::money::Money;
@@ -220,9 +220,10 @@ impl<'m> Layout<'m> {
     }
 
     /// The footer must be there when the mapping has one, and agree with the rows.
-    pub fn check_footer(&self, row: Option<&Row>, statements: &[Statement]) -> Result<(), BankFileError> {
+    pub fn check_footer(&self, row: Option<&Row>, statements: &[Statement]) -> Result<Vec<ControlTotal>, BankFileError> {
+        let mut checked = Vec::new();
         let Some(footer) = &self.mapping.footer else {
-            return Ok(());
+            return Ok(checked);
         };
         let missing =
             || BankFileError::new("end of file", "footer", format!("no row begins with {}: the file is not complete", shown(&footer.marker)));
@@ -233,6 +234,7 @@ impl<'m> Layout<'m> {
             if digits::<u64>(&text) != Some(count) {
                 return Err(row.wrong("footer, count", format!("{} found; the file has {count} rows", shown(&text))));
             }
+            checked.push(ControlTotal::count(&row.place(), "footer, count", count));
         }
         let inverted = matches!(self.amount, Amounts::Signed { inverted: true, .. });
         let net = if inverted { debits - credits } else { credits - debits };
@@ -245,8 +247,9 @@ impl<'m> Layout<'m> {
             if found != computed && !told_negative {
                 return Err(row.wrong(name, format!("{} found; the rows add up to {}", shown(&text), sum(computed))));
             }
+            checked.extend(ControlTotal::amount(&row.place(), name, found));
         }
-        Ok(())
+        Ok(checked)
     }
 }
 
