@@ -453,3 +453,60 @@ proptest! {
         refused(read(&bytes, FormatChoice::Csv(&csv_mapping())), &file, &bytes);
     }
 }
+
+// --- Large and hostile ------------------------------------------------------------------------------------------
+
+/// Shapes that cost a careless reader the square of their size, or many times their size in memory.
+#[test]
+fn hostile_shapes_come_to_an_end() {
+    let many = |piece: &str| piece.repeat(300_000 / piece.len());
+    let bai2 = |body: &str| format!("01,A,B,240315,0600,1,,,2/\n02,A,B,1,240314,2400,USD,2/\n03,1,,,,,/\n{body}");
+    let camt = |body: &str| {
+        format!(
+            "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt><GrpHdr><MsgId>M</MsgId>\
+             <CreDtTm>2024-03-15</CreDtTm></GrpHdr><Stmt><Id>S</Id><Acct><Id><IBAN>X</IBAN></Id><Ccy>EUR</Ccy></Acct>{body}</Stmt></BkToCstmrStmt></Document>"
+        )
+    };
+    let ntry = |details: &str, more: &str| {
+        format!(
+            "<Ntry><Amt Ccy=\"EUR\">1</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><AcctSvcrRef>R</AcctSvcrRef><NtryDtls>{details}</NtryDtls>{more}</Ntry>"
+        )
+    };
+    let header = "101 123456780 0910000192403150730A094101\n";
+    let shapes = [
+        many("\n"),
+        many("\r\n"),
+        many("9\n"),
+        many("\""),
+        many("a,\""),
+        many(","),
+        many("1,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n"),
+        bai2(&many("x\n")),
+        bai2(&many("88,\n")),
+        bai2(&format!("16,142,1,Z,,,{}", many("/"))),
+        bai2(&many("16,142,1,Z,,,/ ")),
+        bai2(&format!("16,142,1,Z,,,\n{}", many("x\n"))),
+        bai2(&format!("16,142,1,Z,,,{}", many("/ 49"))),
+        bai2(&format!("16,142,1,D,99,{}", many("1,1,"))),
+        bai2(&many("03,1/\n")),
+        format!("{header}{}", many("5200 \n")),
+        format!("{header}{}", many("9")),
+        format!("{header}{}", many(&format!("{}\n", "9".repeat(94)))),
+        camt(&many("<Bal/>")),
+        camt(&many("<x>")),
+        camt(&many("<x/>")),
+        camt(&many("<!-- -->")),
+        camt(&many("&#65;")),
+        camt(&format!("<Id>{}</Id>", many("&#65; "))),
+        camt(&format!("<TxsSummry>{}</TxsSummry>", many("<TtlNtriesPerBkTxCd/>"))),
+        camt(&ntry(&many("<TxDtls/>"), "")),
+        camt(&ntry(&many("<TxDtls><Amt Ccy=\"EUR\">0</Amt></TxDtls>"), &format!("<AddtlNtryInf>{}</AddtlNtryInf>", "a".repeat(1_900)))),
+        camt(&ntry(&format!("<TxDtls><RmtInf>{}</RmtInf></TxDtls>", many("<Ustrd>a</Ustrd><Ustrd>b</Ustrd>")), "")),
+        camt(&ntry(&format!("<TxDtls><RmtInf>{}</RmtInf></TxDtls>", (0..20_000).map(|n| format!("<Ustrd>{n}</Ustrd>")).collect::<String>()), "")),
+        camt(&ntry("<TxDtls/>", "")).replace("<Stmt>", &many("<Stmt>")),
+        camt(&many(&ntry("", ""))),
+    ];
+    for shape in shapes {
+        survives(shape.as_bytes());
+    }
+}

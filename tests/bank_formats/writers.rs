@@ -228,15 +228,12 @@ fn ach_entry(entry: &BankEntry, statement: &Statement, is_return: bool) -> (Vec<
     };
     let size = entry.amount.cents().abs();
     let first = format!("6{code}⟦09140060⟧6{account:<17}⟦{size:010}⟧{id:<15}{name:<22}  1{trace}");
-    let second = match &entry.kind {
-        BankEntryKind::Return { reason_code, original_ref, .. } => {
-            let info = entry.text.strip_suffix("; WATER").unwrap_or_default();
-            format!("799{reason_code}{:<15}{:6}09140060{info:<44}{trace}", original_ref.as_deref().expect("an original"), "")
-        }
-        _ => {
-            let info = entry.text.strip_suffix("; WATER; for RIVERSIDE WATER").unwrap_or_default();
-            format!("705{info:<80}0001{}", &trace[8..])
-        }
+    let second = if let BankEntryKind::Return { reason_code, original_ref, .. } = &entry.kind {
+        let info = entry.text.strip_suffix("; WATER").unwrap_or_default();
+        format!("799{reason_code}{:<15}{:6}09140060{info:<44}{trace}", original_ref.as_deref().expect("an original"), "")
+    } else {
+        let info = entry.text.strip_suffix("; WATER; for RIVERSIDE WATER").unwrap_or_default();
+        format!("705{info:<80}0001{}", &trace[8..])
     };
     (vec![first, second], 2)
 }

@@ -21,9 +21,8 @@ mod records;
 use chrono::NaiveDate;
 use records::{Fields, Record};
 
-use super::text::{bounded, clean, currency, digits, plausible, reference, short_day, shown, sum};
+use super::text::{balance, bounded, clean, currency, digits, plausible, reference, short_day, shown, sum};
 use super::{BankEntry, BankEntryKind, BankFile, BankFileError, BankFormat, ControlTotal, MOST_ENTRIES, MOST_STATEMENTS, Statement, reasons};
-use crate::domain::money::Money;
 
 /// Reads a BAI2 file.
 ///
@@ -292,9 +291,10 @@ impl Account {
         }
         fields.funds()?;
         self.control += i128::from(cents.unwrap_or(0));
+        let told = || cents.map(|cents| balance(&amount.place, "amount", cents.into())).transpose();
         match number {
-            10 => self.statement.opening = cents.map(Money::from_cents),
-            15 => self.statement.closing = cents.map(Money::from_cents),
+            10 => self.statement.opening = told()?,
+            15 => self.statement.closing = told()?,
             _ => {}
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What a statement says of itself: balances, and the counts and sums of its entries.
 
-use super::super::text::{WITHOUT_CENTS, digits, shown, sum};
+use super::super::text::{WITHOUT_CENTS, balance, digits, shown, sum};
 use super::super::{BankFileError, ControlTotal};
 use super::entry::{self, Booking, Side};
 use super::xml::Node;
@@ -34,8 +34,7 @@ impl Balance {
 
     fn money(&self) -> Result<Money, BankFileError> {
         let cents = entry::whole_cents(&self.place, "Amt", &self.amount)?;
-        let cents = i64::try_from(self.side.signed(cents));
-        cents.map(Money::from_cents).map_err(|_| BankFileError::new(&self.place, "Amt", format!("{} is too large a balance", shown(&self.amount))))
+        balance(&self.place, "Amt", self.side.signed(cents))
     }
 }
 

@@ -90,6 +90,7 @@ impl<'m> Layout<'m> {
             BankAccount::Fixed(_) => None,
         };
         Ok(Self {
+            amount: row.amounts(&mapping.amount)?,
             dates: DateFormat::of(&mapping.date_format).map_err(|fault| BankFileError::new("mapping", "date_format", fault))?,
             date: row.find("date", &mapping.date)?,
             value_date: row.maybe("value date", mapping.value_date.as_ref())?,
@@ -101,7 +102,6 @@ impl<'m> Layout<'m> {
             code: row.maybe("code", mapping.code.as_ref())?,
             bank_account,
             currency: row.maybe("currency", mapping.currency_column.as_ref())?,
-            amount: row.amounts(&mapping.amount)?,
             width: row.width,
             names: row.names,
             mapping,
@@ -115,12 +115,13 @@ impl<'m> Layout<'m> {
             return Err(row.wrong("row", format!("it has {} columns; expected {} as in the first row", row.width(), self.width)));
         }
         let place = row.place();
+        let booked_on = self.day(row, "date", self.date)?;
         let amount = Money::from_cents(self.amount(row)?);
         let texts: Vec<String> = self.text.iter().map(|at| row.cell(*at)).filter(|text| !text.is_empty()).collect();
         let cell = |at: Option<usize>| at.and_then(|at| filled(&row.cell(at)));
         let entry = BankEntry {
             amount,
-            booked_on: self.day(row, "date", self.date)?,
+            booked_on,
             value_on: self.value_date.filter(|at| !row.cell(*at).is_empty()).map(|at| self.day(row, "value date", at)).transpose()?,
             kind: if amount.is_negative() { BankEntryKind::Debit } else { BankEntryKind::Credit },
             code: cell(self.code).unwrap_or_default(),
