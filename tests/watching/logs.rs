@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::stage::{PARENT, SECRET, TRACE, attempt, event_of, paid, signature, stage};
 use crate::support::Town;
-use crate::support::http::{Browser, Served};
+use crate::support::http::{Browser, Served, encoded};
 
 /// What stands for people: names, addresses, accounts, whatever somebody could be found by. None of it may be logged.
 const MARKS: [&str; 9] =
@@ -132,7 +132,9 @@ fn live(town: &Town, serving: &Serving) {
         clerk.get(page);
     }
     let form = "/staff/accounts/MARKACCT7/payment";
-    clerk.submit(form, form, &[("amount", "Markbearer"), ("reference", "Secretmark")]);
+    let csrf = clerk.get(form).csrf("");
+    let refused = clerk.post(form, &encoded(&[("amount", "Markbearer"), ("reference", "Secretmark"), ("csrf", &csrf)]));
+    assert_eq!(refused.status, 422);
 }
 
 /// Waits for a line of the log that satisfies.
@@ -198,7 +200,7 @@ fn the_form_of_the_log_is_set_by_file_or_environment_and_metrics_by_token() {
     let log = serving.stop(&town);
     assert!(log.lines().any(|line| line.contains("] answered method=GET request=") && line.contains(" route=/metrics status=401 ")), "{log}");
 
-    let output = town.command(&["schedule"]).env("AQUABILLS_LOG_FORMAT", "xml").output().expect("it runs");
+    let output = town.command(&["schedule", "list"]).env("AQUABILLS_LOG_FORMAT", "xml").output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("AQUABILLS_LOG_FORMAT: 'xml': expected text or json"));
 }
