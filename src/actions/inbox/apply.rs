@@ -103,12 +103,10 @@ fn apply(
     timer: Timer,
 ) -> Result<Applied, ActionError> {
     let now = context.now();
-    let checkout = match &fact.token {
-        Some(token) => rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)),
-        None => None,
-    };
-    if let Some(checkout) = &checkout {
-        move_checkout(conn, checkout, &fact.what, now)?;
+    if let Some(token) = &fact.token
+        && let Some(checkout) = rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event))
+    {
+        move_checkout(conn, &checkout, &fact.what, now)?;
     }
     if matches!(fact.what, What::Nothing) || (fact.payment_ref.is_none() && !matches!(fact.what, What::Payment(_))) {
         let applied = if matches!(fact.what, What::Nothing) { "ignored" } else { "applied" };
@@ -116,7 +114,7 @@ fn apply(
         trace_applied(conn, event, "it moves no money", &timer, now)?;
         return Ok(Applied { event: event.clone(), payment: None, written: Vec::new(), timer });
     }
-    let payment = find_or_begin(context, conn, event, fact, checkout.as_ref())?;
+    let payment = find_or_begin(context, conn, event, fact)?;
     rows::lock(conn, payment.id)?;
     let payment = rows::by_id(conn, payment.id)?.ok_or_else(|| ActionError::not_found("payment", payment.id.to_string()))?;
     let known = known_events(conn, &payment, &event.event_id)?;
@@ -167,26 +165,16 @@ fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, n
 
 /// The payment that a fact is about: by the provider's name of it, else by the attempt that it belongs to, else a new one that
 /// nobody here began.
-fn find_or_begin(
-    context: &Context,
-    conn: &mut DbConnection,
-    event: &EventRow,
-    fact: &Fact,
-    checkout: Option<&CheckoutRow>,
-) -> Result<ProviderPaymentRow, ActionError> {
+fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<ProviderPaymentRow, ActionError> {
     let gone = || ActionError::not_found("payment", event.event_id.clone());
-    let begun = match checkout {
-        Some(checkout) => rows::of_checkout(conn, checkout.id)?,
-        None => None,
-    };
+    let begun = begun(conn, event, fact)?;
     let Some(reference) = &fact.payment_ref else { return begun.ok_or_else(gone) };
     if let Some(payment) = rows::by_reference(conn, &event.provider, &event.merchant, reference)? {
-        // The first event of it may have told nothing of the attempt.
-        if let Some(checkout) = checkout
-            && rows::parts(conn, payment.id)?.is_empty()
-        {
-            let parts = rows::checkout_parts(conn, checkout.id)?;
-            rows::set_parts(conn, payment.id, &parts)?;
+        match begun {
+            // The first event of it told nothing of the attempt.
+            Some(begun) if begun.id != payment.id && begun.provider_ref.is_none() => rows::take_over(conn, payment.id, &begun, context.now())?,
+            Some(begun) if begun.id != payment.id && rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id)?,
+            _ => {}
         }
         return Ok(payment);
     }
@@ -213,11 +201,27 @@ fn find_or_begin(
             updated_at: now,
         },
     )?;
-    if let Some(checkout) = checkout {
-        let parts = rows::checkout_parts(conn, checkout.id)?;
-        rows::set_parts(conn, id, &parts)?;
+    if let Some(begun) = &begun {
+        copy_parts(conn, begun, id)?;
     }
     rows::by_id(conn, id)?.ok_or_else(gone)
+}
+
+/// What was begun here under the name that the event repeats, or that another event of the same payment does.
+fn begun(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<ProviderPaymentRow>, ActionError> {
+    let token = match (&fact.token, &fact.payment_ref) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(reference)) => inbox::token_of(conn, &event.provider, &event.merchant, reference)?,
+        (None, None) => None,
+    };
+    let Some(token) = token else { return Ok(None) };
+    Ok(rows::begun_as(conn, &event.provider, &event.merchant, &token)?)
+}
+
+fn copy_parts(conn: &mut DbConnection, from: &ProviderPaymentRow, to: ProviderPaymentId) -> Result<(), ActionError> {
+    let parts = rows::parts(conn, from.id)?;
+    rows::set_parts(conn, to, &parts)?;
+    Ok(())
 }
 
 pub(super) fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
