@@ -10,6 +10,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use aquabills::actions::sign_in;
+use aquabills::config::{ProviderSettings, Secret};
 use aquabills::domain::roles::Role;
 use support::http::{Browser, Served, encoded};
 use support::{Town, on_both};
@@ -217,6 +218,20 @@ const TABLE: &[Row] = &[
     post("/staff/accounts/{number}/final-bill", "/staff/accounts/{own}/final-bill", &[("through", "x")], WORKING_REFUSED),
     get("/staff/accounts/{number}/final-bill", "/staff/accounts/{none}/final-bill", WORKING_GONE),
     post("/staff/accounts/{number}/final-bill", "/staff/accounts/{none}/final-bill", &[("through", "x")], WORKING_GONE),
+    // paying online: a guest's form has a token of its own
+    get("/pay", "/pay", [303, 200, 303, 303, 303, 303]),
+    get("/pay", "/pay?account={own}", [303, 200, 303, 303, 303, 303]),
+    get("/pay", "/pay?account={other}", [303, 404, 303, 303, 303, 303]),
+    get("/pay", "/pay?account={none}", [303, 404, 303, 303, 303, 303]),
+    post("/pay", "/pay", &[("account-1", "{own}"), ("pay-1", "yes"), ("amount-1", "x")], [303, 422, 403, 403, 403, 403]),
+    post("/pay", "/pay", &[("account-1", "{other}"), ("pay-1", "yes"), ("amount-1", "1")], CUSTOMERS_GONE),
+    get("/pay/guest", "/pay/guest", ALL),
+    post("/pay/guest", "/pay/guest", &[("number", "{none}"), ("postcode", "95000")], [422, 403, 403, 403, 403, 403]),
+    post("/pay/guest/amount", "/pay/guest/amount", &[("number", "{none}"), ("postcode", "95000"), ("amount", "1")], [422, 403, 403, 403, 403, 403]),
+    get("/pay/{token}", "/pay/nobody-began-this", [404; 6]),
+    post("/pay/{token}", "/pay/nobody-began-this", &[], [404, 403, 403, 403, 403, 403]),
+    get("/pay/{token}/provider", "/pay/nobody-began-this/provider", [404; 6]),
+    post("/callbacks/{provider}", "/callbacks/stripe", &[], [400; 6]),
     // last, because the sessions end with them
     post("/profile/sign-in/end-all", "/profile/sign-in/end-all", &[], [303; 6]),
     post("/sign-out", "/sign-out", &[], [303; 6]),
@@ -264,6 +279,15 @@ fn serve(town: &mut Town) -> Served {
     assert_eq!(town.services(services).expect("the services are read").refused, 0);
     town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,115", "M2,2026-01-01,0", "M2,2026-02-01,10"]);
     town.bill("2026-02-01");
+    // It is never called: every form here is refused before that.
+    let settings = ProviderSettings {
+        merchant: "acct_test".to_owned(),
+        base_url: "http://127.0.0.1:9".to_owned(),
+        secret_key: Some(Secret::new("sk_test")),
+        webhook_secrets: vec![Secret::new("whsec_test")],
+        ..ProviderSettings::default()
+    };
+    town.context.providers = aquabills::providers::open(&[settings]).expect("the provider is opened");
     Served::new(town)
 }
 
