@@ -20,10 +20,10 @@ use super::support::{Town, on_both};
 struct Teller;
 
 impl PaymentProvider for Teller {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "teller"
     }
-    fn merchant(&self) -> &str {
+    fn merchant(&self) -> &'static str {
         "acct_1"
     }
     fn start_checkout(&self, _: &CheckoutOrder) -> Result<CheckoutSession, ProviderError> {

@@ -124,11 +124,7 @@ pub type PageStart = (NaiveDate, i64);
 ///
 /// # Errors
 /// Those of the database.
-pub fn differences(
-    context: &Context,
-    filter: &DifferenceFilter<'_>,
-    rows: usize,
-) -> Result<(Vec<DifferenceView>, Option<PageStart>), ActionError> {
+pub fn differences(context: &Context, filter: &DifferenceFilter<'_>, rows: usize) -> Result<(Vec<DifferenceView>, Option<PageStart>), ActionError> {
     let mut found = context.database.read(|conn| open_differences(conn, filter, one_more(rows)))?;
     let more = found.len() > rows;
     found.truncate(rows);
