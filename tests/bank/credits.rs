@@ -44,6 +44,9 @@ impl PaymentProvider for Teller {
     fn movements(&self, _: i64, _: i64, _: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
         unreachable!("nothing is listed")
     }
+    fn payout_movements(&self, _: &str, _: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
+        unreachable!("nothing is listed")
+    }
     fn payouts(&self, _: i64, _: i64, _: Option<&str>) -> Result<Page<Payout>, ProviderError> {
         unreachable!("nothing is listed")
     }

@@ -131,14 +131,14 @@ fn store_one(context: &Context, event: &NewEvent) -> Result<Stored, ActionError>
 fn store(context: &Context, conn: &mut DbConnection, event: &NewEvent) -> Result<Stored, ActionError> {
     let stored = inbox::store(conn, event)?;
     let now = context.now();
-    let again = if stored.deliveries > 1 { format!(", delivery {}", stored.deliveries) } else { String::new() };
+    let again = if stored.deliveries > 1 { format!("{}{}", trace::AGAIN, stored.deliveries) } else { String::new() };
     let request = event.request_id.as_ref().map_or_else(String::new, |request| format!(", request {request}"));
     // Of an event that comes without end the first deliveries tell enough; the row counts the rest.
     if stored.deliveries <= 10 {
         let took_us = (now - event.received_at).num_microseconds().unwrap_or(0);
         let step = NewStep {
             trace_id: stored.trace_id.clone(),
-            step: if event.origin == "backfill" { "fetched".to_owned() } else { "received".to_owned() },
+            step: if event.origin == "backfill" { "fetched".to_owned() } else { trace::RECEIVED.to_owned() },
             at: now,
             took_us,
             detail: format!("{} {} from {}{again}{request}", event.event_type, event.event_id, event.provider),
