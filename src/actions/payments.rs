@@ -18,6 +18,10 @@ use crate::domain::quantity::counted;
 pub const FILE_PROVIDER: &str = "file";
 /// The provider of payments that a clerk takes.
 pub const COUNTER_PROVIDER: &str = "counter";
+/// The provider of payments that a bank's statements tell of; the merchant is the utility's account with the bank.
+pub const BANK_PROVIDER: &str = "bank";
+/// So many notices are queued at once.
+const NOTICES_AT_ONCE: usize = 1_000;
 /// No date of the books is earlier: one that is was mistyped.
 pub(super) const EARLIEST_YEAR: i32 = 1900;
 /// The utility's own identity where a provider knows only one.
@@ -206,27 +210,42 @@ pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&
     if payments.is_empty() {
         return Ok(());
     }
-    let mut by_account: BTreeMap<AccountId, Vec<&NewPayment>> = BTreeMap::new();
-    for payment in payments {
-        by_account.entry(payment.account_id).or_default().push(payment);
+    let payments: Vec<(&NewPayment, Origin<'_>)> = payments.iter().map(|payment| (*payment, Origin::default())).collect();
+    post_all_within(context, conn, &payments, now)?;
+    operations::audit(conn, now, &context.actor, "payment.import", "file", &counted(i64::try_from(payments.len()).unwrap_or(i64::MAX), "payment"))?;
+    Ok(())
+}
+
+/// Posts many payments within a transaction that holds their accounts' locks and knows that their references are free.
+pub(super) fn post_all_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    payments: &[(&NewPayment, Origin<'_>)],
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
+    let mut by_account: BTreeMap<AccountId, Vec<(&NewPayment, Origin<'_>)>> = BTreeMap::new();
+    for (payment, origin) in payments {
+        by_account.entry(payment.account_id).or_default().push((payment, *origin));
     }
     let mut entries = Vec::with_capacity(payments.len());
     let mut new_rows = Vec::with_capacity(payments.len());
     let mut news = Vec::with_capacity(payments.len());
     for (account, payments) in by_account {
         let mut position = ledger::position(conn, account)?;
-        for payment in payments {
+        for (payment, origin) in payments {
             let (entry, after) = entry_of(payment, position)?;
             position = after;
             entries.push((entry, after));
-            new_rows.push(row_of(payment, Origin::default(), after));
+            new_rows.push(row_of(payment, origin, after));
             news.push(payment.received(after));
         }
     }
     ledger::append(conn, &entries, now)?;
     rows::insert(conn, &new_rows)?;
-    notices::queue_many(conn, context, &news)?;
-    operations::audit(conn, now, &context.actor, "payment.import", "file", &counted(i64::try_from(payments.len()).unwrap_or(i64::MAX), "payment"))?;
+    // So many addresses are looked up at once.
+    for news in news.chunks(NOTICES_AT_ONCE) {
+        notices::queue_many(conn, context, news)?;
+    }
     Ok(())
 }
 

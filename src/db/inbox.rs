@@ -80,6 +80,8 @@ pub struct NewEvent {
     pub received_at: NaiveDateTime,
     /// Under which one can follow it.
     pub trace_id: String,
+    /// The HTTP request that brought it: for the trace.
+    pub request_id: Option<String>,
 }
 
 /// What storing an event did.
@@ -161,6 +163,31 @@ pub fn event(conn: &mut DbConnection, id: ProviderEventId) -> QueryResult<Option
     provider_event::table.filter(provider_event::id.eq(id)).select(EventRow::as_select()).first(conn).optional()
 }
 
+/// The events of a provider's name, in the order of arrival: several when the same name came with other bytes.
+///
+/// # Errors
+/// Those of the database.
+pub fn named(conn: &mut DbConnection, event_id: &str) -> QueryResult<Vec<EventRow>> {
+    provider_event::table.filter(provider_event::event_id.eq(event_id)).order(provider_event::id).limit(100).select(EventRow::as_select()).load(conn)
+}
+
+/// Events before a number, newest first; with `waiting`, only those that are not applied.
+///
+/// # Errors
+/// Those of the database.
+pub fn page(conn: &mut DbConnection, waiting: bool, before: ProviderEventId, limit: i64) -> QueryResult<Vec<EventRow>> {
+    let mut query = provider_event::table
+        .filter(provider_event::id.lt(before))
+        .order(provider_event::id.desc())
+        .limit(limit)
+        .select(EventRow::as_select())
+        .into_boxed();
+    if waiting {
+        query = query.filter(provider_event::status.eq_any(["received", "failed"]));
+    }
+    query.load(conn)
+}
+
 /// The events that wait to be applied and are due, oldest first.
 ///
 /// # Errors
@@ -172,6 +199,45 @@ pub fn due(conn: &mut DbConnection, now: NaiveDateTime, limit: i64) -> QueryResu
         .limit(limit)
         .select(provider_event::id)
         .load(conn)
+}
+
+/// Of the events that are due those that were never tried (`received`), or those that failed (`failed`), oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn due_of(conn: &mut DbConnection, status: &str, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<ProviderEventId>> {
+    // The first condition is the index's own: without it PostgreSQL does not know that the index fits.
+    provider_event::table
+        .filter(provider_event::status.eq_any(["received", "failed"]).and(provider_event::next_attempt_at.le(now)))
+        .filter(provider_event::status.eq(status))
+        .order((provider_event::next_attempt_at, provider_event::id))
+        .limit(limit)
+        .select(provider_event::id)
+        .load(conn)
+}
+
+/// When the events of attempts were applied, for the tokens from `first` to before `end` of a provider.
+///
+/// # Errors
+/// Those of the database.
+pub fn applied_by_token(conn: &mut DbConnection, provider: &str, first: &str, end: &str) -> QueryResult<Vec<(String, NaiveDateTime)>> {
+    let rows: Vec<(Option<String>, Option<NaiveDateTime>)> = provider_event::table
+        .filter(provider_event::provider.eq(provider).and(provider_event::token.ge(first)).and(provider_event::token.lt(end)))
+        .filter(provider_event::status.eq("applied"))
+        .select((provider_event::token, provider_event::applied_at))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(token, at)| token.zip(at)).collect())
+}
+
+/// How many events failed and wait for another attempt.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_failed(conn: &mut DbConnection) -> QueryResult<i64> {
+    provider_event::table
+        .filter(provider_event::status.eq_any(["received", "failed"]).and(provider_event::status.eq("failed")))
+        .count()
+        .get_result(conn)
 }
 
 /// Makes every event that failed due now: before a bill run, and when the cause is mended.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
+use super::alarms::AlarmKind;
 use super::ids::{AccountId, LoginId, NoticeId, PersonId, RunId};
 
 /// Nobody is told of what happened longer ago than this: an import of history must not flood the town.
@@ -43,6 +44,8 @@ pub enum NoticeKind {
     HighUsage,
     /// To staff: a bill run's gates failed.
     RunHeld,
+    /// To staff: something is wrong.
+    Alarm,
     /// Somebody signed in with a device that was not seen before.
     SignIn,
     /// A link to set or reset a password.
@@ -55,7 +58,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BillReady,
         Self::PaymentReceived,
         Self::PaymentReturned,
@@ -70,6 +73,7 @@ impl NoticeKind {
         Self::AdjustmentGiven,
         Self::HighUsage,
         Self::RunHeld,
+        Self::Alarm,
         Self::SignIn,
         Self::PasswordLink,
         Self::PasswordChanged,
@@ -97,6 +101,7 @@ impl NoticeKind {
             Self::AdjustmentGiven => "adjustment_given",
             Self::HighUsage => "high_usage",
             Self::RunHeld => "run_held",
+            Self::Alarm => "alarm",
             Self::SignIn => "sign_in",
             Self::PasswordLink => "password_link",
             Self::PasswordChanged => "password_changed",
@@ -122,6 +127,7 @@ impl NoticeKind {
             Self::AdjustmentGiven => "A credit or charge was made",
             Self::HighUsage => "Unusually high usage, perhaps a leak",
             Self::RunHeld => "A bill run was held",
+            Self::Alarm => "An alarm",
             Self::SignIn => "A sign-in from a new device",
             Self::PasswordLink => "A link to set a password",
             Self::PasswordChanged => "The password was changed",
@@ -234,6 +240,8 @@ pub enum Facts {
     HighUsage(HighUsage),
     /// Of [`NoticeKind::RunHeld`].
     RunHeld(RunHeld),
+    /// Of [`NoticeKind::Alarm`].
+    Alarm(Alarm),
     /// Of [`NoticeKind::SignIn`].
     SignIn(SignIn),
     /// Of [`NoticeKind::PasswordLink`].
@@ -263,6 +271,7 @@ impl Facts {
             Self::AdjustmentGiven(_) => NoticeKind::AdjustmentGiven,
             Self::HighUsage(_) => NoticeKind::HighUsage,
             Self::RunHeld(_) => NoticeKind::RunHeld,
+            Self::Alarm(_) => NoticeKind::Alarm,
             Self::SignIn(_) => NoticeKind::SignIn,
             Self::PasswordLink(_) => NoticeKind::PasswordLink,
             Self::PasswordChanged(_) => NoticeKind::PasswordChanged,
@@ -484,6 +493,17 @@ pub struct RunHeld {
     pub total_cents: i64,
     /// Why each failed gate failed.
     pub reasons: Vec<String>,
+}
+
+/// Something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What.
+    pub alarm: AlarmKind,
+    /// In words and figures.
+    pub detail: String,
+    /// Since when, UTC.
+    pub since: NaiveDateTime,
 }
 
 /// Somebody signed in with a new device.

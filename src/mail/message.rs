@@ -12,7 +12,7 @@ use lettre::{Address, Message};
 use crate::config::Config;
 use crate::domain::money::Money;
 use crate::domain::notices::{
-    AdjustmentGiven, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
+    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
     PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld, SecondFactorChanged,
     SignIn,
 };
@@ -130,6 +130,7 @@ templates! {
     RefundFailed: RefundFailedText = "notices/refund_failed.txt", RefundFailedHtml = "notices/refund_failed.html";
     AdjustmentGiven: AdjustmentGivenText = "notices/adjustment_given.txt", AdjustmentGivenHtml = "notices/adjustment_given.html";
     HighUsage: HighUsageText = "notices/high_usage.txt", HighUsageHtml = "notices/high_usage.html";
+    Alarm: AlarmText = "notices/alarm.txt", AlarmHtml = "notices/alarm.html";
     RunHeld: RunHeldText = "notices/run_held.txt", RunHeldHtml = "notices/run_held.html";
     SignIn: SignInText = "notices/sign_in.txt", SignInHtml = "notices/sign_in.html";
     PasswordLink: PasswordLinkText = "notices/password_link.txt", PasswordLinkHtml = "notices/password_link.html";
@@ -180,6 +181,7 @@ fn subject(common: &Common, facts: &Facts) -> String {
         Facts::AdjustmentGiven(given) => format!("A charge of {} to your account", common.money(&given.amount_cents)),
         Facts::HighUsage(usage) => format!("Unusually high usage at {}", usage.address),
         Facts::RunHeld(run) => format!("Bill run {} is held: nothing was issued", run.run_id),
+        Facts::Alarm(alarm) => format!("Alarm: {}", alarm.alarm.title()),
         Facts::SignIn(_) => "A new device signed in to your account".to_owned(),
         Facts::PasswordLink(link) if link.first => "Choose your password".to_owned(),
         Facts::PasswordLink(_) => "Set a new password".to_owned(),
@@ -207,6 +209,7 @@ fn path(letter: &Letter) -> String {
         | Facts::AdjustmentGiven(_)
         | Facts::HighUsage(_) => account(),
         Facts::RunHeld(run) => format!("/staff/runs/{}", run.run_id),
+        Facts::Alarm(alarm) => alarm.alarm.path().to_owned(),
         Facts::PasswordLink(link) => link.path.clone(),
         Facts::SignIn(_) | Facts::PasswordChanged(_) | Facts::SecondFactorChanged(_) => FORGOTTEN_PATH.to_owned(),
     }

@@ -205,6 +205,16 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// What it is, without the provider's words: for the log.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "the provider cannot be reached",
+            Self::Refused { .. } => "the provider refused it",
+            Self::Unreadable { .. } => "the provider's answer is not understood",
+        }
+    }
+
     /// Whether the same call may be made again later.
     #[must_use]
     pub fn may_pass(&self) -> bool {

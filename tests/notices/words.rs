@@ -1,11 +1,12 @@
 //! What notices say: every kind in text and HTML, the same figures in both, headers that nothing can be slipped into.
 
 use aquabills::config::Config;
+use aquabills::domain::alarms::AlarmKind;
 use aquabills::domain::ids::{NoticeId, RunId};
 use aquabills::domain::notices::{
-    AdjustmentGiven, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter, NoticeKind,
-    PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld, SecondFactorChanged,
-    SignIn,
+    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
+    NoticeKind, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
+    SecondFactorChanged, SignIn,
 };
 use aquabills::domain::retry::{FEWEST_ATTEMPTS, LONGEST_PAUSE_MS, Retry, pause_bound_ms, retry};
 use aquabills::mail::message::{compose, words};
@@ -157,6 +158,10 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
                 reasons: vec!["total: far from the last run".to_owned()],
             }),
             vec!["12", "north", "14 June 2026", "1234", "$50000.00", "total: far from the last run", "https://water.town.example/staff/runs/12"],
+        ),
+        (
+            Facts::Alarm(Alarm { alarm: AlarmKind::Unapplied, detail: "the oldest has waited for 16 minutes".to_owned(), since: at }),
+            vec!["A payment waits to be applied", "the oldest has waited for 16 minutes", moment, "https://water.town.example/staff/watch"],
         ),
         (Facts::SignIn(SignIn { at, device: "Firefox".to_owned() }), vec![moment, "Firefox"]),
         (

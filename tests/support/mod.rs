@@ -6,6 +6,7 @@ pub mod fake_autopay;
 pub mod http;
 pub mod moves;
 pub mod pages;
+pub mod plain_provider;
 pub mod postgres;
 
 use std::path::{Path, PathBuf};

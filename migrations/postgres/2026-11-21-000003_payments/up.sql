@@ -13,6 +13,9 @@ CREATE UNIQUE INDEX payment_provider_ref_once ON payment (provider, merchant, pr
     WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL;
 CREATE INDEX payment_of_provider ON payment (provider_payment_id) WHERE provider_payment_id IS NOT NULL;
 CREATE UNIQUE INDEX payment_of_bank_entry ON payment (bank_entry_id, part) WHERE bank_entry_id IS NOT NULL AND superseded_seq IS NULL;
+CREATE TRIGGER payment_is_named BEFORE INSERT ON payment FOR EACH ROW
+    WHEN (NEW.provider = '' OR NEW.merchant = '' OR NEW.provider_ref = '')
+    EXECUTE FUNCTION refuse_change('payments: an empty text is no name of a provider, a merchant or a payment');
 CREATE TRIGGER payment_correction_is_fixed BEFORE UPDATE ON payment FOR EACH ROW
     WHEN (NEW.provider_payment_id IS DISTINCT FROM OLD.provider_payment_id OR NEW.bank_entry_id IS DISTINCT FROM OLD.bank_entry_id OR NEW.part <> OLD.part
     OR (OLD.superseded_seq IS NOT NULL AND NEW.superseded_seq IS DISTINCT FROM OLD.superseded_seq)
@@ -70,7 +73,9 @@ CREATE TABLE provider_payment (
     trace_id TEXT NOT NULL,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL,
-    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL)
+    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL),
+    -- An empty text is no name: it would make one payment of all that have none.
+    CHECK (provider <> '' AND merchant <> '' AND provider_ref <> '')
 );
 CREATE UNIQUE INDEX provider_payment_ref_once ON provider_payment (provider, merchant, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX provider_payment_pending ON provider_payment (created_at) WHERE state IN ('created', 'submitted');
@@ -115,7 +120,8 @@ CREATE TABLE provider_event (
     error TEXT,
     trace_id TEXT NOT NULL,
     provider_payment_id BIGINT REFERENCES provider_payment (id),
-    UNIQUE (provider, merchant, event_id, body_sha256)
+    UNIQUE (provider, merchant, event_id, body_sha256),
+    CHECK (provider <> '' AND merchant <> '' AND event_id <> '' AND body_sha256 <> '' AND payment_ref <> '')
 );
 CREATE INDEX provider_event_waiting ON provider_event (next_attempt_at, id) WHERE status IN ('received', 'failed');
 CREATE INDEX provider_event_payment ON provider_event (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
@@ -124,7 +130,7 @@ CREATE INDEX provider_event_last_delivery ON provider_event (last_delivery_at);
 CREATE TRIGGER provider_event_is_raw BEFORE UPDATE ON provider_event FOR EACH ROW
     WHEN (NEW.body <> OLD.body OR NEW.event_id <> OLD.event_id OR NEW.body_sha256 <> OLD.body_sha256 OR NEW.provider <> OLD.provider
     OR NEW.merchant <> OLD.merchant OR NEW.occurred_at <> OLD.occurred_at OR NEW.event_type <> OLD.event_type
-    OR NEW.payment_ref IS DISTINCT FROM OLD.payment_ref OR NEW.received_at <> OLD.received_at)
+    OR NEW.payment_ref IS DISTINCT FROM OLD.payment_ref OR NEW.token IS DISTINCT FROM OLD.token OR NEW.received_at <> OLD.received_at)
     EXECUTE FUNCTION refuse_change('inbox: what a provider sent is never edited');
 CREATE TRIGGER provider_event_no_delete BEFORE DELETE ON provider_event FOR EACH ROW
     EXECUTE FUNCTION refuse_change('inbox: what a provider sent is never deleted');
@@ -217,11 +223,19 @@ CREATE TABLE bank_entry (
     amount_cents BIGINT NOT NULL,
     booked_on DATE NOT NULL,
     value_on DATE,
+    -- None where the file does not tell: it is the ledger's then.
+    currency TEXT,
     kind TEXT NOT NULL CHECK (kind IN ('credit', 'debit', 'return', 'dishonored_return')),
     code TEXT NOT NULL,
     return_code TEXT,
     return_reason TEXT,
+    -- What is returned, and of a refused return also the return.
     original_ref TEXT,
+    return_ref TEXT,
+    -- The bank's own reference of the movement, and of the whole booking that it may be one part of.
+    bank_ref TEXT,
+    booking_ref TEXT,
+    -- What payer or utility wrote, the most telling first, one to a line.
     reference TEXT NOT NULL,
     party_name TEXT NOT NULL,
     party_account TEXT NOT NULL,
@@ -234,11 +248,22 @@ CREATE TABLE bank_entry (
     why TEXT NOT NULL,
     decided_by TEXT,
     decided_at TIMESTAMP,
+    -- Why a person decided so, in words.
+    note TEXT,
+    -- The payment that a return took back, or that a refused return gave back.
+    returned_payment_id BIGINT REFERENCES payment (id),
+    -- The refund that this movement carried out, or brought back.
+    refund_id BIGINT REFERENCES refund (id),
     UNIQUE (bank_account, entry_key)
 );
 CREATE INDEX bank_entry_waiting ON bank_entry (id) WHERE status = 'waiting';
 CREATE INDEX bank_entry_booked ON bank_entry (booked_on, id);
-CREATE INDEX bank_entry_file ON bank_entry (file_id);
+CREATE INDEX bank_entry_file ON bank_entry (file_id, id);
+CREATE INDEX bank_entry_booking ON bank_entry (bank_account, booking_ref) WHERE booking_ref IS NOT NULL;
+CREATE INDEX bank_entry_amount ON bank_entry (amount_cents, id);
+CREATE INDEX bank_entry_original ON bank_entry (original_ref) WHERE original_ref IS NOT NULL;
+CREATE INDEX bank_entry_returned ON bank_entry (returned_payment_id) WHERE returned_payment_id IS NOT NULL;
+CREATE INDEX bank_entry_payer ON bank_entry (party_account) WHERE status = 'applied' AND party_account <> '';
 CREATE TRIGGER bank_entry_is_fixed BEFORE UPDATE ON bank_entry FOR EACH ROW
     WHEN (NEW.amount_cents <> OLD.amount_cents OR NEW.booked_on <> OLD.booked_on OR NEW.entry_key <> OLD.entry_key OR NEW.bank_account <> OLD.bank_account
     OR NEW.kind <> OLD.kind OR NEW.reference <> OLD.reference OR NEW.file_id <> OLD.file_id)
@@ -264,6 +289,8 @@ CREATE TABLE provider_payout (
     amount_cents BIGINT NOT NULL,
     arrives_on DATE NOT NULL,
     paid INTEGER NOT NULL CHECK (paid IN (0, 1)),
+    -- It will never arrive: the bank refused it, or it was cancelled.
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
     statement_text TEXT NOT NULL,
     bank_entry_id BIGINT UNIQUE REFERENCES bank_entry (id),
     fetched_at TIMESTAMP NOT NULL,
@@ -286,6 +313,7 @@ CREATE TABLE provider_movement (
 );
 CREATE INDEX provider_movement_day ON provider_movement (occurred_on);
 CREATE INDEX provider_movement_payment ON provider_movement (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
+CREATE INDEX provider_movement_payout ON provider_movement (provider, merchant, payout_ref) WHERE payout_ref IS NOT NULL;
 -- Where ledger, provider and bank disagree. One row for each disagreement, however often it is seen.
 CREATE TABLE difference (
     id BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
@@ -315,7 +343,9 @@ CREATE TABLE ledger_delta (
     provider_cents BIGINT NOT NULL,
     bank_cents BIGINT NOT NULL,
     delta_cents BIGINT NOT NULL,
-    differences INTEGER NOT NULL
+    differences INTEGER NOT NULL,
+    -- The sums of each day, as JSON.
+    days TEXT NOT NULL DEFAULT '[]'
 );
 
 -- autopay -----------------------------------------------------------------------------------------
@@ -408,6 +438,10 @@ CREATE TABLE alarm (
     id BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
     kind TEXT NOT NULL,
     since TIMESTAMP NOT NULL,
+    -- When it was last seen to hold, and how high it stood: it is over when that is some time ago.
+    seen_at TIMESTAMP NOT NULL,
+    value BIGINT NOT NULL,
+    worst BIGINT NOT NULL,
     over_at TIMESTAMP,
     detail TEXT NOT NULL
 );

@@ -13,6 +13,9 @@ CREATE UNIQUE INDEX payment_provider_ref_once ON payment (provider, merchant, pr
     WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL;
 CREATE INDEX payment_of_provider ON payment (provider_payment_id) WHERE provider_payment_id IS NOT NULL;
 CREATE UNIQUE INDEX payment_of_bank_entry ON payment (bank_entry_id, part) WHERE bank_entry_id IS NOT NULL AND superseded_seq IS NULL;
+CREATE TRIGGER payment_is_named BEFORE INSERT ON payment
+WHEN NEW.provider = '' OR NEW.merchant = '' OR NEW.provider_ref = ''
+BEGIN SELECT RAISE(ABORT, 'payments: an empty text is no name of a provider, a merchant or a payment'); END;
 CREATE TRIGGER payment_correction_is_fixed BEFORE UPDATE ON payment
 WHEN NEW.provider_payment_id IS NOT OLD.provider_payment_id OR NEW.bank_entry_id IS NOT OLD.bank_entry_id OR NEW.part <> OLD.part
     OR (OLD.superseded_seq IS NOT NULL AND NEW.superseded_seq IS NOT OLD.superseded_seq)
@@ -70,7 +73,9 @@ CREATE TABLE provider_payment (
     trace_id TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL)
+    CHECK (state IN ('created', 'failed') OR provider_ref IS NOT NULL),
+    -- An empty text is no name: it would make one payment of all that have none.
+    CHECK (provider <> '' AND merchant <> '' AND provider_ref <> '')
 ) STRICT;
 CREATE UNIQUE INDEX provider_payment_ref_once ON provider_payment (provider, merchant, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX provider_payment_pending ON provider_payment (created_at) WHERE state IN ('created', 'submitted');
@@ -115,7 +120,8 @@ CREATE TABLE provider_event (
     error TEXT,
     trace_id TEXT NOT NULL,
     provider_payment_id INTEGER REFERENCES provider_payment (id),
-    UNIQUE (provider, merchant, event_id, body_sha256)
+    UNIQUE (provider, merchant, event_id, body_sha256),
+    CHECK (provider <> '' AND merchant <> '' AND event_id <> '' AND body_sha256 <> '' AND payment_ref <> '')
 ) STRICT;
 CREATE INDEX provider_event_waiting ON provider_event (next_attempt_at, id) WHERE status IN ('received', 'failed');
 CREATE INDEX provider_event_payment ON provider_event (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
@@ -124,7 +130,7 @@ CREATE INDEX provider_event_last_delivery ON provider_event (last_delivery_at);
 CREATE TRIGGER provider_event_is_raw BEFORE UPDATE ON provider_event
 WHEN NEW.body <> OLD.body OR NEW.event_id <> OLD.event_id OR NEW.body_sha256 <> OLD.body_sha256 OR NEW.provider <> OLD.provider
     OR NEW.merchant <> OLD.merchant OR NEW.occurred_at <> OLD.occurred_at OR NEW.event_type <> OLD.event_type
-    OR NEW.payment_ref IS NOT OLD.payment_ref OR NEW.received_at <> OLD.received_at
+    OR NEW.payment_ref IS NOT OLD.payment_ref OR NEW.token IS NOT OLD.token OR NEW.received_at <> OLD.received_at
 BEGIN SELECT RAISE(ABORT, 'inbox: what a provider sent is never edited'); END;
 CREATE TRIGGER provider_event_no_delete BEFORE DELETE ON provider_event
 BEGIN SELECT RAISE(ABORT, 'inbox: what a provider sent is never deleted'); END;
@@ -217,11 +223,19 @@ CREATE TABLE bank_entry (
     amount_cents INTEGER NOT NULL,
     booked_on TEXT NOT NULL,
     value_on TEXT,
+    -- None where the file does not tell: it is the ledger's then.
+    currency TEXT,
     kind TEXT NOT NULL CHECK (kind IN ('credit', 'debit', 'return', 'dishonored_return')),
     code TEXT NOT NULL,
     return_code TEXT,
     return_reason TEXT,
+    -- What is returned, and of a refused return also the return.
     original_ref TEXT,
+    return_ref TEXT,
+    -- The bank's own reference of the movement, and of the whole booking that it may be one part of.
+    bank_ref TEXT,
+    booking_ref TEXT,
+    -- What payer or utility wrote, the most telling first, one to a line.
     reference TEXT NOT NULL,
     party_name TEXT NOT NULL,
     party_account TEXT NOT NULL,
@@ -234,11 +248,22 @@ CREATE TABLE bank_entry (
     why TEXT NOT NULL,
     decided_by TEXT,
     decided_at TEXT,
+    -- Why a person decided so, in words.
+    note TEXT,
+    -- The payment that a return took back, or that a refused return gave back.
+    returned_payment_id INTEGER REFERENCES payment (id),
+    -- The refund that this movement carried out, or brought back.
+    refund_id INTEGER REFERENCES refund (id),
     UNIQUE (bank_account, entry_key)
 ) STRICT;
 CREATE INDEX bank_entry_waiting ON bank_entry (id) WHERE status = 'waiting';
 CREATE INDEX bank_entry_booked ON bank_entry (booked_on, id);
-CREATE INDEX bank_entry_file ON bank_entry (file_id);
+CREATE INDEX bank_entry_file ON bank_entry (file_id, id);
+CREATE INDEX bank_entry_booking ON bank_entry (bank_account, booking_ref) WHERE booking_ref IS NOT NULL;
+CREATE INDEX bank_entry_amount ON bank_entry (amount_cents, id);
+CREATE INDEX bank_entry_original ON bank_entry (original_ref) WHERE original_ref IS NOT NULL;
+CREATE INDEX bank_entry_returned ON bank_entry (returned_payment_id) WHERE returned_payment_id IS NOT NULL;
+CREATE INDEX bank_entry_payer ON bank_entry (party_account) WHERE status = 'applied' AND party_account <> '';
 CREATE TRIGGER bank_entry_is_fixed BEFORE UPDATE ON bank_entry
 WHEN NEW.amount_cents <> OLD.amount_cents OR NEW.booked_on <> OLD.booked_on OR NEW.entry_key <> OLD.entry_key OR NEW.bank_account <> OLD.bank_account
     OR NEW.kind <> OLD.kind OR NEW.reference <> OLD.reference OR NEW.file_id <> OLD.file_id
@@ -261,6 +286,8 @@ CREATE TABLE provider_payout (
     amount_cents INTEGER NOT NULL,
     arrives_on TEXT NOT NULL,
     paid INTEGER NOT NULL CHECK (paid IN (0, 1)),
+    -- It will never arrive: the bank refused it, or it was cancelled.
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
     statement_text TEXT NOT NULL,
     bank_entry_id INTEGER UNIQUE REFERENCES bank_entry (id),
     fetched_at TEXT NOT NULL,
@@ -283,6 +310,7 @@ CREATE TABLE provider_movement (
 ) STRICT;
 CREATE INDEX provider_movement_day ON provider_movement (occurred_on);
 CREATE INDEX provider_movement_payment ON provider_movement (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
+CREATE INDEX provider_movement_payout ON provider_movement (provider, merchant, payout_ref) WHERE payout_ref IS NOT NULL;
 -- Where ledger, provider and bank disagree. One row for each disagreement, however often it is seen.
 CREATE TABLE difference (
     id INTEGER PRIMARY KEY,
@@ -312,7 +340,9 @@ CREATE TABLE ledger_delta (
     provider_cents INTEGER NOT NULL,
     bank_cents INTEGER NOT NULL,
     delta_cents INTEGER NOT NULL,
-    differences INTEGER NOT NULL
+    differences INTEGER NOT NULL,
+    -- The sums of each day, as JSON.
+    days TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 -- autopay -----------------------------------------------------------------------------------------
@@ -405,6 +435,10 @@ CREATE TABLE alarm (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     since TEXT NOT NULL,
+    -- When it was last seen to hold, and how high it stood: it is over when that is some time ago.
+    seen_at TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    worst INTEGER NOT NULL,
     over_at TEXT,
     detail TEXT NOT NULL
 ) STRICT;

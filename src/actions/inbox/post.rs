@@ -1,6 +1,8 @@
 //! Bringing the ledger to what a payment's story asks for, step by step, within the transaction that applies an event.
 
-use chrono::NaiveDateTime;
+use std::time::{Duration, Instant};
+
+use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::actions::payments::{NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within};
 use crate::actions::{ActionError, Context, notices, refunds};
@@ -8,7 +10,7 @@ use crate::db::payments::{self as posted_rows, PaymentRow};
 use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger, operations};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected};
@@ -27,20 +29,55 @@ pub(super) fn bring_ledger_to(
     payment: &ProviderPaymentRow,
     story: &Story,
     parts: &[(AccountId, Money)],
-    now: NaiveDateTime,
-) -> Result<(), ActionError> {
-    let mut work = Work { context, conn, payment, story, now, corrected: Vec::new() };
+    at: Moment,
+) -> Result<Vec<Written>, ActionError> {
+    let mut work =
+        Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new(), corrected: Vec::new() };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
-    for change in changes(&posted(&receipts, &taken), &story.wanted(parts)) {
+    for change in changes(&posted(payment, &receipts, &taken), &story.wanted(parts)) {
         work.step(&change, &receipts, &taken)?;
     }
     work.tell_taken_out()?;
     work.move_our_refunds()?;
-    work.move_unapplied(parts)
+    work.move_unapplied(parts)?;
+    Ok(work.written)
 }
 
-fn posted(receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
+/// When, and by which event, the ledger is moved.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// Under the locks, UTC.
+    pub now: NaiveDateTime,
+    /// The event at hand; none when what is known is told again.
+    pub event: Option<ProviderEventId>,
+}
+
+/// A row that was written into the ledger.
+pub(super) struct Written {
+    /// What was done.
+    pub step: String,
+    /// How long it took.
+    pub took: Duration,
+    /// Whose ledger.
+    pub account: AccountId,
+    /// The position.
+    pub seq: i64,
+}
+
+/// Whether the ledger is what a payment's story asks for.
+pub(super) fn agrees(
+    conn: &mut DbConnection,
+    payment: &ProviderPaymentRow,
+    story: &Story,
+    parts: &[(AccountId, Money)],
+) -> Result<bool, ActionError> {
+    let receipts = posted_rows::of_provider_payment(conn, payment.id)?;
+    let taken = rows::taken_of(conn, payment.id)?;
+    Ok(changes(&posted(payment, &receipts, &taken), &story.wanted(parts)).is_empty())
+}
+
+fn posted(payment: &ProviderPaymentRow, receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
     let receipt = |row: &PaymentRow| Receipt {
         part: row.part,
         account: row.account_id,
@@ -57,6 +94,7 @@ fn posted(receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
         reason: row.reason.clone(),
     };
     Posted {
+        from_bank: payment.tender == Tender::Transfer.as_str(),
         receipts: receipts.iter().map(|row| (row.id, row.restored_seq.is_some(), receipt(row))).collect(),
         taken: taken.iter().map(|row| (row.id, taken_part(row))).collect(),
     }
@@ -68,6 +106,10 @@ struct Work<'a> {
     payment: &'a ProviderPaymentRow,
     story: &'a Story,
     now: NaiveDateTime,
+    event: Option<ProviderEventId>,
+    /// Since when the step at hand is under way.
+    since: Instant,
+    written: Vec<Written>,
     /// What was taken out of the ledger and is not replaced yet: the account, its position, the amount and its day.
     corrected: Vec<Corrected>,
 }
@@ -98,9 +140,8 @@ impl Work<'_> {
             Change::Post(receipt) => self.post(receipt),
             Change::Return(id, on) => {
                 let row = receipt(*id)?;
-                let on = (*on).max(row.effective_on);
                 let reason = self.story.reason.clone().unwrap_or_else(|| "returned".to_owned());
-                let after = return_within(self.context, self.conn, row, on, &reason, self.now)?;
+                let after = return_within(self.context, self.conn, row, *on, &reason, self.now)?;
                 self.trace("returned", row.account_id, after, &reason)
             }
             Change::Restore(id) => {
@@ -175,8 +216,8 @@ impl Work<'_> {
 
     /// A part of the money went back without our asking: it is owed again.
     fn take(&mut self, part: &TakenPart) -> Result<(), ActionError> {
-        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, super::store::new_trace_id());
-        let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on)?;
+        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, crate::telemetry::scope::new_trace_id());
+        let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on, tender_of(self.story))?;
         let new = NewRefund {
             token,
             account_id: part.account,
@@ -202,14 +243,15 @@ impl Work<'_> {
 
     fn supersede_taken(&mut self, row: &RefundRow) -> Result<(), ActionError> {
         let amount = Money::from_cents(row.amount_cents);
-        let after = self.entry(row.account_id, format!("correction:{}", row.account_seq), -amount, row.made_on)?;
+        // It goes back to where it was cleared, whatever the payment is known to be by now.
+        let tender: Tender = self.payment.tender.parse().map_err(ActionError::Refused)?;
+        let after = self.entry(row.account_id, format!("correction:{}", row.account_seq), -amount, row.made_on, tender)?;
         rows::supersede_refund(self.conn, row.id, after.seq, self.now)?;
         self.trace("corrected", row.account_id, after, &format!("{amount} did not go back"))
     }
 
-    fn entry(&mut self, account: AccountId, source: String, amount: Money, on: chrono::NaiveDate) -> Result<Position, ActionError> {
-        let clearing = tender_of(self.story).clearing_account();
-        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, clearing).balanced()?;
+    fn entry(&mut self, account: AccountId, source: String, amount: Money, on: NaiveDate, tender: Tender) -> Result<Position, ActionError> {
+        let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
         let after = ledger::position(self.conn, account)?.after(amount)?;
         ledger::append(self.conn, &[(entry, after)], self.now)?;
         Ok(after)
@@ -250,18 +292,22 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Notes a step with what it took since the one before.
     fn trace(&mut self, step: &str, account: AccountId, after: Position, detail: &str) -> Result<(), ActionError> {
-        let step = NewStep {
+        let took = self.since.elapsed();
+        let row = NewStep {
             trace_id: self.payment.trace_id.clone(),
             step: step.to_owned(),
             at: self.now,
-            took_us: 0,
+            took_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             detail: detail.to_owned(),
-            provider_event_id: None,
+            provider_event_id: self.event,
             account_id: Some(account),
             account_seq: Some(after.seq),
         };
-        trace::insert(self.conn, &[step])?;
+        trace::insert(self.conn, &[row])?;
+        self.written.push(Written { step: step.to_owned(), took, account, seq: after.seq });
+        self.since = Instant::now();
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::db::inbox;
 use crate::domain::ids::ProviderEventId;
-use crate::domain::retry::pause_ms;
+use crate::domain::retry::{Pace, pause_ms};
+use crate::telemetry::metrics::{self, Area};
 
 /// So many events are looked up at a time.
 const BATCH: i64 = 200;
@@ -21,6 +22,13 @@ pub struct Settled {
     pub applied: u64,
     /// Events that could not be applied and wait for the next attempt.
     pub failed: u64,
+}
+
+impl Settled {
+    fn add(&mut self, more: Self) {
+        self.applied += more.applied;
+        self.failed += more.failed;
+    }
 }
 
 /// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer.
@@ -39,20 +47,56 @@ pub fn settle(context: &Context, hurry: bool, stop: &Stop) -> Result<Settled, Ac
         if due.is_empty() || stop.is_requested() {
             return Ok(settled);
         }
-        for event in due {
-            match apply_event(context, event) {
-                Ok(()) => settled.applied += 1,
-                Err(error) => {
-                    settled.failed += 1;
-                    note_failure(context, event, &error)?;
-                }
-            }
-        }
+        settled.add(try_all(context, &due)?);
     }
 }
 
+/// Applies every event that is due and was never tried, and of those that failed as many as the pace lets back.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_at_pace(context: &Context, pace: &mut Pace, stop: &Stop) -> Result<Settled, ActionError> {
+    let mut settled = Settled::default();
+    let now = context.now();
+    loop {
+        let new = context.database.read(|conn| inbox::due_of(conn, "received", now, BATCH))?;
+        if new.is_empty() || stop.is_requested() {
+            break;
+        }
+        settled.add(try_all(context, &new)?);
+    }
+    let again = context.database.read(|conn| {
+        if inbox::due_of(conn, "failed", now, 1)?.is_empty() {
+            return Ok::<_, ActionError>(Vec::new());
+        }
+        let waiting = u64::try_from(inbox::count_failed(conn)?).unwrap_or(0);
+        let allowed = pace.allows(now, waiting);
+        Ok(inbox::due_of(conn, "failed", now, i64::try_from(allowed).unwrap_or(BATCH).min(BATCH))?)
+    })?;
+    pace.spend(u64::try_from(again.len()).unwrap_or(0));
+    settled.add(try_all(context, &again)?);
+    Ok(settled)
+}
+
+fn try_all(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
+    let mut settled = Settled::default();
+    for event in events {
+        match apply_event(context, *event) {
+            Ok(()) => settled.applied += 1,
+            Err(error) => {
+                settled.failed += 1;
+                note_failure(context, *event, &error)?;
+            }
+        }
+    }
+    Ok(settled)
+}
+
 fn note_failure(context: &Context, event: ProviderEventId, error: &ActionError) -> Result<(), ActionError> {
-    log::error!("event {event} cannot be applied and is tried again: {error}");
+    // What a provider wrote may name people: the reason stands with the event, for those who may read it.
+    let reason = if matches!(error, ActionError::Database(_)) { error.to_string() } else { "the event says why".to_owned() };
+    log::error!(event = event.0; "an event cannot be applied and is tried again: {reason}");
+    metrics::retried(Area::Inbox);
     context.database.write(|conn| {
         let now = context.now();
         let attempts = inbox::event(conn, event)?.map_or(0, |row| row.attempts);

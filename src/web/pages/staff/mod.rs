@@ -5,6 +5,8 @@ mod adjustments;
 mod audit;
 mod autopay;
 mod balances;
+mod bank;
+mod bank_act;
 mod forms;
 mod holds;
 mod moves;
@@ -12,6 +14,7 @@ mod notices;
 mod overview;
 mod payments;
 mod reads;
+mod reconciliation;
 mod refunds;
 mod runs;
 mod runs_act;
@@ -19,6 +22,8 @@ mod schedule;
 mod search;
 mod services;
 mod todos;
+mod trace;
+mod watch;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -49,8 +54,13 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     todos::routes(routes);
     runs::routes(routes);
     runs_act::routes(routes);
+    bank::routes(routes);
+    bank_act::routes(routes);
     notices::routes(routes);
+    reconciliation::routes(routes);
     schedule::routes(routes);
+    watch::routes(routes);
+    trace::routes(routes);
     audit::routes(routes);
 }
 

@@ -85,6 +85,9 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "vacant_use" => "Use while nobody was served",
         "refund_failed" => "Refund to look at",
         "final_credit" => "Credit after a move out",
+        "unapplied_credit" => "Money that fits no account",
+        "bank_return" => "Returned by the bank",
+        "bank_correction" => "Corrected bank statement",
         _ => "Something to look at",
     }
 }
