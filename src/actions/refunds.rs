@@ -324,8 +324,20 @@ pub(super) fn follow_within(
     notices::queue(conn, context, notice)
 }
 
+/// Notes that the bank carried a payout out, and tells the customer, within a transaction.
+pub(super) fn paid_out_within(context: &Context, conn: &mut DbConnection, id: RefundId, bank: &str, now: NaiveDateTime) -> Result<(), ActionError> {
+    let row = rows::by_id(conn, id)?.ok_or_else(|| ActionError::not_found("refund", id.to_string()))?;
+    follow_within(context, conn, &row, ("succeeded", Some(bank)), now)
+}
+
 /// Notes that a refund does not arrive: the money is the customer's again, and staff is told. Done once.
-fn fail_within(context: &Context, conn: &mut DbConnection, refund: &RefundRow, reason: &str, now: NaiveDateTime) -> Result<(), ActionError> {
+pub(super) fn fail_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    refund: &RefundRow,
+    reason: &str,
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
     let was_sent = matches!(refund.state.as_str(), "submitted" | "succeeded");
     if refund.state != "failed" {
         payments::set_refund(conn, refund.id, "failed", None, now)?;

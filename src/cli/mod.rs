@@ -99,14 +99,14 @@ enum Command {
     Adjust(adjust::Args),
     /// Pays a credit balance out, or carries a balance to another account
     Balance(balance::Args),
-    /// What banks sent: files, movements that wait, mappings of CSV columns
-    Bank(bank::Args),
     /// Shows, pauses and ends autopay, and draws what is due
     Autopay(autopay::Args),
     /// Gives a payment's money back, lists refunds, sends what waits
     Refund(refund::Args),
     /// Holds a bill back from collection, or lets it go
     BillHold(bill_hold::Args),
+    /// What banks sent: files, movements that wait, mappings of CSV columns
+    Bank(bank::Args),
     /// Moves people in and out, changes the terms of a service
     Service(service::Args),
     /// Shows an account with its balance and transactions
@@ -230,10 +230,10 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
         Command::Balance(args) => balance::run(global, &args),
-        Command::Bank(args) => bank::run(global, &args),
         Command::Autopay(args) => autopay::run(global, &args),
         Command::Refund(args) => refund::run(global, &args),
         Command::BillHold(args) => bill_hold::run(global, &args),
+        Command::Bank(args) => bank::run(global, &args),
         Command::Service(args) => service::run(global, args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),

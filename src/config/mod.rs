@@ -65,6 +65,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// How notices leave.
     pub mail: MailSettings,
+    /// How bills are drawn from saved ways to pay.
+    pub autopay: AutopaySettings,
     /// When somebody is told that something is wrong.
     pub alarms: AlarmSettings,
     /// Who may read the metrics.
@@ -73,8 +75,6 @@ pub struct Config {
     pub log: LogSettings,
     /// Traces for a collector.
     pub telemetry: TelemetrySettings,
-    /// How bills are drawn from saved ways to pay.
-    pub autopay: AutopaySettings,
     /// Payment providers; the first is the one that pages pay with.
     pub providers: Vec<ProviderSettings>,
     /// Ledger, providers and bank beside each other.
@@ -129,11 +129,11 @@ impl Default for Config {
             schedule: Vec::new(),
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
+            autopay: AutopaySettings::default(),
             alarms: AlarmSettings::default(),
             metrics: MetricsSettings::default(),
             log: LogSettings::default(),
             telemetry: TelemetrySettings::default(),
-            autopay: AutopaySettings::default(),
             providers: Vec::new(),
             reconciliation: ReconciliationSettings::default(),
             bank: BankSettings::default(),
@@ -202,9 +202,9 @@ impl Config {
         let fault = bounds
             .iter()
             .chain(&sign_in)
+            .chain(&config.autopay.bounds())
             .chain(&alarms)
             .chain(&telemetry)
-            .chain(&config.autopay.bounds())
             .find(|(_, fits, _)| !fits)
             .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());

@@ -90,20 +90,20 @@ pub fn checkout_by_token(conn: &mut DbConnection, token: &str) -> QueryResult<Op
     checkout::table.filter(checkout::token.eq(token)).select(CheckoutRow::as_select()).first(conn).optional()
 }
 
-/// Our own name of an attempt.
-///
-/// # Errors
-/// Those of the database.
-pub fn checkout_token(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<String>> {
-    checkout::table.filter(checkout::id.eq(id)).select(checkout::token).first(conn).optional()
-}
-
 /// An attempt.
 ///
 /// # Errors
 /// Those of the database.
 pub fn checkout_by_id(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<CheckoutRow>> {
     checkout::table.filter(checkout::id.eq(id)).select(CheckoutRow::as_select()).first(conn).optional()
+}
+
+/// Our own name of an attempt.
+///
+/// # Errors
+/// Those of the database.
+pub fn checkout_token(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<String>> {
+    checkout::table.filter(checkout::id.eq(id)).select(checkout::token).first(conn).optional()
 }
 
 /// An attempt by the form that began it.

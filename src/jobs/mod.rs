@@ -35,11 +35,11 @@ impl Jobs {
         jobs.add("scheduler", context, scheduler::run)?;
         jobs.add("mailer", context, send_notices)?;
         jobs.add("inbox", context, inbox::run)?;
+        jobs.add("autopay", context, autopay::run)?;
+        jobs.add("refunds", context, refunds::run)?;
         jobs.add("watcher", context, watcher::run)?;
         jobs.add("reconciler", context, reconciler::run)?;
         jobs.add("bank folder", context, bank_folder::run)?;
-        jobs.add("autopay", context, autopay::run)?;
-        jobs.add("refunds", context, refunds::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

@@ -231,7 +231,7 @@ impl PaymentProvider for Fake {
             event_type,
             occurred_at: number("at"),
             payment_ref: text("payment"),
-            token: text("token"),
+            token: text("token").filter(|token| !token.is_empty()),
             what,
         })
     }

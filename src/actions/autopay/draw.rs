@@ -10,7 +10,7 @@ use rand::Rng;
 use super::announce::{announce_anew_within, skip_within};
 use super::follow::fail_within;
 use super::{CLAIM_MINUTES, Counts, ROUND, bill_of, mandate_of, state_of};
-use crate::actions::inbox::settle;
+use crate::actions::inbox::{replay_payment, settle};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::db::autopay::{self as rows, BillDue, DrawRow, MandateRow};
@@ -75,7 +75,11 @@ fn draw_one(context: &Context, id: DrawId, counts: &mut Counts) -> Result<(), Ac
                 Some(provider) => provider.draw(&order),
                 None => Err(ProviderError::Unreachable { provider, reason: "it is not set up".to_owned() }),
             };
-            match context.database.write(|conn| record(context, conn, id, &answer))? {
+            let (state, known_before) = context.database.write(|conn| record(context, conn, id, &answer))?;
+            if let Some(payment) = known_before {
+                replay_payment(context, payment)?;
+            }
+            match state {
                 DrawState::Failed => counts.failed += 1,
                 DrawState::Drawing => counts.waiting += 1,
                 _ => counts.drawn += 1,
@@ -233,32 +237,38 @@ fn ask(context: &Context, draw: &DrawRow, mandate: &MandateRow, amount: Money) -
 }
 
 /// Writes down what the provider answered. An event may have been quicker: then the draw is where the event put it.
-fn record(context: &Context, conn: &mut DbConnection, id: DrawId, answer: &Result<String, ProviderError>) -> Result<DrawState, ActionError> {
+fn record(
+    context: &Context,
+    conn: &mut DbConnection,
+    id: DrawId,
+    answer: &Result<String, ProviderError>,
+) -> Result<(DrawState, Option<ProviderPaymentId>), ActionError> {
     let gone = || ActionError::not_found("draw", id.to_string());
     let draw = locked(conn, id)?.ok_or_else(gone)?;
     let payment = draw.provider_payment_id.ok_or_else(gone)?;
     let payment = payments::by_id(conn, payment)?.ok_or_else(gone)?;
     let now = context.now();
-    if let Ok(reference) = answer {
-        name_payment(conn, &draw, &payment, reference, now)?;
-    }
+    let known_before = match answer {
+        Ok(reference) => name_payment(conn, &draw, &payment, reference, now)?,
+        Err(_) => None,
+    };
     if !draw.is(DrawState::Drawing) {
-        return draw.state.parse().map_err(ActionError::Form);
+        return Ok((draw.state.parse().map_err(ActionError::Form)?, known_before));
     }
-    match answer {
+    let state = match answer {
         Ok(reference) => {
             if let Some(named) = payments::by_id(conn, payment.id)?.filter(|row| row.state == "created" && row.provider_ref.is_some()) {
                 stand(conn, &named, PaymentState::Submitted, None, now)?;
             }
             rows::move_draw(conn, draw.id, DrawState::Submitted, None, now)?;
             step(conn, &payment.trace_id, "drawn", &format!("the provider calls it {reference}"), now)?;
-            Ok(DrawState::Submitted)
+            DrawState::Submitted
         }
         Err(ProviderError::Refused { code, reason, .. }) => {
             give_up_payment(conn, payment.id, reason, now)?;
             fail_within(context, conn, &draw, reason, now)?;
             step(conn, &payment.trace_id, "declined", code, now)?;
-            Ok(DrawState::Failed)
+            DrawState::Failed
         }
         // Nobody knows whether it was made. The same again is safe.
         Err(error) => {
@@ -266,38 +276,38 @@ fn record(context: &Context, conn: &mut DbConnection, id: DrawId, answer: &Resul
             match retry(payment.created_at, now, attempts, rand::rng().random()) {
                 Retry::At(next) => {
                     rows::put_off(conn, draw.id, &error.to_string(), next)?;
-                    Ok(DrawState::Drawing)
+                    DrawState::Drawing
                 }
                 Retry::GiveUp => {
                     give_up_payment(conn, payment.id, &error.to_string(), now)?;
                     fail_within(context, conn, &draw, "the payment provider could not be reached", now)?;
-                    Ok(DrawState::Failed)
+                    DrawState::Failed
                 }
             }
         }
-    }
+    };
+    Ok((state, known_before))
 }
 
 /// Gives the payment the provider's name of it. An event that came before and did not repeat our own name has made a payment
-/// of its own: then that one is for the account.
+/// of its own: then that one is for the account, and is to be told again.
 fn name_payment(
     conn: &mut DbConnection,
     draw: &DrawRow,
     payment: &ProviderPaymentRow,
     reference: &str,
     now: NaiveDateTime,
-) -> Result<(), ActionError> {
+) -> Result<Option<ProviderPaymentId>, ActionError> {
     if payment.provider_ref.is_some() {
-        return Ok(());
+        return Ok(None);
     }
-    match payments::by_reference(conn, &payment.provider, &payment.merchant, reference)? {
-        None => drop(payments::set_reference(conn, payment.id, reference)?),
-        Some(other) => {
-            log::warn!("draw {}: {reference} was told before without our name of it", draw.id);
-            payments::take_over(conn, other.id, payment, now)?;
-        }
-    }
-    Ok(())
+    let Some(other) = payments::by_reference(conn, &payment.provider, &payment.merchant, reference)? else {
+        payments::set_reference(conn, payment.id, reference)?;
+        return Ok(None);
+    };
+    log::warn!("draw {}: {reference} was told before without our name of it", draw.id);
+    payments::take_over(conn, other.id, payment, now)?;
+    Ok(Some(other.id))
 }
 
 /// A payment that was begun here and of which nobody has told anything is taken for not made.

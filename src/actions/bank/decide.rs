@@ -266,7 +266,7 @@ impl Desk<'_> {
             return self.take_back(account, number, payment);
         };
         let now = self.context.now();
-        payouts::carry_out(self.conn, &self.row, refund.id, now)?;
+        payouts::carry_out(self.context, self.conn, &self.row, refund.id, now)?;
         self.row.refund_id = Some(refund.id);
         self.row.suggested_account_id = Some(account);
         self.finish("settled", "dismissed", &format!("as the refund {} of account {number}", refund.token), now)
@@ -284,7 +284,7 @@ impl Desk<'_> {
             )));
         };
         let now = self.context.now();
-        refunds::give_back_within(self.context, self.conn, refund, now)?;
+        refunds::fail_within(self.context, self.conn, refund, "the bank sent it back", now)?;
         self.row.refund_id = Some(refund.id);
         self.row.suggested_account_id = Some(account);
         self.finish("applied", "applied", &format!("as the refund {} that came back to account {number}", refund.token), now)

@@ -296,7 +296,7 @@ impl Work<'_> {
             Fate::Payout(payout) if bank_match::settle_payout(conn, payout.id, row.id)? == 1 => decided(conn, row, "settled", now),
             Fate::Wait | Fate::Known | Fate::Payout(_) => Ok("waiting"),
             Fate::Refund(refund) => {
-                payouts::carry_out(conn, row, *refund, now)?;
+                payouts::carry_out(self.context, conn, row, *refund, now)?;
                 row.refund_id = Some(*refund);
                 decided(conn, row, "settled", now)
             }
@@ -494,7 +494,7 @@ fn came_back(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now
         return Ok("waiting");
     };
     ledger::lock_accounts(conn, &[refund.account_id])?;
-    crate::actions::refunds::give_back_within(context, conn, &refund, now)?;
+    crate::actions::refunds::fail_within(context, conn, &refund, "the bank sent it back", now)?;
     row.refund_id = Some(refund.id);
     row.suggested_account_id = Some(refund.account_id);
     row.why = format!("our refund {} came back", refund.token);

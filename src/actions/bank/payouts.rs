@@ -122,9 +122,8 @@ fn names_refund(conn: &mut DbConnection, row: &EntryRow, refund: &RefundRow) -> 
 }
 
 /// Notes that a movement carries a refund out.
-pub(super) fn carry_out(conn: &mut DbConnection, row: &EntryRow, refund: RefundId, now: NaiveDateTime) -> Result<(), ActionError> {
-    crate::db::provider_payments::set_refund(conn, refund, "succeeded", Some(&super::payment_reference(row)), now)?;
-    Ok(())
+pub(super) fn carry_out(context: &Context, conn: &mut DbConnection, row: &EntryRow, refund: RefundId, now: NaiveDateTime) -> Result<(), ActionError> {
+    crate::actions::refunds::paid_out_within(context, conn, refund, &super::payment_reference(row), now)
 }
 
 /// Finds the movements that brought what providers sent, among those that wait: for payouts that became known later than the

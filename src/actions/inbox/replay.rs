@@ -2,6 +2,7 @@
 
 use super::apply::{known_events, lock_accounts, parts_of, readable_facts, standing, told};
 use super::post::{Moment, bring_ledger_to};
+use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
 use crate::db::provider_payments as rows;
 use crate::db::{DbConnection, ledger, payments};
@@ -44,6 +45,7 @@ pub fn replay_payment(context: &Context, id: ProviderPaymentId) -> Result<bool, 
         if changed || wanted.state != payment.state || wanted.amount_cents != payment.amount_cents {
             rows::set_standing(conn, id, &rows::Standing { updated_at: now, ..wanted })?;
         }
+        follow_within(context, conn, id, (story.state, story.reason.as_deref()), now)?;
         Ok(changed)
     })
 }
