@@ -36,12 +36,17 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use support::{Town, on_both};
 
+/// It understands no event at all.
+const BLIND: &str = "blind";
+
 /// A provider that speaks as [`Paper`] does under a name of its own, and sets our clock back when an event asks for it.
 struct Hostile {
     name: &'static str,
     merchant: &'static str,
     clock: Clock,
     looks: AtomicUsize,
+    /// An event that this version of it does not understand.
+    forgets: &'static str,
 }
 
 impl PaymentProvider for Hostile {
@@ -60,10 +65,13 @@ impl PaymentProvider for Hostile {
             assert!(self.looks.fetch_add(1, Ordering::SeqCst) < 20, "one event is tried over and over");
             self.clock.set((self.clock.now() - TimeDelta::hours(1)).and_utc());
         }
-        Paper.read(body)
+        if self.forgets == BLIND || said["id"] == self.forgets { Err("it is not understood".to_owned()) } else { Paper.read(body) }
     }
     fn glimpse(&self, body: &[u8]) -> Glimpse {
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
+        if self.forgets == BLIND {
+            return Glimpse::default();
+        }
         let text = |name: &str| said[name].as_str().map(str::to_owned);
         Glimpse {
             event_id: text("id"),
@@ -102,7 +110,7 @@ impl PaymentProvider for Hostile {
 /// Accounts `A1` to `A{count}`, each with two months of reads (30.00 each), and two providers, `first` and `second`.
 fn town(mut town: Town, count: usize) -> Town {
     let provider = |name, merchant| -> Arc<dyn PaymentProvider> {
-        Arc::new(Hostile { name, merchant, clock: town.context.clock.clone(), looks: AtomicUsize::new(0) })
+        Arc::new(Hostile { name, merchant, clock: town.context.clock.clone(), looks: AtomicUsize::new(0), forgets: "" })
     };
     town.context.providers = ProviderBook::new(vec![provider("first", "utility"), provider("second", "elsewhere")]);
     let rows: Vec<String> = (1..=count).map(|n| format!("A{n},S{n},HOME,M{n}")).collect();
@@ -321,6 +329,42 @@ on_both! {
         assert_eq!(town.balance("A2"), "-50.00");
         let report = town.bill("2026-06-01");
         assert_eq!((report.totals.billed, report.totals.held), (1, 2));
+        town.assert_sound();
+    }
+
+    // A version of the program that does not understand an event which another one applied leaves its money in the ledger.
+    fn what_was_applied_is_never_forgotten(start: Town) {
+        let mut town = town(start, 1);
+        attempt(&town, "p", &[("A1", 5000)]);
+        deliver(&town, &payment("p", "1", 0, "succeeded", 5000));
+        settle_all(&town);
+        let understanding = town.context.providers.clone();
+        let clock = town.context.clock.clone();
+        let other = Hostile { name: "first", merchant: "utility", clock, looks: AtomicUsize::new(0), forgets: "p-1" };
+        town.context.providers = ProviderBook::new(vec![Arc::new(other)]);
+        deliver(&town, &refund("p", "r", "2", DAY, 1000, true));
+        assert_eq!((settle_all(&town).failed, town.balance("A1").as_str()), (1, "-50.00"));
+        town.context.providers = understanding;
+        assert_eq!((settle_all(&town).applied, town.balance("A1").as_str()), (1, "-40.00"));
+        town.assert_sound();
+    }
+
+    // An event that could not be read when it came is told with all others once it can be.
+    fn an_event_that_is_understood_later_is_told_with_the_others(start: Town) {
+        let mut town = town(start, 1);
+        attempt(&town, "p", &[("A1", 5000)]);
+        let understanding = town.context.providers.clone();
+        let clock = town.context.clock.clone();
+        let blind = Hostile { name: "first", merchant: "utility", clock, looks: AtomicUsize::new(0), forgets: BLIND };
+        town.context.providers = ProviderBook::new(vec![Arc::new(blind)]);
+        deliver(&town, &payment("p", "1", 0, "succeeded", 5000));
+        assert_eq!(settle_all(&town).failed, 1);
+        town.context.providers = understanding;
+        settle_all(&town);
+        assert_eq!(town.balance("A1"), "-50.00");
+        deliver(&town, &refund("p", "r", "2", DAY, 1000, true));
+        settle_all(&town);
+        assert_eq!(town.balance("A1"), "-40.00");
         town.assert_sound();
     }
 

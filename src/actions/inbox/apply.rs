@@ -282,6 +282,22 @@ pub(super) fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow
     Ok(inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS)?)
 }
 
+/// What events say, without those that cannot be read and were never applied. One that was applied is in the ledger: a story without
+/// it would take its money out.
+fn understood(provider: &dyn PaymentProvider, events: &[EventRow]) -> Result<Vec<(ProviderEventId, Fact)>, ActionError> {
+    let mut understood = Vec::with_capacity(events.len());
+    for event in events {
+        match read(provider, &event.body) {
+            Ok(fact) => understood.push((event.id, fact)),
+            Err(reason) if event.status == "applied" => {
+                return Err(ActionError::Refused(format!("event {} was applied and cannot be read any more: {reason}", event.event_id)));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(understood)
+}
+
 /// What the known events of a payment say, and which those are. One that cannot be read fails by itself when its turn comes; it
 /// keeps no other from being applied.
 fn facts_of(
@@ -291,8 +307,8 @@ fn facts_of(
     event: &EventRow,
 ) -> Result<(Vec<ProviderEventId>, Vec<Fact>), ActionError> {
     let known = known_events(conn, payment, &event.event_id)?;
-    let others = known.iter().filter(|row| row.id != event.id);
-    let (mut applied, mut facts): (Vec<_>, Vec<_>) = others.filter_map(|row| read(provider, &row.body).ok().map(|fact| (row.id, fact))).unzip();
+    let others: Vec<EventRow> = known.into_iter().filter(|row| row.id != event.id).collect();
+    let (mut applied, mut facts): (Vec<_>, Vec<_>) = understood(provider, &others)?.into_iter().unzip();
     applied.push(event.id);
     facts.push(read(provider, &event.body).map_err(ActionError::Refused)?);
     forget_strange_tokens(conn, payment, &mut facts)?;
@@ -313,7 +329,7 @@ pub(super) fn readable_facts(
     payment: &ProviderPaymentRow,
     known: &[EventRow],
 ) -> Result<Vec<Fact>, ActionError> {
-    let mut facts: Vec<Fact> = known.iter().filter_map(|event| read(provider, &event.body).ok()).collect();
+    let mut facts: Vec<Fact> = understood(provider, known)?.into_iter().map(|(_, fact)| fact).collect();
     forget_strange_tokens(conn, payment, &mut facts)?;
     Ok(facts)
 }
