@@ -214,7 +214,7 @@ fn counted(town: &Town, query: &str) -> String {
 /// A refund that we asked for, of one account's share of a payment: the account is charged, the provider was called.
 fn our_refund(town: &Town, reference: &str, number: &str, part: i32, cents: i64, token: &str) {
     let amount = aquabills::domain::money::Money::from_cents(cents);
-    let charged = refund_credit(&town.context, number, Some(amount), token, "asked for").expect("the account is charged");
+    let charged = refund_credit(&town.context, number, Some(amount), &format!("{token}-charge"), "asked for").expect("the account is charged");
     let (context, now) = (&town.context, town.context.now());
     let stored: Result<(), ActionError> = context.database.write(|conn| {
         let payment = provider_payments::by_reference(conn, "first", "utility", reference)?.expect("the payment");
@@ -747,7 +747,7 @@ on_both! {
 fn no_provider_takes_the_counters_name() {
     for name in ["counter", "file", "bank"] {
         let text = format!("[[providers]]\nname = \"{name}\"\nmerchant = \"utility\"\n");
-        let refused = aquabills::config::Config::parse(&text).expect_err("it is refused").to_string();
+        let refused = aquabills::config::Config::parse(&text).expect_err("it is refused");
         assert!(refused.contains("another name"), "{refused}");
     }
 }

@@ -60,6 +60,14 @@ fn until(town: &Town, what: &str, so: impl Fn(&Town) -> bool) {
     }
 }
 
+/// Whether every callback has been taken.
+fn all_delivered(sandbox: &Running) -> bool {
+    let mut answer = agent().get(format!("{}/sandbox/deliveries", sandbox.address())).call().expect("the sandbox answers");
+    let text = answer.body_mut().read_to_string().expect("its answer");
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    value["counts"]["pending"] == 0
+}
+
 on_both! {
     fn a_card_is_saved_a_bill_drawn_and_money_given_back(town: Town) {
         let (town, sandbox) = with_sandbox(town);
@@ -70,6 +78,8 @@ on_both! {
         assert_eq!(progress(&town.context, &token, Whose::Anybody).unwrap(), Progress::Done);
         let method = view(&town, "A1").mandate.and_then(|mandate| mandate.method).unwrap_or_default();
         assert!(method.contains("4242"), "{method}");
+        // An account for which an event is still on its way is not billed.
+        until(&town, "the last callback", |_| all_delivered(&sandbox));
         town.bill("2026-06-01");
         on(&town, "2026-07-06");
         run(&town);
