@@ -266,7 +266,7 @@ on_both! {
         }
         apply_all(&town);
         let (plain, merchant) = (format!("'{NAME}'"), format!("'{MERCHANT}'"));
-        let hash = query(&town, "SELECT  || body_sha256 ||  AS line FROM provider_event WHERE event_id = 'evt_0_paid'").remove(0);
+        let hash = query(&town, "SELECT '''' || body_sha256 || '''' AS line FROM provider_event WHERE event_id = 'evt_0_paid'").remove(0);
         for key in keys(&[&plain, &merchant, "'pi_0'"]) {
             assert_refused(&town, &PROVIDER_PAYMENT.replace('$', &key));
             assert_refused(&town, &POSTED.replace('$', &key));
