@@ -10,18 +10,19 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aquabills::actions::balances::refund_credit;
 use aquabills::actions::bill_run::{RunOptions, continue_run, roll_back_run};
 use aquabills::actions::inbox::{Inbox, ReceiveError, Settled, receive, settle};
 use aquabills::actions::ledger_hash::{NetRow, net_ledger};
 use aquabills::actions::payments::return_payment;
+use aquabills::actions::refunds::{RefundWish, refund_payment};
 use aquabills::actions::stop::Stop;
 use aquabills::actions::{ActionError, Context};
 use aquabills::clock::Clock;
 use aquabills::config::{ProviderKind, ProviderSettings, Secret};
-use aquabills::db::provider_payments::{self, NewCheckout, NewProviderPayment, NewRefund};
+use aquabills::db::provider_payments::{self, NewCheckout, NewProviderPayment};
 use aquabills::db::{Backend, customers, operations};
 use aquabills::domain::ids::{AccountId, RunId, ToDoId};
+use aquabills::domain::money::Money;
 use aquabills::domain::payments::{Fact, story};
 use aquabills::providers::stripe::Stripe;
 use aquabills::providers::{
@@ -211,36 +212,19 @@ fn counted(town: &Town, query: &str) -> String {
     town.context.database.read(|conn| Ok::<_, ActionError>(support::lines(conn, query))).expect("a read").concat()
 }
 
-/// A refund that we asked for, of one account's share of a payment: the account is charged, the provider was called.
-fn our_refund(town: &Town, reference: &str, number: &str, part: i32, cents: i64, token: &str) {
-    let amount = aquabills::domain::money::Money::from_cents(cents);
-    let charged = refund_credit(&town.context, number, Some(amount), &format!("{token}-charge"), "asked for").expect("the account is charged");
-    let (context, now) = (&town.context, town.context.now());
-    let stored: Result<(), ActionError> = context.database.write(|conn| {
-        let payment = provider_payments::by_reference(conn, "first", "utility", reference)?.expect("the payment");
-        let new = NewRefund {
-            token: token.to_owned(),
-            account_id: account(context, number),
-            amount_cents: cents,
-            way: "provider".to_owned(),
-            provider_payment_id: Some(payment.id),
-            part,
-            provider: "first".to_owned(),
-            merchant: "utility".to_owned(),
-            provider_ref: None,
-            state: "submitted".to_owned(),
-            made_on: context.today(),
-            reason: "asked for".to_owned(),
-            account_seq: charged.account_seq,
-            attempts: 1,
-            next_attempt_at: None,
-            created_at: now,
-            updated_at: now,
-        };
-        provider_payments::insert_refund(conn, &new)?;
-        Ok(())
-    });
-    stored.expect("the refund is stored");
+/// A refund that we ask for, of one account's share of a payment: the account is charged. Returns our name of it.
+fn our_refund(town: &Town, payment: &str, number: &str, cents: i64) -> String {
+    let wish = RefundWish {
+        account: number.to_owned(),
+        payment: payment.to_owned(),
+        amount: Money::from_cents(cents),
+        reference: format!("back-{number}"),
+        note: "asked for".to_owned(),
+    };
+    let charged = refund_payment(&town.context, &wish).expect("the account is charged");
+    let id = account(&town.context, number);
+    let rows = town.context.database.read(|conn| provider_payments::refunds_at(conn, id, &[charged.account_seq])).expect("a read");
+    rows.first().expect("the refund").token.clone()
 }
 
 fn priced(town: &Town, through: &str) -> RunId {
@@ -490,8 +474,8 @@ on_both! {
             assert_eq!(balances(&town, all), expected, "{cents}");
         }
         // We give the second its 20.00 back; the provider's own desk gives 30.00 of the payment back: the first's.
-        our_refund(&town, "p", "A2", 2, 2000, "ours-1");
-        deliver(&town, &with(&refund("p", "ours", "6", DAY, 2000, true), &json!({"our_token": "ours-1"})));
+        let ours = our_refund(&town, "p", "A2", 2000);
+        deliver(&town, &with(&refund("p", "ours", "6", DAY, 2000, true), &json!({"our_token": ours})));
         deliver(&town, &refund("p", "theirs", "7", DAY, 3000, true));
         settle_all(&town);
         assert_eq!(balances(&town, all), ["0.00", "0.00", "-10.00"]);
