@@ -296,7 +296,7 @@ on_both! {
 
     fn random_lives_of_refunds_conserve_the_money(town: Town) {
         let seed: u64 = std::env::var("REFUND_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| rand::rng().random());
-        eprintln!("REFUND_SEED={seed}");
+        told_seed(seed);
         let mut luck = StdRng::seed_from_u64(seed);
         let (town, fake) = paid(town, 1);
         let moods = [Mood::Fine, Mood::Away, Mood::Mute, Mood::Declines, Mood::CallerDiesBefore, Mood::CallerDiesAfter];
@@ -383,4 +383,10 @@ on_both! {
         assert!(town.program(&["refund", "paid-out", "A1", "P-9", "--bank", "x"]).status.code() == Some(1));
         town.assert_sound();
     }
+}
+
+/// A run that fails can be told again: `REFUND_SEED=N`.
+#[allow(clippy::print_stderr, reason = "shown with the failure")]
+fn told_seed(seed: u64) {
+    eprintln!("REFUND_SEED={seed}");
 }

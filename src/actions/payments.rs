@@ -276,9 +276,13 @@ fn row_of(payment: &NewPayment, origin: Origin<'_>, after: Position) -> rows::Ne
 /// Reverses a payment that was returned (a bounced cheque, a recalled transfer). Returning it again changes nothing.
 ///
 /// # Errors
-/// [`ActionError::NotFound`] for an unknown reference.
+/// [`ActionError::NotFound`] for an unknown reference; [`ActionError::Refused`] for a payment provider's payment, of which the
+/// provider itself tells whether it went back.
 pub fn return_payment(context: &Context, provider: &str, reference: &str, on: NaiveDate, reason: &str) -> Result<Posted, ActionError> {
     check_not_future(context, on)?;
+    if context.providers.by_name(provider).is_some() {
+        return Err(ActionError::Refused(theirs_to_tell(provider)));
+    }
     context.database.write(|conn| {
         let find = |conn: &mut DbConnection| -> Result<PaymentRow, ActionError> {
             let found = rows::by_references(conn, provider, MERCHANT, &[reference])?.into_iter().next();
@@ -289,6 +293,9 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         let now = context.now();
         let payment = find(conn)?;
         let before = ledger::position(conn, account)?;
+        if payment.provider_payment_id.is_some() {
+            return Err(ActionError::Refused(theirs_to_tell(provider)));
+        }
         if let Some(seq) = payment.returned_seq {
             return Ok(Posted::already(seq, before));
         }
@@ -301,6 +308,11 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         operations::audit(conn, now, &context.actor, "payment.return", &number, &format!("{amount} {provider}:{reference}: {reason}"))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+/// What is entered here would be taken back by the next event.
+fn theirs_to_tell(provider: &str) -> String {
+    format!("the payment came through {provider}, which tells us itself when money goes back: refund it there, or wait for its word")
 }
 
 /// Reverses a payment within a transaction that holds its account's lock and knows that it stands.

@@ -427,7 +427,7 @@ fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (&
 }
 
 /// Gives a refund that failed back to the account, within a transaction that holds its lock.
-fn give_back_within(context: &Context, conn: &mut DbConnection, refund: &RefundRow, now: NaiveDateTime) -> Result<(), ActionError> {
+pub(super) fn give_back_within(context: &Context, conn: &mut DbConnection, refund: &RefundRow, now: NaiveDateTime) -> Result<(), ActionError> {
     let posted = turn(context, conn, refund, (FAILED, -Money::from_cents(refund.amount_cents), "the refund did not arrive"))?;
     payments::supersede_refund(conn, refund.id, posted.account_seq, now)?;
     Ok(())

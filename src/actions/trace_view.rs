@@ -7,6 +7,7 @@ use chrono::NaiveDateTime;
 use super::{ActionError, Context};
 use crate::db::inbox::{self, EventRow};
 use crate::db::provider_payments::{self as rows, ProviderPaymentRow};
+use crate::db::trace::StepRow;
 use crate::db::{customers, payments, trace};
 use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
 
@@ -81,7 +82,9 @@ pub fn trace(context: &Context, id: ProviderPaymentId) -> Result<TraceView, Acti
         let cut = found.len() >= usize::try_from(MOST_STEPS).unwrap_or(usize::MAX);
         // A caller may use one trace for several payments: only what is this payment's is shown.
         let ours = |event: Option<ProviderEventId>| event.is_none_or(|id| events.iter().any(|row| row.id == id));
-        let found: Vec<_> = found.into_iter().filter(|step| ours(step.provider_event_id)).collect();
+        // What came again is told once, with how often.
+        let again = |step: &StepRow| step.step == trace::RECEIVED && step.detail.contains(trace::AGAIN);
+        let found: Vec<_> = found.into_iter().filter(|step| ours(step.provider_event_id) && !again(step)).collect();
         let mut numbers = Numbers::default();
         let first = found.first().map(|step| step.at);
         let mut steps = Vec::with_capacity(found.len());
@@ -90,8 +93,18 @@ pub fn trace(context: &Context, id: ProviderPaymentId) -> Result<TraceView, Acti
                 (Some(account), Some(seq)) => Some(Place { account: numbers.of(conn, account)?, seq }),
                 _ => None,
             };
+            let deliveries = events.iter().find(|event| Some(event.id) == row.provider_event_id).map_or(1, |event| event.deliveries);
+            let times = if row.step == trace::RECEIVED && deliveries > 1 { format!("; it came {deliveries} times") } else { String::new() };
             let after_ms = first.map_or(0, |first| (row.at - first).num_milliseconds());
-            steps.push(Step { step: row.step, at: row.at, took_us: row.took_us, after_ms, detail: row.detail, event: row.provider_event_id, place });
+            steps.push(Step {
+                step: row.step,
+                at: row.at,
+                took_us: row.took_us,
+                after_ms,
+                detail: row.detail + &times,
+                event: row.provider_event_id,
+                place,
+            });
         }
         let mut parts = Vec::new();
         for (account, cents) in rows::parts(conn, id)? {

@@ -307,14 +307,14 @@ pub fn take_over(conn: &mut DbConnection, payment: ProviderPaymentId, begun: &Pr
     Ok(())
 }
 
-/// Takes the lock of a provider's payment, so that its events are applied one after the other. SQLite has one writer at a time
-/// and needs none.
+/// Takes the lock of a provider's payment, so that its events are applied one after the other. Whoever stores a refund of it
+/// beside that, holding an account's lock, need not wait. SQLite has one writer at a time and needs none.
 ///
 /// # Errors
 /// Those of the database.
 pub fn lock(conn: &mut DbConnection, id: ProviderPaymentId) -> QueryResult<()> {
     if let DbConnection::Postgres(conn) = conn {
-        diesel::sql_query("SELECT id FROM provider_payment WHERE id = $1 FOR UPDATE").bind::<BigInt, _>(id).execute(conn)?;
+        diesel::sql_query("SELECT id FROM provider_payment WHERE id = $1 FOR NO KEY UPDATE").bind::<BigInt, _>(id).execute(conn)?;
     }
     Ok(())
 }

@@ -8,6 +8,10 @@ use super::bulk::insert_all;
 use super::schema::trace_step;
 use crate::domain::ids::{AccountId, ProviderEventId};
 
+/// The step of a delivery that was stored.
+pub const RECEIVED: &str = "received";
+/// What the step of a delivery says of an event that was there before; the number follows.
+pub const AGAIN: &str = ", delivery ";
 /// The step of an event that was applied.
 pub const APPLIED: &str = "applied";
 /// The step of a later look that found the ledger as the events ask for.

@@ -148,7 +148,10 @@ fn any_told(candidates: &[Candidate]) -> impl Strategy<Value = Told> + use<> {
 }
 
 fn any_case() -> impl Strategy<Value = (Vec<Candidate>, Told)> {
-    prop::collection::vec(any_candidate(), 0..6).prop_flat_map(|candidates| {
+    prop::collection::vec(any_candidate(), 0..6).prop_flat_map(|mut candidates| {
+        // An account is a candidate once.
+        let mut seen = std::collections::BTreeSet::new();
+        candidates.retain(|candidate| seen.insert(candidate.account));
         let told = any_told(&candidates);
         (Just(candidates), told)
     })

@@ -186,7 +186,7 @@ on_both! {
 
     fn random_lives_end_with_each_bill_drawn_at_most_once(town: Town) {
         let seed: u64 = std::env::var("AUTOPAY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| rand::rng().random());
-        println!("AUTOPAY_SEED={seed}");
+        told_seed(seed);
         let mut luck = StdRng::seed_from_u64(seed);
         let (town, fake) = peopled(town, 6);
         for n in 1..=6 {
@@ -231,4 +231,10 @@ on_both! {
         assert!(fake.draws().len() <= 6, "AUTOPAY_SEED={seed}");
         town.assert_sound();
     }
+}
+
+/// A run that fails can be told again: `AUTOPAY_SEED=N`.
+#[allow(clippy::print_stderr, reason = "shown with the failure")]
+fn told_seed(seed: u64) {
+    eprintln!("AUTOPAY_SEED={seed}");
 }

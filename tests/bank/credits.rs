@@ -20,10 +20,10 @@ use super::support::{Town, on_both};
 struct Teller;
 
 impl PaymentProvider for Teller {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "teller"
     }
-    fn merchant(&self) -> &str {
+    fn merchant(&self) -> &'static str {
         "acct_1"
     }
     fn start_checkout(&self, _: &CheckoutOrder) -> Result<CheckoutSession, ProviderError> {
@@ -42,6 +42,9 @@ impl PaymentProvider for Teller {
         unreachable!("nothing is listed")
     }
     fn movements(&self, _: i64, _: i64, _: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
+        unreachable!("nothing is listed")
+    }
+    fn payout_movements(&self, _: &str, _: Option<&str>) -> Result<Page<BalanceMovement>, ProviderError> {
         unreachable!("nothing is listed")
     }
     fn payouts(&self, _: i64, _: i64, _: Option<&str>) -> Result<Page<Payout>, ProviderError> {

@@ -2,6 +2,7 @@
 import { newContext } from './browser.mjs';
 import { Crawl } from './crawl.mjs';
 import { signIn } from './session.mjs';
+import { bankStory } from './story_bank.mjs';
 import { customerStory, keyboardStory, paperStory, preferencesStory } from './story_customer.mjs';
 import { payStory } from './story_pay.mjs';
 import { clerkStory } from './story_staff.mjs';
@@ -37,6 +38,7 @@ export async function stories(browser, report, base, signIns, mail) {
     ['own reading without scripts', () => readingStory(town, report)],
     ['work list and run', () => workStory(town, report)],
     ['first visit', () => firstVisitStory(town, report)],
+    ['bank files without scripts', () => bankStory(town, report)],
   ];
   // Who only looks goes first: what is done changes what is seen.
   await town.tell(looks);

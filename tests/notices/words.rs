@@ -49,8 +49,10 @@ fn bill(due: i64) -> Facts {
 
 /// One of each kind, and what must be in its text and its HTML alike.
 fn samples() -> Vec<(Facts, Vec<&'static str>)> {
-    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
-    let moment = "15 June 2026, 05:00 PDT";
+    [of_bills_and_payments(), of_autopay_and_refunds(), of_everything_else()].concat()
+}
+
+fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
     vec![
         (bill(5999), vec!["12-17", "$47.50", "$12.49", "$59.99", "15 June 2026", "6 July 2026", "https://water.town.example/bills/12-17"]),
         (bill(-250), vec!["$2.50 credit", "$50.00 credit", "There is nothing to pay."]),
@@ -84,6 +86,11 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
             }),
             vec!["$40.00", "$35.00", "14 June 2026", "R-1", "$12.50", "Its amount was corrected"],
         ),
+    ]
+}
+
+fn of_autopay_and_refunds() -> Vec<(Facts, Vec<&'static str>)> {
+    vec![
         (
             Facts::AutopayActive(AutopayActive {
                 method: "Visa ending 4242".to_owned(),
@@ -137,6 +144,13 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
             }),
             vec!["A-17", "$15.00", "the card is closed", "$15.00 credit"],
         ),
+    ]
+}
+
+fn of_everything_else() -> Vec<(Facts, Vec<&'static str>)> {
+    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
+    let moment = "15 June 2026, 05:00 PDT";
+    vec![
         (adjustment(-500), vec!["credit", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (adjustment(500), vec!["charge", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (

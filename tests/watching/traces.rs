@@ -42,7 +42,7 @@ on_both! {
         assert!(clerk.get("/staff/accounts/A1").body.contains("href=\"/staff/payments/1/trace\""));
         let page = clerk.get("/staff/payments/1/trace");
         assert_eq!(page.status, 200);
-        for expected in ["evt_follow", "pi_follow", "payment_intent.succeeded", "req-follow-1", "Written into the ledger", "Looked at again: the ledger agrees", "A1</a>, no. 1", "$20.00", "6.0 s"] {
+        for expected in ["evt_follow", "pi_follow", "payment_intent.succeeded", "req-follow-1", "Written into the ledger", "Looked at again: the ledger agrees", "A1</a>, no. 1", "$20.00", "6.0 s", "it came 2 times"] {
             assert!(page.body.contains(expected), "{expected}: {}", page.body);
         }
         assert!(!page.body.contains("Markbearer"), "what the provider wrote is not for everybody");

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::keep::{doubt, fresh, make_way, tell_missing};
-use super::plan::{Fate, Planned, plan};
+use super::plan::{Fate, Planned, kind_of, plan};
 use super::returns::{Fees, Found, find_refused, find_returned, give_back, take_back};
 use super::{mappings, origin_of, payment_of, payouts, waiting_of};
 use crate::actions::payments::{NewPayment, post_all_within};
@@ -138,8 +138,13 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ActionError> {
 /// [`ActionError::NotFound`] for a mapping that was not saved.
 pub fn import_bank_file(context: &Context, new: &NewBankFile) -> Result<BankReport, ActionError> {
     let file = read(context, new)?;
+    let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&new.bytes));
+    if let Some(known) = context.database.read(|conn| bank::file_by_hash(conn, &sha256))? {
+        let work = Work { context, new, file: &file, planned: &[], sha256 };
+        return Ok(BankReport { file_id: Some(known.id), dry_run: new.dry_run, ..work.nothing_new() });
+    }
     let planned = plan(context, &file, &new.name)?;
-    let work = Work { context, new, file: &file, planned: &planned, sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&new.bytes)) };
+    let work = Work { context, new, file: &file, planned: &planned, sha256 };
     let outcome = context.database.write(|conn| {
         let report = work.write(conn)?;
         // A dry run does everything, and then takes it back.
@@ -207,11 +212,11 @@ struct Work<'a> {
 impl Work<'_> {
     fn write(&self, conn: &mut DbConnection) -> Result<BankReport, ActionError> {
         bank::lock_imports(conn)?;
-        let mut report = self.report();
-        let booked = u64::try_from(self.planned.len()).unwrap_or(u64::MAX);
+        // Another import of it may have been quicker.
         if let Some(known) = bank::file_by_hash(conn, &self.sha256)? {
-            return Ok(BankReport { file_id: Some(known.id), unchanged: booked, ..report });
+            return Ok(BankReport { file_id: Some(known.id), ..self.nothing_new() });
         }
+        let mut report = self.report();
         let fresh = fresh(conn, self.planned)?;
         let now = self.context.now();
         let file_id = bank::insert_file(conn, &self.new_file(&report, now))?;
@@ -227,7 +232,7 @@ impl Work<'_> {
         }
         report.file_id = Some(file_id);
         report.accepted = u64::try_from(new.len()).unwrap_or(u64::MAX);
-        report.unchanged = booked - report.accepted;
+        report.unchanged = booked(self.file) - report.accepted;
         report.missing = tell_missing(conn, self.file, now)?;
         self.settle(conn, new, &mut report)?;
         let detail = format!("{}: {}, {} applied, {} waiting", self.new.name, counted(report.accepted, "movement"), report.applied, report.waiting);
@@ -289,7 +294,7 @@ impl Work<'_> {
             Fate::Apply(_) => Ok("applied"),
             Fate::Aside => Ok("set_aside"),
             Fate::Payout(payout) if bank_match::settle_payout(conn, payout.id, row.id)? == 1 => decided(conn, row, "settled", now),
-            Fate::Wait | Fate::Payout(_) => Ok("waiting"),
+            Fate::Wait | Fate::Known | Fate::Payout(_) => Ok("waiting"),
             Fate::Refund(refund) => {
                 payouts::carry_out(self.context, conn, row, *refund, now)?;
                 row.refund_id = Some(*refund);
@@ -319,6 +324,11 @@ impl Work<'_> {
             received_by: self.context.actor.clone(),
             body: self.new.bytes.clone(),
         }
+    }
+
+    /// The file was imported before.
+    fn nothing_new(&self) -> BankReport {
+        BankReport { unchanged: booked(self.file), ..self.report() }
     }
 
     fn report(&self) -> BankReport {
@@ -369,6 +379,12 @@ impl StatementReport {
             pending: statement.totals.pending,
         }
     }
+}
+
+/// How many movements a file tells of that are booked.
+fn booked(file: &BankFile) -> u64 {
+    let entries = file.statements.iter().flat_map(|statement| &statement.entries);
+    entries.filter(|entry| kind_of(&entry.kind).is_some()).map(|_| 1).sum()
 }
 
 /// The name of a format that tables and options use.

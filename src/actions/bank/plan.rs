@@ -45,6 +45,8 @@ pub(super) enum Fate {
     Aside,
     /// A clerk decides.
     Wait,
+    /// An earlier file told of it.
+    Known,
 }
 
 /// Everything of a file that moved money.
@@ -60,7 +62,7 @@ pub(super) fn plan(context: &Context, file: &BankFile, name: &str) -> Result<Vec
         for (entry, key) in statement.entries.iter().zip(keys) {
             let Some(kind) = kind_of(&entry.kind) else { continue };
             // What is known is not judged again; whether it is, is looked at once more when it is written.
-            let fate = if known.contains(&key) { Fate::Wait } else { first_fate(entry) };
+            let fate = if known.contains(&key) { Fate::Known } else { first_fate(entry) };
             planned.push(Planned { row: row(statement, entry, key, kind), fate });
         }
     }
@@ -73,13 +75,16 @@ pub(super) fn plan(context: &Context, file: &BankFile, name: &str) -> Result<Vec
 fn check_days(context: &Context, file: &BankFile, name: &str) -> Result<(), ActionError> {
     let latest = context.today() + TimeDelta::days(MOST_DAYS_AHEAD);
     for entry in file.statements.iter().flat_map(|statement| &statement.entries) {
-        let days = [("booking date", Some(entry.booked_on)), ("value date", entry.value_on)];
-        for (field, day) in days.into_iter().filter_map(|(field, day)| Some((field, day?))) {
-            let far_value = field == "value date" && day > latest;
-            if day.year() < EARLIEST_YEAR || (day > latest && !far_value) {
-                let fault = format!("{day} is out of range: expected a day from {EARLIEST_YEAR}-01-01 to {latest}");
-                return Err(ActionError::Form(format!("{name}: {}: {field}: {fault}", entry.place)));
-            }
+        let wrong = |field: &str, day: NaiveDate| {
+            let fault = format!("{day} is out of range: expected a day from {EARLIEST_YEAR}-01-01 to {latest}");
+            Err(ActionError::Form(format!("{name}: {}: {field}: {fault}", entry.place)))
+        };
+        // Money may count from a day far ahead; it is booked near today.
+        if entry.booked_on.year() < EARLIEST_YEAR || entry.booked_on > latest {
+            return wrong("booking date", entry.booked_on);
+        }
+        if let Some(day) = entry.value_on.filter(|day| day.year() < EARLIEST_YEAR) {
+            return wrong("value date", day);
         }
     }
     Ok(())
@@ -122,7 +127,7 @@ fn row(statement: &Statement, entry: &BankEntry, key: String, kind: &str) -> Ent
         entry_key: key,
         amount_cents: entry.amount.cents(),
         booked_on: entry.booked_on,
-        value_on: entry.value_on.filter(|on| on.year() >= EARLIEST_YEAR),
+        value_on: entry.value_on,
         currency: statement.currency.clone(),
         kind: kind.to_owned(),
         code: entry.code.clone(),

@@ -151,7 +151,7 @@ fn views(conn: &mut DbConnection, rows: Vec<EntryRow>) -> Result<Vec<EntryView>,
     let line = |card: &AccountCard| AccountLine {
         number: card.number.clone(),
         name: card.name.clone(),
-        address: card.address.clone(),
+        address: card.address.clone().filter(|address| !address.is_empty()),
         balance_cents: card.balance_cents,
     };
     let view = |row: EntryRow| EntryView {

@@ -3,11 +3,12 @@
 use chrono::{NaiveDate, NaiveDateTime};
 
 use super::post::{Moment, Written, bring_ledger_to};
+use super::store::new_event;
 use super::{MOST_EVENTS, read};
 use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
-use crate::db::inbox::{self, EventRow};
+use crate::db::inbox::{self, EventRow, NewEvent};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger};
@@ -34,6 +35,10 @@ pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionE
             let provider =
                 provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
             let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
+            if fact.event_id != event.event_id {
+                take_in_again(context, conn, provider.as_ref(), &event)?;
+                return Ok(None);
+            }
             apply(context, conn, provider.as_ref(), &event, &fact, timer)
         })?;
         if let Some(applied) = applied {
@@ -41,6 +46,16 @@ pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionE
         }
         Ok(())
     })
+}
+
+/// An event that nobody could read when it came is kept without its names. Now that it can be read it is taken in with them, so
+/// that its payment finds it, and has its turn.
+fn take_in_again(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow) -> Result<(), ActionError> {
+    let origin = if event.origin == "backfill" { "backfill" } else { "callback" };
+    let again = NewEvent { trace_id: event.trace_id.clone(), ..new_event(context, provider, &event.body, origin) };
+    inbox::store(conn, &again)?;
+    inbox::mark_applied(conn, &[event.id], "ignored", None, context.now())?;
+    Ok(())
 }
 
 /// What applying an event did, to be told once it is committed.
@@ -127,8 +142,8 @@ fn apply(
         if let Some(checkout) = checkout_of(conn, event, fact)? {
             move_checkout(conn, &checkout, &fact.what, now)?;
         }
-        join_with_begun(conn, &payment, fact, now)?;
     }
+    join_with_begun(conn, &payment, &facts, now)?;
     let story = told(context, &facts);
     if story.received.is_some() && story.currency != context.config.currency {
         let (theirs, ours) = (&story.currency, &context.config.currency);
@@ -165,8 +180,12 @@ impl CheckoutRow {
     }
 }
 
+/// From the second day of the year 1 to the first day of the year 10000, in seconds since 1970.
+const CALENDAR: (i64, i64) = (-62_135_510_400, 253_402_387_199);
+
+/// A moment that a provider told. What lies outside the calendar ends at its edge, which is no day of the books either.
 pub(super) fn moment(seconds: i64) -> NaiveDateTime {
-    chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc()
+    chrono::DateTime::from_timestamp(seconds.clamp(CALENDAR.0, CALENDAR.1), 0).unwrap_or_default().naive_utc()
 }
 
 /// A checkout that is through stays so, whatever arrives late.
@@ -181,9 +200,11 @@ fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, n
 }
 
 /// The first event of a payment may have told nothing of the attempt (a refund came before the payment): then the attempt's own
-/// row still waits for a reference that this one has, and hands over what it was meant for. The caller holds the payment's lock.
-fn join_with_begun(conn: &mut DbConnection, payment: &ProviderPaymentRow, fact: &Fact, now: NaiveDateTime) -> Result<(), ActionError> {
-    let Some(token) = &fact.token else { return Ok(()) };
+/// row still waits for a reference that this one has, and hands over what it was meant for. Should the events name several
+/// attempts, the oldest by the provider's time decides, whichever came first. The caller holds the payment's lock.
+fn join_with_begun(conn: &mut DbConnection, payment: &ProviderPaymentRow, facts: &[Fact], now: NaiveDateTime) -> Result<(), ActionError> {
+    let named = facts.iter().filter_map(|fact| fact.token.as_ref().map(|token| (fact.occurred_at, &fact.event_id, token)));
+    let Some((_, _, token)) = named.min() else { return Ok(()) };
     let begun = rows::begun_as(conn, &payment.provider, &payment.merchant, token)?.filter(|begun| begun.id != payment.id);
     match begun {
         Some(begun) if begun.provider_ref.is_none() => Ok(rows::take_over(conn, payment.id, &begun, now)?),
@@ -221,7 +242,7 @@ fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, f
             amount_cents: 0,
             currency: context.config.currency.clone(),
             tender: "card".to_owned(),
-            made_on: local_date(moment(fact.occurred_at), context.config.time_zone),
+            made_on: context.today(),
             trace_id: event.trace_id.clone(),
             created_at: now,
             updated_at: now,
@@ -252,11 +273,13 @@ fn copy_parts(conn: &mut DbConnection, from: &ProviderPaymentRow, to: ProviderPa
 
 pub(super) fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
     let reference = payment.provider_ref.as_deref();
-    let known = inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS + 1)?;
-    if known.len() > usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX) {
+    // Asked first: a storm of events does not read them all for each of them.
+    if let Some(reference) = reference
+        && inbox::has_more_than(conn, &payment.provider, &payment.merchant, reference, MOST_EVENTS)?
+    {
         return Err(ActionError::Refused(format!("event {name}: its payment has more than {MOST_EVENTS} events: a person must look at it")));
     }
-    Ok(known)
+    Ok(inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS)?)
 }
 
 /// What the known events of a payment say, and which those are. One that cannot be read fails by itself when its turn comes; it

@@ -14,7 +14,7 @@ use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected};
-use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, changes};
+use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, Wanted, changes};
 
 /// The tender of a provider's payments, and where its money is cleared.
 fn tender_of(story: &Story) -> Tender {
@@ -31,11 +31,13 @@ pub(super) fn bring_ledger_to(
     parts: &[(AccountId, Money)],
     at: Moment,
 ) -> Result<Vec<Written>, ActionError> {
+    story.check().map_err(|fault| ActionError::Refused(format!("the payment cannot be posted: {fault}")))?;
     let mut work =
         Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new(), corrected: Vec::new() };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
-    for change in changes(&posted(payment, &receipts, &taken), &story.wanted(parts)) {
+    let wanted = wanted(work.conn, story, parts)?;
+    for change in changes(&posted(payment, &receipts, &taken), &wanted) {
         work.step(&change, &receipts, &taken)?;
     }
     work.tell_taken_out()?;
@@ -74,7 +76,19 @@ pub(super) fn agrees(
 ) -> Result<bool, ActionError> {
     let receipts = posted_rows::of_provider_payment(conn, payment.id)?;
     let taken = rows::taken_of(conn, payment.id)?;
-    Ok(changes(&posted(payment, &receipts, &taken), &story.wanted(parts)).is_empty())
+    Ok(changes(&posted(payment, &receipts, &taken), &wanted(conn, story, parts)?).is_empty())
+}
+
+/// What the ledger must show by a story, with what it shows already of refunds that we asked for: each is on the account that it
+/// was charged to.
+fn wanted(conn: &mut DbConnection, story: &Story, parts: &[(AccountId, Money)]) -> Result<Wanted, ActionError> {
+    let mut story = story.clone();
+    for taken in &mut story.taken {
+        if let Some(token) = &taken.token {
+            taken.charged = rows::refund_by_token(conn, token)?.map(|row| row.account_id);
+        }
+    }
+    Ok(story.wanted(parts))
 }
 
 fn posted(payment: &ProviderPaymentRow, receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
@@ -275,15 +289,16 @@ impl Work<'_> {
     /// Money that came and is for nobody waits, with a work item.
     fn move_unapplied(&mut self, parts: &[(AccountId, Money)]) -> Result<(), ActionError> {
         let (id, by) = (self.payment.id, &self.context.actor);
-        let waits = parts.is_empty() && self.story.returned_on.is_none();
-        let ended = match (self.story.received, self.story.made_on) {
-            (Some(amount), Some(on)) if waits => {
+        // What went back of it waits no longer.
+        let kept = Some(self.story.kept()).filter(|kept| kept.is_positive());
+        let ended = match (kept, self.story.made_on) {
+            (Some(amount), Some(on)) if parts.is_empty() => {
                 let credit = rows::wait_for_account(self.conn, id, amount.cents(), on, &self.reference(), self.now)?;
                 let reason = format!("{amount} came under {} and is for no account that we know", self.reference());
                 operations::raise_about_credit(self.conn, credit, amount.cents(), &reason, self.now)?;
                 None
             }
-            (Some(_), _) if !parts.is_empty() => rows::end_waiting(self.conn, id, "applied", by, self.now)?,
+            _ if self.story.received.is_some() && !parts.is_empty() => rows::end_waiting(self.conn, id, "applied", by, self.now)?,
             _ => rows::end_waiting(self.conn, id, "dismissed", by, self.now)?,
         };
         if let Some(credit) = ended {

@@ -1,5 +1,7 @@
 //! Applying what waits in the inbox: all the time by a job, and at once before a bill run.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use rand::Rng;
 use serde::Serialize;
@@ -31,19 +33,22 @@ impl Settled {
     }
 }
 
-/// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer.
+/// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer, and those that
+/// came by a clock that is ahead of this one.
 ///
 /// # Errors
 /// Those of the database. An event that fails is noted and does not stop the others.
 pub fn settle(context: &Context, hurry: bool, stop: &Stop) -> Result<Settled, ActionError> {
     let mut settled = Settled::default();
+    let mut tried = HashSet::new();
     if hurry {
         context.database.write(|conn| inbox::hurry(conn, context.now()).map_err(ActionError::from))?;
     }
-    // An event that fails is due again later than now, so that each is tried once.
     let now = context.now();
     loop {
-        let due = context.database.read(|conn| inbox::due(conn, now, BATCH))?;
+        let mut due = context.database.read(|conn| inbox::due(conn, now, BATCH))?;
+        // An event that fails is due again later than now; but a clock may be set back. Each is tried once.
+        due.retain(|event| tried.insert(*event));
         if due.is_empty() || stop.is_requested() {
             return Ok(settled);
         }

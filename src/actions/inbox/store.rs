@@ -11,8 +11,7 @@ use crate::actions::{ActionError, Context};
 use crate::db::DbConnection;
 use crate::db::inbox::{self, NewEvent, Stored};
 use crate::db::trace::{self, NewStep};
-use crate::domain::payments::Fact;
-use crate::providers::{ListedEvent, PaymentProvider, SignatureError};
+use crate::providers::{Glimpse, ListedEvent, PaymentProvider, SignatureError};
 use crate::telemetry::metrics::{self, CallbackOutcome};
 use crate::telemetry::scope;
 use crate::telemetry::spans::Timer;
@@ -132,14 +131,14 @@ fn store_one(context: &Context, event: &NewEvent) -> Result<Stored, ActionError>
 fn store(context: &Context, conn: &mut DbConnection, event: &NewEvent) -> Result<Stored, ActionError> {
     let stored = inbox::store(conn, event)?;
     let now = context.now();
-    let again = if stored.deliveries > 1 { format!(", delivery {}", stored.deliveries) } else { String::new() };
+    let again = if stored.deliveries > 1 { format!("{}{}", trace::AGAIN, stored.deliveries) } else { String::new() };
     let request = event.request_id.as_ref().map_or_else(String::new, |request| format!(", request {request}"));
     // Of an event that comes without end the first deliveries tell enough; the row counts the rest.
     if stored.deliveries <= 10 {
         let took_us = (now - event.received_at).num_microseconds().unwrap_or(0);
         let step = NewStep {
             trace_id: stored.trace_id.clone(),
-            step: if event.origin == "backfill" { "fetched".to_owned() } else { "received".to_owned() },
+            step: if event.origin == "backfill" { "fetched".to_owned() } else { trace::RECEIVED.to_owned() },
             at: now,
             took_us,
             detail: format!("{} {} from {}{again}{request}", event.event_type, event.event_id, event.provider),
@@ -243,20 +242,20 @@ fn checked(context: &Context, provider: &str, body: &[u8], signature: Option<&st
 }
 
 /// An event that cannot be read is stored like any other: it was signed, so it says something; what fails is applying it, and
-/// that is tried again by the next version of the program.
-fn new_event(context: &Context, provider: &dyn PaymentProvider, body: &[u8], origin: &'static str) -> NewEvent {
+/// that is tried again by the next version of the program. What it is about is kept as far as it can be seen, so that nobody is
+/// billed meanwhile who may have paid.
+pub(super) fn new_event(context: &Context, provider: &dyn PaymentProvider, body: &[u8], origin: &'static str) -> NewEvent {
     let now = context.now();
     let body_sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(body));
-    let fact = super::read(provider, body).ok();
-    let of = |field: fn(&Fact) -> String| fact.as_ref().map(field);
+    let about = super::read(provider, body).map_or_else(|_| provider.glimpse(body), Glimpse::of);
     NewEvent {
         provider: provider.name().to_owned(),
         merchant: provider.merchant().to_owned(),
-        event_id: of(|fact| fact.event_id.clone()).unwrap_or_else(|| body_sha256.clone()),
-        event_type: of(|fact| fact.event_type.clone()).unwrap_or_else(|| "unreadable".to_owned()),
-        occurred_at: fact.as_ref().map_or_else(|| now.and_utc().timestamp(), |fact| fact.occurred_at),
-        payment_ref: fact.as_ref().and_then(|fact| fact.payment_ref.clone()),
-        token: fact.as_ref().and_then(|fact| fact.token.clone()),
+        event_id: about.event_id.unwrap_or_else(|| body_sha256.clone()),
+        event_type: about.event_type.unwrap_or_else(|| "unreadable".to_owned()),
+        occurred_at: about.occurred_at.unwrap_or_else(|| now.and_utc().timestamp()),
+        payment_ref: about.payment_ref,
+        token: about.token,
         body: body.to_vec(),
         body_sha256,
         origin,

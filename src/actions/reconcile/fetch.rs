@@ -103,7 +103,7 @@ impl Asked<'_> {
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
             self.lease.check()?;
-            let page = self.patiently(|| ask(after.as_deref())).map_err(Failed::Provider)?;
+            let page = Self::patiently(|| ask(after.as_deref())).map_err(Failed::Provider)?;
             keep(page.items)?;
             match page.next {
                 None => return Ok(()),
@@ -118,7 +118,7 @@ impl Asked<'_> {
         Failed::Provider(ProviderError::Unreadable { provider: self.provider.name().to_owned(), reason: reason.to_owned() })
     }
 
-    fn patiently<T>(&self, call: impl Fn() -> Result<T, ProviderError>) -> Result<T, ProviderError> {
+    fn patiently<T>(call: impl Fn() -> Result<T, ProviderError>) -> Result<T, ProviderError> {
         let mut attempt = 1;
         loop {
             match call() {

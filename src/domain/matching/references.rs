@@ -193,7 +193,10 @@ impl Texts {
             if let Some(reference) = self.creditors.get(&key) {
                 return Some(Found::CreditorReference(reference.clone()));
             }
-            if self.numbers.get(&key).is_some_and(|place| place.apart <= 1) {
+            // Also as one number, without what stands between its parts.
+            let digits: String = bill.chars().filter(char::is_ascii_digit).collect();
+            let in_one = self.numbers.get(without_zeros(&digits)).is_some_and(|place| place.apart == 0);
+            if in_one || self.numbers.get(&key).is_some_and(|place| place.apart <= 1) {
                 return Some(Found::Bill(bill.clone()));
             }
         }
