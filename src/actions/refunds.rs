@@ -25,6 +25,7 @@ use crate::domain::notices::{Addressee, Facts, NewNotice, RefundFailed, RefundSe
 use crate::domain::payments::PaymentState;
 use crate::domain::retry::{Retry, retry};
 use crate::providers::{ProviderError, RefundOrder};
+use crate::telemetry::metrics::{self, Area};
 
 /// The reason code of money that is given back.
 const REFUND: &str = "refund";
@@ -223,7 +224,10 @@ pub fn send_due(context: &Context, stop: &Stop) -> Result<Counts, ActionError> {
             break;
         }
         match send_one(context, id)? {
-            Some("created") => counts.waiting += 1,
+            Some("created") => {
+                metrics::retried(Area::Refunds);
+                counts.waiting += 1;
+            }
             Some("failed") => counts.failed += 1,
             Some(_) => counts.sent += 1,
             None => {}

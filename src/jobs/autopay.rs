@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actions::Context;
 use crate::actions::autopay::{Counts, run_due, run_often};
 use crate::actions::stop::Stop;
+use crate::telemetry::metrics;
 
 /// How soon a customer who comes back from the provider is seen, and a day that has begun.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -18,7 +19,11 @@ pub(super) fn run(context: &Context, stop: &Stop) {
         if stop.wait(LOOK_AGAIN) {
             return;
         }
-        match if round == 0 { run_due(context, stop) } else { run_often(context, stop) } {
+        let outcome = if round == 0 { run_due(context, stop) } else { run_often(context, stop) };
+        if outcome.is_ok() {
+            metrics::beat("autopay", context.now().and_utc().timestamp());
+        }
+        match outcome {
             Ok(counts) if counts != Counts::default() => log::info!(
                 "autopay: {} mandates active, {} ended, {} draws made, {} skipped, {} declined, {} waiting",
                 counts.activated,

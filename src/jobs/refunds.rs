@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actions::Context;
 use crate::actions::refunds::{Counts, send_due};
 use crate::actions::stop::Stop;
+use crate::telemetry::metrics;
 
 /// How soon a new refund is seen.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -12,7 +13,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Asks for what is due until it is told to stop.
 pub(super) fn run(context: &Context, stop: &Stop) {
     while !stop.wait(LOOK_AGAIN) {
-        match send_due(context, stop) {
+        let outcome = send_due(context, stop);
+        if outcome.is_ok() {
+            metrics::beat("refunds", context.now().and_utc().timestamp());
+        }
+        match outcome {
             Ok(counts) if counts != Counts::default() => {
                 log::info!("refunds: {} sent, {} failed, {} are asked for again", counts.sent, counts.failed, counts.waiting);
             }

@@ -24,6 +24,7 @@ use crate::domain::money::Money;
 use crate::domain::payments::PaymentState;
 use crate::domain::retry::{Retry, retry};
 use crate::providers::{Draw, ProviderError};
+use crate::telemetry::metrics::{self, Area};
 use crate::telemetry::scope::new_trace_id;
 
 /// A held bill is looked at again after so long, unless it is let go before.
@@ -81,7 +82,10 @@ fn draw_one(context: &Context, id: DrawId, counts: &mut Counts) -> Result<(), Ac
             }
             match state {
                 DrawState::Failed => counts.failed += 1,
-                DrawState::Drawing => counts.waiting += 1,
+                DrawState::Drawing => {
+                    metrics::retried(Area::Autopay);
+                    counts.waiting += 1;
+                }
                 _ => counts.drawn += 1,
             }
         }
