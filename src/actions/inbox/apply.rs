@@ -74,7 +74,7 @@ impl Applied {
         timer.about("event", &self.event.event_id);
         timer.about("type", &self.event.event_type);
         let mut parts = Vec::new();
-        // The rows were written one after the other, so the last ended when all did.
+        // Rows are written one after the other: when each began is told from what those before it took.
         for written in &self.written {
             let mut part = Timer::start("ledger write", &self.event.trace_id, self.event.received_at).part_of(Some(timer.id()));
             part.about("step", &written.step);

@@ -2,7 +2,7 @@
 //! token.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -24,12 +24,8 @@ pub(in crate::web) struct Cache(Mutex<Option<(Instant, Figures)>>);
 impl Cache {
     /// The figures of a moment ago, or new ones; none when the database does not answer.
     fn figures(&self, context: &Context) -> Option<Figures> {
-        let mut kept = match self.0.try_lock() {
-            Ok(kept) => kept,
-            // Somebody is asking just now: what they get is good for all who wait.
-            Err(TryLockError::WouldBlock) => self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            Err(TryLockError::Poisoned(kept)) => kept.into_inner(),
-        };
+        // Who comes while somebody is asking waits for the same answer.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = Duration::from_secs(u64::from(context.config.metrics.cache_seconds));
         if let Some((at, figures)) = kept.as_ref()
             && at.elapsed() < fresh
