@@ -3,6 +3,8 @@
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::checkout::{PendingPayment, pending};
+use super::corrections::{Corrected, Corrections};
 use super::{ActionError, Context};
 use crate::db::account_views::{self as rows, AccountHead, ActivityRow, DatedBill, ServiceRow};
 use crate::db::billing::bill_number;
@@ -55,6 +57,8 @@ pub struct AccountView {
     pub due: Due,
     /// The last payment that was posted, returned or not.
     pub last_payment: Option<PaymentRow>,
+    /// Payments that are on their way: not in the balance yet.
+    pub pending: Vec<PendingPayment>,
     /// The last bill that stands.
     pub last_bill: Option<DatedBill>,
     /// Its services.
@@ -112,6 +116,7 @@ pub fn account_view(context: &Context, number: &str, whose: Whose) -> Result<Acc
         Ok(AccountView {
             due: Due::of(head.balance_cents, last_bill.as_ref(), today),
             last_payment: payments::latest(conn, head.id)?,
+            pending: pending(conn, head.id)?,
             last_bill,
             services: rows::services(conn, head.id, today, MOST_SERVICES)?,
             recent,
@@ -219,6 +224,8 @@ pub enum Story {
         reference: Option<String>,
         /// When it was returned.
         returned_on: Option<NaiveDate>,
+        /// Whether a correction took it out of the ledger later.
+        corrected: bool,
     },
     /// Money went back.
     PaymentReversal {
@@ -228,6 +235,22 @@ pub enum Story {
         reference: Option<String>,
         /// Why.
         reason: Option<String>,
+    },
+    /// Something was posted that was not so, and is taken out again.
+    Correction {
+        /// What is taken out.
+        of: Corrected,
+        /// The day of the payment or refund.
+        on: NaiveDate,
+        /// Its reference.
+        reference: Option<String>,
+    },
+    /// A part of a payment went back to the payer.
+    Refund {
+        /// Its reference.
+        reference: Option<String>,
+        /// Why.
+        reason: String,
     },
     /// A credit or a charge.
     Adjustment {
@@ -248,6 +271,7 @@ pub(super) fn stories(conn: &mut DbConnection, account: AccountId, found: Vec<Ac
         let code = source.split(':').nth(1).unwrap_or_default();
         reasons.iter().find(|reason| reason.code == code).map_or_else(|| code.to_owned(), |reason| reason.name.clone())
     };
+    let corrections = Corrections::load(conn, account, found.iter().map(|row| (row.account_seq, row.source.as_str())))?;
     Ok(found
         .into_iter()
         .map(|row| Activity {
@@ -255,17 +279,25 @@ pub(super) fn stories(conn: &mut DbConnection, account: AccountId, found: Vec<Ac
             effective_on: row.effective_on,
             amount_cents: row.amount_cents,
             balance_after_cents: row.balance_after_cents,
-            story: story(account, row, &reason_of),
+            story: story(account, row, &corrections, &reason_of),
         })
         .collect())
 }
 
-fn story(account: AccountId, row: ActivityRow, reason_of: &dyn Fn(&str) -> String) -> Story {
+fn story(account: AccountId, row: ActivityRow, corrections: &Corrections, reason_of: &dyn Fn(&str) -> String) -> Story {
+    if let Some(correction) = corrections.correction(&row.source) {
+        return Story::Correction { of: correction.what, on: correction.on, reference: correction.reference };
+    }
+    if let Some(refund) = corrections.refund(row.account_seq).filter(|_| row.source.starts_with("refund:")) {
+        return Story::Refund { reference: refund.provider_ref.clone(), reason: refund.reason.clone() };
+    }
     let bill = row.bill_run.zip(row.bill_on).map(|(run, on)| (bill_number(RunId(run), account), on));
     match (row.kind.as_str(), bill, row.tender) {
         ("bill", Some((number, on)), _) => Story::Bill { number, on, cancelled: row.bill_status.as_deref() == Some("cancelled") },
         ("bill_reversal", Some((number, on)), _) => Story::BillReversal { number, on },
-        ("payment", _, Some(tender)) => Story::Payment { tender, reference: row.reference, returned_on: row.returned_on },
+        ("payment", _, Some(tender)) => {
+            Story::Payment { tender, reference: row.reference, returned_on: row.returned_on, corrected: row.superseded_seq.is_some() }
+        }
         ("payment_reversal", _, Some(_)) => {
             Story::PaymentReversal { paid_on: row.paid_on.unwrap_or(row.effective_on), reference: row.reference, reason: row.return_reason }
         }

@@ -12,6 +12,8 @@ pub mod bench;
 pub mod bill_run;
 pub mod change_terms;
 pub mod check_ledger;
+pub mod checkout;
+pub mod corrections;
 pub mod demo;
 pub mod enter_read;
 pub mod estimate;

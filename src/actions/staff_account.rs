@@ -3,6 +3,8 @@
 use chrono::{NaiveDate, NaiveDateTime};
 use std::collections::BTreeMap;
 
+use super::checkout::{PendingPayment, pending};
+use super::corrections::{Corrected, Corrections};
 use super::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
 use super::held::{Decision, decide_some, holds_a_bill, show_todo};
 use super::payments::returned_payment_seq;
@@ -41,6 +43,8 @@ pub struct Head {
     pub address: Option<String>,
     /// The balance.
     pub balance: Money,
+    /// Payments that are on their way: not in the balance yet.
+    pub pending: Vec<PendingPayment>,
     /// What waits for a clerk.
     pub todos: Vec<WaitingItem>,
 }
@@ -105,6 +109,7 @@ pub fn head(context: &Context, number: &str) -> Result<Head, ActionError> {
             paperless: card.paperless == 1,
             address: card.address,
             balance: Money::from_cents(card.balance_cents),
+            pending: pending(conn, card.id)?,
             todos: todos.into_iter().map(waiting).collect(),
         })
     })
@@ -125,6 +130,22 @@ pub enum Source {
         seq: i64,
         /// Its reference.
         reference: String,
+    },
+    /// A correction, by the position of the payment or refund that it is about.
+    Correction {
+        /// What it takes out of the ledger.
+        of: Corrected,
+        /// Position of the payment or refund.
+        seq: i64,
+        /// Its reference.
+        reference: String,
+    },
+    /// A part of a payment that went back.
+    Refund {
+        /// Its reference.
+        reference: String,
+        /// Why.
+        reason: String,
     },
     /// An adjustment.
     Adjustment {
@@ -152,6 +173,8 @@ pub struct LedgerLine {
     pub tender: Option<String>,
     /// When a payment was returned.
     pub returned_on: Option<NaiveDate>,
+    /// Whether a correction took a payment out of the ledger later.
+    pub corrected: bool,
     /// Movement of the balance.
     pub amount: Money,
     /// Balance after it.
@@ -166,7 +189,17 @@ impl LedgerLine {
     /// The kind in words.
     #[must_use]
     pub fn words(&self) -> &'static str {
-        match self.kind.as_str() {
+        match (&self.source, self.kind.as_str()) {
+            (Source::Correction { of: Corrected::Payment, .. }, _) => "Correction of a payment",
+            (Source::Correction { of: Corrected::Return, .. }, _) => "Return taken back",
+            (Source::Correction { of: Corrected::Refund, .. }, _) => "Refund taken back",
+            (Source::Refund { .. }, _) => "Refund",
+            (_, kind) => self.kind_words(kind),
+        }
+    }
+
+    fn kind_words(&self, kind: &str) -> &'static str {
+        match kind {
             "bill" => "Bill",
             "bill_reversal" => "Bill taken back",
             "payment" => "Payment",
@@ -188,15 +221,20 @@ pub fn ledger(context: &Context, account: AccountId, before_seq: i64, limit: usi
         let references: Vec<&str> = slice.rows.iter().filter_map(|row| adjustment_parts(&row.source)).map(|(_, reference)| reference).collect();
         let notes = desk::adjustment_notes(conn, &references)?;
         let notes: BTreeMap<String, (String, String)> = notes.into_iter().map(|(reference, note, by)| (reference, (note, by))).collect();
+        let corrections = Corrections::load(conn, account, slice.rows.iter().map(|row| (row.account_seq, row.source.as_str())))?;
         let mut rows = Vec::with_capacity(slice.rows.len());
         for row in slice.rows {
-            let source = source_of(conn, account, &row, &notes)?;
+            let source = match corrected_source(&corrections, &row) {
+                Some(source) => source,
+                None => source_of(conn, account, &row, &notes)?,
+            };
             rows.push(LedgerLine {
                 seq: row.account_seq,
                 kind: row.kind,
                 source,
                 tender: row.tender,
                 returned_on: row.returned_on,
+                corrected: row.superseded_seq.is_some(),
                 amount: Money::from_cents(row.amount_cents),
                 balance_after: Money::from_cents(row.balance_after_cents),
                 effective_on: row.effective_on,
@@ -210,6 +248,14 @@ pub fn ledger(context: &Context, account: AccountId, before_seq: i64, limit: usi
 /// Reason code and reference of an adjustment's source.
 fn adjustment_parts(source: &str) -> Option<(&str, &str)> {
     source.strip_prefix("adjustment:")?.split_once(':')
+}
+
+fn corrected_source(corrections: &Corrections, row: &LedgerRow) -> Option<Source> {
+    if let Some(found) = corrections.correction(&row.source) {
+        return Some(Source::Correction { of: found.what, seq: found.seq, reference: found.reference.unwrap_or_default() });
+    }
+    let refund = corrections.refund(row.account_seq).filter(|_| row.source.starts_with("refund:"))?;
+    Some(Source::Refund { reference: refund.provider_ref.clone().unwrap_or_default(), reason: refund.reason.clone() })
 }
 
 fn source_of(

@@ -9,11 +9,18 @@ use super::{Failure, Global};
 use crate::actions::Context;
 use crate::actions::check_ledger::check_ledger;
 use crate::actions::demo::{TownOptions, TownReport, forget_sign_ins, is_complete, make_town, sign_ins};
-use crate::actions::sign_in::code_at;
+use crate::actions::sign_in::{code_at, new_token};
 use crate::actions::verify_bills::verify_bills;
-use crate::config::Config;
+use crate::config::{Config, ProviderSettings, Secret};
 use crate::domain::money::Money;
+use crate::providers;
+use crate::sandbox::{Options, Running, Sandbox};
 use crate::web::Application;
+
+/// What the demonstration's payment provider is called.
+const SANDBOX: &str = "sandbox";
+/// The file of what was paid with it, in the town's folder.
+const SANDBOX_STATE: &str = "sandbox.jsonl";
 
 /// Makes a demonstration town, bills it, and serves it.
 #[derive(Debug, clap::Args)]
@@ -36,6 +43,12 @@ pub(super) struct Args {
     /// Address and port to serve at
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: String,
+    /// Address and port of the payment provider beside it, which takes no real money; port 0 takes any free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "LISTEN")]
+    sandbox_listen: String,
+    /// Serves without a payment provider: nothing is paid online
+    #[arg(long)]
+    no_sandbox: bool,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
@@ -46,10 +59,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         return Err(Failure::Use("the demonstration has a database of its own: say --folder, not --database".to_owned()));
     }
     let file = args.folder.join("town.db");
-    if !args.no_serve {
-        // Before anything is made or thrown away: most often another demonstration is being served there.
-        TcpListener::bind(&args.listen).map_err(|error| Failure::No(format!("{}: {error}", args.listen)))?;
-    }
+    // Before anything is made or thrown away: most often another demonstration is being served there.
+    let listen = if args.no_serve { args.listen.clone() } else { free_address(&args.listen)? };
     let _alone = take_folder(&args.folder)?;
     let complete = is_complete(&args.folder) && file.exists();
     if args.fresh || !complete {
@@ -58,12 +69,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         }
         remove_town(&args.folder, &file)?;
     }
-    let town = Global {
-        database: file.display().to_string(),
-        database_named: true,
-        config: settings(&args.folder, &args.listen)?,
-        actor: global.actor.clone(),
-    };
+    let town =
+        Global { database: file.display().to_string(), database_named: true, config: settings(&args.folder, &listen)?, actor: global.actor.clone() };
     let context = town.context()?;
     if args.fresh || !complete {
         let started = Instant::now();
@@ -79,11 +86,44 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     if args.no_serve || !sound {
         return Ok(sound);
     }
-    let application = Application::build(context.clone(), &args.listen).map_err(|error| Failure::No(format!("{}: {error}", args.listen)))?;
+    let (context, _sandbox) = if args.no_sandbox { (context, None) } else { with_sandbox(context, args, &listen)? };
+    let application = Application::build(context.clone(), &listen).map_err(|error| Failure::No(format!("{listen}: {error}")))?;
     tell_sign_ins(&args.folder)?;
     print::line(&format!("serving Millbrook Water at {} (stop with Ctrl-C)", application.address()))?;
     super::serve::serve(&context, application, true)?;
     Ok(true)
+}
+
+/// The address to serve at, with the port that it will be.
+fn free_address(listen: &str) -> Result<String, Failure> {
+    let bound = TcpListener::bind(listen).and_then(|listener| listener.local_addr());
+    Ok(bound.map_err(|error| Failure::No(format!("{listen}: {error}")))?.to_string())
+}
+
+/// Starts a payment provider beside the town, with secrets that are good for this run, and lets the town pay with it. It ends
+/// with its handle; what was paid with it stays in the town's folder.
+fn with_sandbox(context: Context, args: &Args, listen: &str) -> Result<(Context, Option<Running>), Failure> {
+    let (key, secret) = (format!("sk_test_{}", new_token()), format!("whsec_{}", new_token()));
+    let options = Options {
+        listen: args.sandbox_listen.clone(),
+        key: key.clone(),
+        webhook_secret: secret.clone(),
+        endpoints: vec![format!("http://{listen}/callbacks/{SANDBOX}")],
+        state: Some(args.folder.join(SANDBOX_STATE)),
+        ..Options::default()
+    };
+    let running = Sandbox::start(options).map_err(|error| Failure::No(format!("{}: {error}", args.sandbox_listen)))?;
+    let settings = ProviderSettings {
+        name: SANDBOX.to_owned(),
+        merchant: "acct_millbrook".to_owned(),
+        base_url: running.address().to_owned(),
+        secret_key: Some(Secret::new(key)),
+        webhook_secrets: vec![Secret::new(secret)],
+        ..ProviderSettings::default()
+    };
+    let providers = providers::open(&[settings]).map_err(Failure::No)?;
+    print::line(&format!("payments: a provider that takes no real money is at {}", running.address()))?;
+    Ok((Context { providers, ..context }, Some(running)))
 }
 
 /// Who may sign in, one to a line.
@@ -169,7 +209,10 @@ fn remove_town(folder: &Path, file: &Path) -> Result<(), Failure> {
             _ => {}
         }
     }
-    Ok(())
+    match std::fs::remove_file(folder.join(SANDBOX_STATE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::No(format!("{}: {error}", folder.display()))),
+        _ => Ok(()),
+    }
 }
 
 fn tell(made: &TownReport, started: Instant) -> Result<(), Failure> {

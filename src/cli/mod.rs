@@ -41,6 +41,7 @@ use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
+use crate::providers;
 
 pub use print::Failure;
 
@@ -150,7 +151,7 @@ impl Global {
         Ok(Context {
             database,
             config: Arc::new(self.config.clone()),
-            providers: crate::providers::open(&self.config.providers).map_err(Failure::Use)?,
+            providers: providers::open(&self.config.providers).map_err(Failure::Use)?,
             clock: Clock::System,
             actor: self.actor.clone(),
         })

@@ -193,12 +193,15 @@ pub struct ActivityRow {
     /// The payment's value date.
     #[diesel(sql_type = Nullable<Date>)]
     pub paid_on: Option<NaiveDate>,
-    /// When the payment was returned.
+    /// When the payment was returned, unless that was taken back.
     #[diesel(sql_type = Nullable<Date>)]
     pub returned_on: Option<NaiveDate>,
     /// Why the payment was returned.
     #[diesel(sql_type = Nullable<Text>)]
     pub return_reason: Option<String>,
+    /// The position of the correction that took the payment out of the ledger.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub superseded_seq: Option<i64>,
 }
 
 /// A page of an account's ledger between two positions, both outside, newest first.
@@ -209,7 +212,8 @@ pub fn activity(conn: &mut DbConnection, account: AccountId, after_seq: i64, bef
     diesel::sql_query(
         "SELECT f.account_seq, f.kind, f.source, f.amount_cents, f.balance_after_cents, f.effective_on, f.posted_at, \
             b.run_id AS bill_run, n.bill_on, b.status AS bill_status, \
-            p.tender, p.provider_ref AS reference, p.effective_on AS paid_on, p.returned_on, p.return_reason \
+            p.tender, p.provider_ref AS reference, p.effective_on AS paid_on, \
+            CASE WHEN p.restored_seq IS NULL THEN p.returned_on END AS returned_on, p.return_reason, p.superseded_seq \
          FROM financial_transaction f \
          LEFT JOIN bill b ON b.account_id = f.account_id AND (b.account_seq = f.account_seq OR b.cancelled_seq = f.account_seq) \
          LEFT JOIN bill_run n ON n.id = b.run_id \

@@ -38,9 +38,12 @@ pub struct LedgerRow {
     /// A payment's reference.
     #[diesel(sql_type = Nullable<Text>)]
     pub reference: Option<String>,
-    /// When a payment was returned.
+    /// When a payment was returned, unless that was taken back.
     #[diesel(sql_type = Nullable<Date>)]
     pub returned_on: Option<NaiveDate>,
+    /// The position of the correction that took a payment out of the ledger.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub superseded_seq: Option<i64>,
 }
 
 /// A page of an account's ledger, newest first, before a position.
@@ -50,7 +53,7 @@ pub struct LedgerRow {
 pub fn ledger_page(conn: &mut DbConnection, account: AccountId, before_seq: i64, limit: i64) -> QueryResult<Vec<LedgerRow>> {
     diesel::sql_query(
         "SELECT f.account_seq, f.kind, f.source, f.amount_cents, f.balance_after_cents, f.effective_on, f.posted_at, \
-            y.tender, y.provider_ref AS reference, y.returned_on \
+            y.tender, y.provider_ref AS reference, CASE WHEN y.restored_seq IS NULL THEN y.returned_on END AS returned_on, y.superseded_seq \
          FROM financial_transaction f LEFT JOIN payment y ON y.account_id = f.account_id AND y.account_seq = f.account_seq \
          WHERE f.account_id = $1 AND f.account_seq < $2 ORDER BY f.account_seq DESC LIMIT $3",
     )

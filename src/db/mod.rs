@@ -253,7 +253,7 @@ pub trait LostRace {
 
 /// Unique keys that two writers may collide on; a collision means that the other was first, and that looking again
 /// shows what it wrote.
-const RACE_KEYS: [&str; 12] = [
+const RACE_KEYS: [&str; 14] = [
     "financial_transaction_account_id_account_seq_key",
     "financial_transaction.account_seq",
     "payment_provider_ref_once",
@@ -266,6 +266,8 @@ const RACE_KEYS: [&str; 12] = [
     "provider_payment.provider_ref",
     "provider_payment_checkout_id_key",
     "provider_payment.checkout_id",
+    "checkout_form_key_key",
+    "checkout.form_key",
 ];
 
 impl LostRace for DieselError {

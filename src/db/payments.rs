@@ -130,6 +130,19 @@ pub fn latest(conn: &mut DbConnection, account: AccountId) -> QueryResult<Option
         .optional()
 }
 
+/// The payments of an account that were posted, or returned, at one of these positions.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_positions(conn: &mut DbConnection, account: AccountId, positions: &[i64]) -> QueryResult<Vec<PaymentRow>> {
+    payment::table
+        .filter(payment::account_id.eq(account))
+        .filter(payment::account_seq.eq_any(positions).or(payment::returned_seq.eq_any(positions)))
+        .order(payment::account_seq)
+        .select(PaymentRow::as_select())
+        .load(conn)
+}
+
 /// The payments of a range of accounts, by account and position.
 ///
 /// # Errors

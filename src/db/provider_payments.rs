@@ -130,6 +130,16 @@ pub fn move_checkout(conn: &mut DbConnection, id: CheckoutId, status: &str, now:
         .execute(conn)
 }
 
+/// Takes the turn to ask the provider where an open attempt stands; whether it was given. So many pages that look at one
+/// attempt at once ask once.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_turn(conn: &mut DbConnection, id: CheckoutId, not_since: NaiveDateTime, now: NaiveDateTime) -> QueryResult<bool> {
+    let waiting = checkout::table.filter(checkout::id.eq(id).and(checkout::status.eq("open")).and(checkout::updated_at.le(not_since)));
+    Ok(diesel::update(waiting).set(checkout::updated_at.eq(now)).execute(conn)? == 1)
+}
+
 /// A provider's payment as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = provider_payment)]
@@ -366,14 +376,17 @@ pub fn set_parts(conn: &mut DbConnection, id: ProviderPaymentId, parts: &[(Accou
     Ok(())
 }
 
-/// The payments of an account at providers that are under way: begun or on their way, not yet in the ledger, newest first.
+/// The payments of an account at providers that are under way: the customer is through, the money is not yet in the ledger.
+/// Newest first.
 ///
 /// # Errors
 /// Those of the database.
 pub fn pending_of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<(ProviderPaymentRow, i64)>> {
     provider_payment::table
         .inner_join(provider_payment_part::table.on(provider_payment_part::provider_payment_id.eq(provider_payment::id)))
-        .filter(provider_payment_part::account_id.eq(account).and(provider_payment::state.eq("submitted")))
+        .left_join(checkout::table.on(checkout::id.nullable().eq(provider_payment::checkout_id)))
+        .filter(provider_payment_part::account_id.eq(account))
+        .filter(provider_payment::state.eq("submitted").or(provider_payment::state.eq("created").and(checkout::status.eq("complete"))))
         .order(provider_payment::id.desc())
         .limit(limit)
         .select((ProviderPaymentRow::as_select(), provider_payment_part::amount_cents))
@@ -478,6 +491,14 @@ pub fn insert_refund(conn: &mut DbConnection, new: &NewRefund) -> QueryResult<Re
 /// Those of the database.
 pub fn refund_by_token(conn: &mut DbConnection, token: &str) -> QueryResult<Option<RefundRow>> {
     refund::table.filter(refund::token.eq(token)).select(RefundRow::as_select()).first(conn).optional()
+}
+
+/// The refunds of an account that were posted at one of these positions.
+///
+/// # Errors
+/// Those of the database.
+pub fn refunds_at(conn: &mut DbConnection, account: AccountId, positions: &[i64]) -> QueryResult<Vec<RefundRow>> {
+    refund::table.filter(refund::account_id.eq(account).and(refund::account_seq.eq_any(positions))).select(RefundRow::as_select()).load(conn)
 }
 
 /// What went back of a payment without our asking, without what a correction took out again.

@@ -15,6 +15,7 @@ pub mod money;
 pub mod notices;
 pub mod passwords;
 pub mod payments;
+pub mod postcode;
 pub mod quantity;
 pub mod rates;
 pub mod reconciliation;

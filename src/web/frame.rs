@@ -24,6 +24,8 @@ pub struct Frame {
     pub links: Vec<NavLink>,
     /// One line about what was just done.
     pub notice: Option<String>,
+    /// Whether the utility takes payments online.
+    pub online: bool,
 }
 
 /// An entry of the navigation.
@@ -40,9 +42,13 @@ pub struct NavLink {
 /// Whether an entry of the navigation is for this viewer.
 type Offered = fn(&Viewer) -> bool;
 
+/// Offered only where there is a payment provider.
+const PAY: &str = "/pay";
+
 /// What the navigation of a signed-in person offers: where it leads, what it says, and to whom. Areas add a line each.
 const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/account", "Accounts", |viewer| !viewer.is_staff()),
+    (PAY, "Pay", |viewer| !viewer.is_staff()),
     ("/staff", "Desk", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
@@ -59,9 +65,10 @@ impl Frame {
     /// The frame of a page; `active` is the address of the navigation's entry that the page belongs to.
     #[must_use]
     pub fn new(context: &Context, viewer: Option<&Viewer>, active: &str) -> Self {
-        let plain = Self::signed_out(&context.config.utility_name);
+        let online = context.providers.first().is_some();
+        let plain = Self { online, ..Self::signed_out(&context.config.utility_name) };
         let Some(viewer) = viewer else { return plain };
-        let entries = NAVIGATION.iter().filter(|(_, _, offered)| offered(viewer));
+        let entries = NAVIGATION.iter().filter(|(href, _, offered)| offered(viewer) && (online || *href != PAY));
         let links = entries.map(|(href, label, _)| NavLink { href, label, current: *href == active }).collect();
         Self { name: Some(viewer.name.clone()), csrf: viewer.csrf.clone(), links, ..plain }
     }

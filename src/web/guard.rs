@@ -83,10 +83,10 @@ fn with_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     ServiceResponse::new(request, response)
 }
 
-/// The path for the log: what follows in the address of a mailed link is a secret.
+/// The path for the log: what follows in the address of a mailed link, or of a payment, is a secret.
 fn logged_path(path: &str) -> &str {
-    const LINKS: &str = "/password/";
-    if path.starts_with(LINKS) { LINKS } else { path }
+    const SECRETS: [&str; 2] = ["/password/", "/pay/"];
+    SECRETS.into_iter().find(|secret| path.starts_with(secret)).unwrap_or(path)
 }
 
 /// What is said when the framework refuses: an address that does not parse is one that does not exist.

@@ -32,6 +32,7 @@ const LAST_ANSWERS_SECONDS: u64 = 5;
 /// The application, bound to its address and ready to run.
 pub struct Application {
     context: Context,
+    door: web::Data<pages::payments::Door>,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -40,14 +41,15 @@ impl Application {
     /// Binds the application to an address; port 0 takes any free port.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// When the address cannot be bound, or the inbox for payment providers cannot be opened.
     pub fn build(context: Context, listen: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
         if !context.config.sign_in.secure_cookies && !address.ip().is_loopback() {
             log::warn!("sign_in.secure_cookies is off and {address} is reached from elsewhere: cookies travel in the clear");
         }
-        Ok(Self { context, listener, address })
+        let door = web::Data::new(pages::payments::Door::open(&context)?);
+        Ok(Self { context, door, listener, address })
     }
 
     /// Where it is reached.
@@ -73,15 +75,15 @@ impl Application {
     }
 
     fn server(self, told: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> std::io::Result<Server> {
-        let context = web::Data::new(self.context);
+        let (context, door) = (web::Data::new(self.context), self.door);
         let workers = context.config.runs.worker_count().max(2);
         let server = HttpServer::new(move || {
-            App::new()
+            let pages = web::scope("")
                 .wrap(from_fn(guard::guard))
                 .wrap(Compress::default())
-                .app_data(context.clone())
                 .configure(pages::configure)
-                .default_service(web::to(pages::operations::not_found))
+                .default_service(web::to(pages::operations::not_found));
+            App::new().app_data(context.clone()).app_data(door.clone()).configure(pages::configure_machines).service(pages)
         });
         let server = server.workers(workers).shutdown_timeout(LAST_ANSWERS_SECONDS).listen(self.listener)?;
         Ok(match told {
@@ -94,5 +96,5 @@ impl Application {
 /// Method and path of every route, in the order in which they are tried: for whoever checks who reaches what.
 #[must_use]
 pub fn routes() -> Vec<(String, &'static str)> {
-    pages::all_routes().names()
+    [pages::machine_routes(), pages::all_routes()].iter().flat_map(routes::Routes::names).collect()
 }

@@ -35,6 +35,12 @@ impl Currency {
         Self { sign }
     }
 
+    /// Its sign, as it stands before amounts.
+    #[must_use]
+    pub fn sign(&self) -> &str {
+        self.sign.trim_end_matches(SPACE)
+    }
+
     /// An amount: `$1,234.56`, `−$12.34`.
     #[must_use]
     pub fn money(&self, cents: i64) -> String {

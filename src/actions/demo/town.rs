@@ -130,7 +130,7 @@ impl House {
         Self {
             number,
             name,
-            address: format!("{} {street}, Millbrook", number % 190 + 1),
+            address: format!("{} {street}, Millbrook 95900", number % 190 + 1),
             purpose,
             habit,
             low_income: purpose == Use::Home && random.random_range(0..12) == 0,

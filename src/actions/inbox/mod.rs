@@ -14,6 +14,7 @@ mod store;
 pub use apply::apply_event;
 pub use replay::replay_payment;
 pub use settle::{Settled, settle};
+pub(super) use store::new_trace_id;
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
 /// No payment has more events; one that has is somebody's fault, and a person looks at it.

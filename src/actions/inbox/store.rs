@@ -200,7 +200,7 @@ fn new_event(context: &Context, provider: &dyn PaymentProvider, body: &[u8], ori
 }
 
 /// A trace's name, as the W3C's trace context has it: 32 hexadecimal digits.
-pub(super) fn new_trace_id() -> String {
+pub(in crate::actions) fn new_trace_id() -> String {
     let bytes: [u8; 16] = rand::rng().random();
     data_encoding::HEXLOWER.encode(&bytes)
 }

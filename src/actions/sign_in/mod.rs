@@ -28,4 +28,5 @@ pub use session::{SignedIn, Stage, current_session};
 pub use staff::{NewStaff, StaffMember, add_staff, list_staff, reset_factor, send_link, set_staff_disabled};
 pub use sweep::sweep;
 pub use throttle::Attempt;
+pub(super) use throttle::{Subject, accepted, count};
 pub use token::{csrf_token, new_token, same_csrf, token_hash};

@@ -33,7 +33,7 @@ pub enum Attempt<T> {
 
 /// What is guessed at, or who guesses.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Subject<'a> {
+pub(in crate::actions) enum Subject<'a> {
     /// The password of an address.
     Address(&'a str),
     /// A client, at any password. Many people may share an address behind a router: they have more free failures.
@@ -44,6 +44,14 @@ pub(super) enum Subject<'a> {
     LinksTo(&'a str),
     /// Mails with links for a client.
     LinksFor(&'a str),
+    /// The postcode of an account, whose bill somebody pays without signing in.
+    Postcode(&'a str),
+    /// A client, at any account's postcode.
+    PostcodesFor(&'a str),
+    /// Payments that a client begins without signing in.
+    PaymentsFor(&'a str),
+    /// Payments that somebody begins who is signed in.
+    PaymentsOf(LoginId),
 }
 
 impl Subject<'_> {
@@ -55,14 +63,20 @@ impl Subject<'_> {
             Self::Factor(login) => format!("factor:{login}"),
             Self::LinksTo(email) => format!("links-to:{}", token_hash(email)),
             Self::LinksFor(client) => format!("links-for:{client}"),
+            Self::Postcode(account) => format!("postcode:{}", token_hash(account)),
+            Self::PostcodesFor(client) => format!("postcodes-for:{client}"),
+            Self::PaymentsFor(client) => format!("payments-for:{client}"),
+            Self::PaymentsOf(login) => format!("payments-of:{login}"),
         }
     }
 
     /// Failures before the first block.
     fn free(self) -> i32 {
         match self {
-            Self::Address(_) | Self::Factor(_) | Self::LinksTo(_) => 5,
-            Self::Client(_) | Self::LinksFor(_) => 20,
+            Self::Address(_) | Self::Factor(_) | Self::LinksTo(_) | Self::Postcode(_) => 5,
+            Self::Client(_) | Self::LinksFor(_) | Self::PostcodesFor(_) => 20,
+            // A family shares an address, and so does a whole town behind a telephone company's router.
+            Self::PaymentsFor(_) | Self::PaymentsOf(_) => 50,
         }
     }
 
@@ -75,7 +89,7 @@ impl Subject<'_> {
 }
 
 /// Counts an attempt at all of these; the end of the block when one of them is blocked, and then none is counted.
-pub(super) fn count(context: &Context, subjects: &[Subject<'_>]) -> Result<Option<NaiveDateTime>, ActionError> {
+pub(in crate::actions) fn count(context: &Context, subjects: &[Subject<'_>]) -> Result<Option<NaiveDateTime>, ActionError> {
     let now = context.now();
     context.database.write(|conn| {
         let mut counted = Vec::new();
@@ -105,11 +119,14 @@ fn write_down_block(conn: &mut DbConnection, now: NaiveDateTime, subject: Subjec
     let (until, since) = sign_in::block_of(conn, &subject.key())?.unwrap_or((now, now));
     let login = match subject {
         Subject::Address(email) | Subject::LinksTo(email) => sign_in::login_by_email(conn, email)?,
-        Subject::Factor(id) => sign_in::login(conn, id)?,
-        Subject::Client(_) | Subject::LinksFor(_) => None,
+        Subject::Factor(id) | Subject::PaymentsOf(id) => sign_in::login(conn, id)?,
+        Subject::Client(_) | Subject::LinksFor(_) | Subject::Postcode(_) | Subject::PostcodesFor(_) | Subject::PaymentsFor(_) => None,
     };
     let name = match subject {
-        Subject::Client(client) | Subject::LinksFor(client) => format!("client {client}"),
+        Subject::Client(client) | Subject::LinksFor(client) | Subject::PostcodesFor(client) | Subject::PaymentsFor(client) => {
+            format!("client {client}")
+        }
+        Subject::Postcode(_) => "the postcode of an account".to_owned(),
         _ => login.map_or_else(|| "an address that is not known".to_owned(), |login| login.email),
     };
     if !sign_in::audited_since(conn, ACTOR, ACTION, &name, since)? {
@@ -120,10 +137,10 @@ fn write_down_block(conn: &mut DbConnection, now: NaiveDateTime, subject: Subjec
 
 /// The attempt was right: what was guessed at is forgotten, the client only gets this attempt back, so that a right
 /// password of one's own does not free the way for guesses at others'.
-pub(super) fn accepted(conn: &mut DbConnection, subjects: &[Subject<'_>]) -> Result<(), ActionError> {
+pub(in crate::actions) fn accepted(conn: &mut DbConnection, subjects: &[Subject<'_>]) -> Result<(), ActionError> {
     for subject in subjects {
         let key = subject.key();
-        if matches!(subject, Subject::Client(_)) {
+        if matches!(subject, Subject::Client(_) | Subject::PostcodesFor(_)) {
             sign_in::uncount_attempt(conn, &key)?;
             // Its own count may have begun a block; an earlier one had ended, or the attempt had not been looked at.
             sign_in::block(conn, &key, None)?;

@@ -19,6 +19,7 @@ use crate::domain::winter::WinterQuarter;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
 use crate::web::pages::customers::{account_link, told, whose};
+use crate::web::pages::payments::pay_link;
 use crate::web::text::{self, Currency, Day, Unbroken};
 use crate::web::viewer::Viewer;
 
@@ -52,6 +53,10 @@ struct BillPage {
     cancelled: Option<CancelledView>,
     segments: Vec<SegmentPart>,
     how_to_pay: String,
+    /// Where anybody can pay it, in full, for paper; none where nothing is paid online.
+    pay_address: Option<String>,
+    /// Where its customer pays it.
+    pay_link: Option<String>,
 }
 
 /// The last payment that is in the bill.
@@ -188,7 +193,9 @@ pub(super) async fn bill(context: Data<Context>, viewer: Viewer, number: Path<St
     })
     .await?;
     let active = if viewer.is_staff() { "/staff" } else { "/account" };
-    page(StatusCode::OK, &BillPage::new(Frame::new(&context, Some(&viewer), active), &bill, &context))
+    let mut shown = BillPage::new(Frame::new(&context, Some(&viewer), active), &bill, &context);
+    shown.pay_link = pay_link(&context, &bill.account).filter(|_| !viewer.is_staff() && bill.balance_now_cents > 0);
+    page(StatusCode::OK, &shown)
 }
 
 impl BillPage {
@@ -228,14 +235,16 @@ impl BillPage {
             }),
             segments: bill.segments.iter().map(|segment| SegmentPart::new(segment, &currency)).collect(),
             how_to_pay: context.config.how_to_pay.clone(),
+            pay_address: context.providers.first().map(|_| format!("{}/pay/guest", context.config.public_url.trim_end_matches('/'))),
+            pay_link: None,
         }
     }
 }
 
 /// Whether anything but payments happened, though it may have come to nothing.
 fn has_adjustments(bill: &BillView) -> bool {
-    use crate::actions::account_view::Story::{Payment, PaymentReversal};
-    bill.since.iter().any(|row| !matches!(row.story, Payment { .. } | PaymentReversal { .. }))
+    use crate::actions::account_view::Story::{Correction, Payment, PaymentReversal, Refund};
+    bill.since.iter().any(|row| !matches!(row.story, Payment { .. } | PaymentReversal { .. } | Correction { .. } | Refund { .. }))
 }
 
 impl SegmentPart {

@@ -11,12 +11,14 @@ use super::lists::BillLine;
 use super::{AccountHeading, ActivityLine, account_link, frame, look, reading};
 use crate::actions::Context;
 use crate::actions::account_view::{AccountView, Due, account_view, own_accounts};
+use crate::actions::checkout::PendingPayment;
 use crate::actions::usage_history::usage_history;
 use crate::db::account_views::{AccountHead, ServiceRow};
 use crate::db::payments::PaymentRow;
 use crate::domain::ids::AccountId;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, go_to, page};
+use crate::web::pages::payments::pay_link;
 use crate::web::text::{self, Currency, Day};
 use crate::web::viewer::Viewer;
 
@@ -96,6 +98,10 @@ struct AccountPage {
     more: bool,
     chart: Option<Chart>,
     how_to_pay: String,
+    /// What is on its way and not yet deducted.
+    pending: Vec<PendingLine>,
+    /// Where its customer pays.
+    pay_link: Option<String>,
 }
 
 /// What is to be paid now, in words.
@@ -118,6 +124,18 @@ impl DueView {
     }
 }
 
+struct PendingLine {
+    amount: String,
+    from_bank: bool,
+    on: Day,
+}
+
+impl PendingLine {
+    fn new(payment: &PendingPayment, currency: &Currency) -> Self {
+        Self { amount: currency.money(payment.amount.cents()), from_bank: payment.from_bank, on: Day(payment.made_on) }
+    }
+}
+
 struct PaymentLine {
     amount: String,
     on: Day,
@@ -126,7 +144,11 @@ struct PaymentLine {
 
 impl PaymentLine {
     fn new(row: &PaymentRow, currency: &Currency) -> Self {
-        Self { amount: currency.money(row.amount_cents), on: Day(row.effective_on), returned_on: row.returned_on.map(Day) }
+        Self {
+            amount: currency.money(row.amount_cents),
+            on: Day(row.effective_on),
+            returned_on: row.returned_on.filter(|_| row.restored_seq.is_none()).map(Day),
+        }
     }
 }
 
@@ -200,5 +222,7 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         more: view.more,
         chart,
         how_to_pay: context.config.how_to_pay.clone(),
+        pending: view.pending.iter().map(|payment| PendingLine::new(payment, &currency)).collect(),
+        pay_link: pay_link(context, &view.head.number).filter(|_| !viewer.is_staff()),
     }
 }

@@ -47,19 +47,19 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
 }
 
 /// What a form is told that was not accepted: the status of the page, what it says, when to try again.
-struct Problem {
-    status: StatusCode,
-    text: String,
+pub(in crate::web::pages) struct Problem {
+    pub(in crate::web::pages) status: StatusCode,
+    pub(in crate::web::pages) text: String,
     retry_after: Option<i64>,
 }
 
 impl Problem {
-    fn wrong(text: &str) -> Self {
+    pub(in crate::web::pages) fn wrong(text: &str) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, text: text.to_owned(), retry_after: None }
     }
 
     /// Too many guesses. It was not looked at whether this one was right, and that is said.
-    fn blocked(now: NaiveDateTime, until: NaiveDateTime) -> Self {
+    pub(in crate::web::pages) fn blocked(now: NaiveDateTime, until: NaiveDateTime) -> Self {
         let minutes = minutes_until(now, until);
         let unit = if minutes == 1 { "minute" } else { "minutes" };
         let text =
@@ -68,7 +68,7 @@ impl Problem {
     }
 
     /// The page of the form again, with what is wrong.
-    fn answer(&self, mut page: HttpResponse) -> HttpResponse {
+    pub(in crate::web::pages) fn answer(&self, mut page: HttpResponse) -> HttpResponse {
         if let Some(seconds) = self.retry_after.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
             page.headers_mut().insert(RETRY_AFTER, seconds);
         }
@@ -96,7 +96,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// Who asks. A proxy's word is taken only when the settings name it.
-fn client_of(request: &HttpRequest, context: &Context) -> Client {
+pub(in crate::web::pages) fn client_of(request: &HttpRequest, context: &Context) -> Client {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // A server that listens to both versions of IP sees a proxy of version 4 in the form of version 6.
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());

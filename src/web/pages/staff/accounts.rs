@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{ListQuery, PAGE_ROWS, Say, account_path, frame};
+use crate::actions::corrections::Corrected;
 use crate::actions::notices::{NoticeFilter, NoticeView, list};
 use crate::actions::sign_in::looked_at;
 use crate::actions::staff_account::{self as desk, BillLine, Head, LedgerLine, ReadLine, ServiceLine, Slice, Source};

@@ -1,0 +1,236 @@
+//! One payment online: the way to the provider's page, and what is known when the customer comes back. The address holds the
+//! attempt's token: whoever has it sees the amount and how the account's number ends, its owner sees more.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::standing_path;
+use crate::actions::Context;
+use crate::actions::checkout::{PartStanding, Shown, Stage, Standing, retry, standing};
+use crate::web::error::PageError;
+use crate::web::form::{PublicForm, public_token};
+use crate::web::frame::{Frame, act, go_to, page};
+use crate::web::pages::customers::account_link;
+use crate::web::text::{Currency, Day};
+use crate::web::viewer::{MaybeViewer, Viewer};
+
+/// A page that waits looks again by itself so often: first soon, then slowly, and then not any more.
+const QUICK_LOOKS: u32 = 10;
+const MOST_LOOKS: u32 = 30;
+const QUICK_SECONDS: u32 = 2;
+const SLOW_SECONDS: u32 = 6;
+
+/// How somebody comes to the page, and how often it looked again.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct How {
+    /// `done` and `unpaid` are the ways back from the provider.
+    back: Option<String>,
+    wait: Option<String>,
+}
+
+/// A form with nothing but its hidden token.
+#[derive(Debug, Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Template)]
+#[template(path = "payments/standing.html")]
+struct StandingPage {
+    frame: Frame,
+    csrf: String,
+    path: String,
+    title: &'static str,
+    amount: String,
+    parts: Vec<PartLine>,
+    stage: Stage,
+    /// Whether all accounts are of whoever looks.
+    own: bool,
+    /// Whether somebody came back without having paid.
+    unpaid: bool,
+    /// Whether somebody came back having paid, by the provider's word.
+    done: bool,
+    looks: Looks,
+    /// Where one begins anew.
+    anew: String,
+}
+
+/// What the payment is for.
+struct PartLine {
+    account: String,
+    link: Option<String>,
+    amount: String,
+    balance: Option<String>,
+}
+
+impl PartLine {
+    fn new(part: &PartStanding, currency: &Currency) -> Self {
+        let (account, link, balance) = match &part.account {
+            Shown::Own { number, balance } => (format!("Account {number}"), Some(account_link(number)), Some(currency.balance(balance.cents()))),
+            Shown::Masked { ending } => (format!("Account ending in {ending}"), None, None),
+        };
+        Self { account, link, balance, amount: currency.money(part.amount.cents()) }
+    }
+}
+
+/// Whether the page looks again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// There is nothing to wait for, or whoever looks does not want it.
+    Not,
+    /// It does.
+    Again {
+        /// After so many seconds.
+        seconds: u32,
+        /// The how manieth time.
+        count: u32,
+    },
+    /// It did often enough.
+    Enough,
+}
+
+impl Looks {
+    fn of(stage: &Stage, how: &How) -> Self {
+        let waits = match stage {
+            Stage::Received => true,
+            Stage::Open { declined: None, .. } => how.back.as_deref() == Some("done") || how.wait.is_some(),
+            _ => false,
+        };
+        let count = match how.wait.as_deref() {
+            None => 0,
+            // Whoever changes the address by hand gets a page that stands still.
+            Some(wait) => wait.parse().unwrap_or(u32::MAX),
+        };
+        match (waits, count) {
+            (false, _) | (_, u32::MAX) => Self::Not,
+            (_, MOST_LOOKS..) => Self::Enough,
+            (_, count) => Self::Again { seconds: if count < QUICK_LOOKS { QUICK_SECONDS } else { SLOW_SECONDS }, count: count + 1 },
+        }
+    }
+}
+
+/// What is known, in a few words.
+fn title(stage: &Stage, how: &How) -> &'static str {
+    match stage {
+        Stage::NotOpened => "The payment could not be begun",
+        Stage::Open { declined: Some(_), .. } => "The payment was declined",
+        Stage::Open { .. } if how.back.as_deref() == Some("unpaid") => "You have not paid",
+        Stage::Open { .. } if how.back.is_some() || how.wait.is_some() => "Waiting for word of your payment",
+        Stage::Open { .. } => "Your payment is not finished",
+        Stage::Received => "Payment received, not yet posted",
+        Stage::OnItsWay => "Your payment is on its way",
+        Stage::Posted => "Paid, thank you",
+        Stage::Failed { .. } => "The payment did not go through",
+        Stage::Expired => "The time to pay is over",
+        Stage::Returned { .. } => "This payment went back",
+    }
+}
+
+/// Where an attempt stands, for whoever looks.
+async fn look(context: &web::Data<Context>, viewer: Option<&Viewer>, token: &str) -> Result<Standing, PageError> {
+    let person = viewer.and_then(|viewer| viewer.person_id);
+    let (inner, token) = (context.clone(), token.to_owned());
+    act(move || standing(&inner, &token, person)).await
+}
+
+/// `GET /pay/{token}`: what is known of the payment.
+pub(super) async fn show(
+    request: HttpRequest,
+    context: web::Data<Context>,
+    viewer: MaybeViewer,
+    token: web::Path<String>,
+    how: web::Query<How>,
+) -> Result<HttpResponse, PageError> {
+    let found = look(&context, viewer.0.as_ref(), &token).await?;
+    let looks = Looks::of(&found.stage, &how);
+    let (csrf, cookie) = public_token(&request, &context);
+    let view = standing_page(&context, viewer.0.as_ref(), csrf, &token, &how, found);
+    let mut response = page(StatusCode::OK, &view)?;
+    if let Some(cookie) = cookie.filter(|_| view.stage == Stage::NotOpened) {
+        response.add_cookie(&cookie).map_err(PageError::internal)?;
+    }
+    if let Looks::Again { seconds, count } = looks {
+        let value = HeaderValue::from_str(&format!("{seconds}; url={}?wait={count}", view.path)).map_err(PageError::internal)?;
+        response.headers_mut().insert(HeaderName::from_static("refresh"), value);
+    }
+    Ok(response)
+}
+
+fn standing_page(context: &Context, viewer: Option<&Viewer>, csrf: String, token: &str, how: &How, found: Standing) -> StandingPage {
+    let currency = Currency::new(&context.config.currency);
+    let parts: Vec<PartLine> = found.parts.iter().map(|part| PartLine::new(part, &currency)).collect();
+    StandingPage {
+        frame: Frame::new(context, viewer, "/pay"),
+        csrf,
+        path: standing_path(token),
+        title: title(&found.stage, how),
+        amount: currency.money(found.amount.cents()),
+        parts,
+        own: found.own,
+        unpaid: how.back.as_deref() == Some("unpaid"),
+        done: how.back.as_deref() == Some("done") || how.wait.is_some(),
+        looks: Looks::of(&found.stage, how),
+        anew: if found.own { "/pay".to_owned() } else { "/pay/guest".to_owned() },
+        stage: found.stage,
+    }
+}
+
+impl StandingPage {
+    /// The day on which it went back.
+    #[allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods with references")]
+    fn day(&self, on: &chrono::NaiveDate) -> Day {
+        Day(*on)
+    }
+}
+
+/// `POST /pay/{token}`: the provider is asked again for its page.
+pub(super) async fn try_again(context: web::Data<Context>, token: web::Path<String>, _form: PublicForm<Nothing>) -> Result<HttpResponse, PageError> {
+    let (inner, asked) = (context.clone(), token.to_string());
+    act(move || retry(&inner, &asked)).await?;
+    Ok(go_to(&format!("{}/provider", standing_path(&token))))
+}
+
+#[derive(Template)]
+#[template(path = "payments/provider.html")]
+struct ProviderPage {
+    frame: Frame,
+    url: String,
+    /// Whose page it is.
+    host: String,
+    amount: String,
+    path: String,
+}
+
+/// `GET /pay/{token}/provider`: on to the provider's own page. Not by a redirect: browsers hold one that follows a form to what
+/// the content policy says of forms, and ours may go to us only.
+pub(super) async fn go_on(context: web::Data<Context>, viewer: MaybeViewer, token: web::Path<String>) -> Result<HttpResponse, PageError> {
+    let found = look(&context, viewer.0.as_ref(), &token).await?;
+    let path = standing_path(&token);
+    let Stage::Open { url: Some(url), .. } = found.stage else { return Ok(go_to(&path)) };
+    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest).to_owned();
+    let amount = Currency::new(&context.config.currency).money(found.amount.cents());
+    page(StatusCode::OK, &ProviderPage { frame: Frame::new(&context, viewer.0.as_ref(), "/pay"), host, amount, path, url })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_waits_ends_by_itself() {
+        let looks = |stage: &Stage, back: Option<&str>, wait: Option<&str>| {
+            Looks::of(stage, &How { back: back.map(str::to_owned), wait: wait.map(str::to_owned) })
+        };
+        let open = Stage::Open { url: None, declined: None };
+        assert_eq!(looks(&Stage::Received, None, None), Looks::Again { seconds: 2, count: 1 });
+        assert_eq!(looks(&Stage::Received, None, Some("29")), Looks::Again { seconds: 6, count: 30 });
+        assert_eq!(looks(&Stage::Received, None, Some("30")), Looks::Enough);
+        assert_eq!(looks(&Stage::Received, None, Some("off")), Looks::Not);
+        assert_eq!(looks(&Stage::Posted, Some("done"), None), Looks::Not);
+        assert_eq!(looks(&open, None, None), Looks::Not);
+        assert_eq!(looks(&open, Some("unpaid"), None), Looks::Not);
+        assert_eq!(looks(&open, Some("done"), None), Looks::Again { seconds: 2, count: 1 });
+    }
+}
