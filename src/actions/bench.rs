@@ -1,13 +1,14 @@
 //! A synthetic town for measurements: as many accounts as asked for, each with one service, two reads, one payment.
 
-use chrono::{Days, NaiveDate};
+use chrono::{Days, NaiveDate, NaiveDateTime};
 
 use super::payments::{NewPayment, post_many};
 use super::tariffs::store_tariff;
 use super::{ActionError, Context};
 use crate::db::customers::{self, AccountRow, AgreementRow, NewServices, PersonRow, PremiseRow, ServicePointRow};
 use crate::db::metering::{self, InstallationRow, MeterRow, NewMeters, ReadRow, RegisterRow};
-use crate::db::operations;
+use crate::db::provider_payments::{self, NewCheckout, NewProviderPayment};
+use crate::db::{inbox, operations};
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, PersonId, PremiseId, ReadId, RegisterId, ServicePointId};
 use crate::domain::ledger::Tender;
 use crate::domain::money::Money;
@@ -93,6 +94,74 @@ fn seed_batch(context: &Context, offset: i64, count: i64, first: NaiveDate, seco
     })?;
     let payments: Vec<NewPayment> = accounts.iter().map(|account| payment(account, second)).collect();
     post_many(context, &payments)
+}
+
+/// Our own name of an attempt to pay that [`begin_attempts`] begins.
+#[must_use]
+pub fn attempt_token(number: usize) -> String {
+    format!("bench-{number:08}")
+}
+
+/// Begins attempts to pay, as customers do before a provider tells of them: `count` of them from `first` on, one account after the
+/// other.
+///
+/// # Errors
+/// Those of the database.
+pub fn begin_attempts(context: &Context, provider: &str, merchant: &str, first: usize, count: usize) -> Result<(), ActionError> {
+    let accounts: Vec<AccountId> =
+        context.database.read(|conn| customers::accounts_after(conn, AccountId(0), i64::MAX))?.into_iter().map(|account| account.id).collect();
+    let numbers: Vec<usize> = (first..first + count).collect();
+    for numbers in numbers.chunks(1_000) {
+        context.database.write(|conn| {
+            let now = context.now();
+            for number in numbers {
+                let Some(account) = accounts.get(number % accounts.len().max(1)) else { continue };
+                let checkout = NewCheckout {
+                    token: attempt_token(*number),
+                    form_key: attempt_token(*number),
+                    provider: provider.to_owned(),
+                    merchant: merchant.to_owned(),
+                    purpose: "pay".to_owned(),
+                    amount_cents: 5_000,
+                    login_id: None,
+                    status: "created".to_owned(),
+                    created_at: now,
+                    updated_at: now,
+                };
+                let parts = [(*account, checkout.amount_cents)];
+                let id = provider_payments::insert_checkout(conn, &checkout, &parts)?;
+                let begun = NewProviderPayment {
+                    provider: checkout.provider,
+                    merchant: checkout.merchant,
+                    provider_ref: None,
+                    checkout_id: Some(id),
+                    state: "created".to_owned(),
+                    amount_cents: checkout.amount_cents,
+                    currency: context.config.currency.clone(),
+                    tender: "card".to_owned(),
+                    made_on: context.today(),
+                    trace_id: checkout.token,
+                    created_at: now,
+                    updated_at: now,
+                };
+                let begun = provider_payments::insert(conn, &begun)?;
+                provider_payments::set_parts(conn, begun, &parts)?;
+            }
+            Ok::<_, ActionError>(())
+        })?;
+    }
+    context.database.refresh_statistics()?;
+    Ok(())
+}
+
+/// When the events of these attempts were applied, by the number of the attempt; those that were not are missing.
+///
+/// # Errors
+/// Those of the database.
+pub fn posted_at(context: &Context, provider: &str, first: usize, count: usize) -> Result<Vec<(usize, NaiveDateTime)>, ActionError> {
+    let rows = context.database.read(|conn| inbox::applied_by_token(conn, provider, &attempt_token(first), &attempt_token(first + count)))?;
+    let number = |token: &str| token.strip_prefix("bench-").and_then(|number| number.parse().ok());
+    Ok(rows.into_iter().filter_map(|(token, at)| Some((number(&token)?, at))).collect())
 }
 
 fn payment(account: &AccountRow, on: NaiveDate) -> NewPayment {

@@ -6,9 +6,13 @@
 mod account_named;
 pub mod account_view;
 pub mod adjust;
+pub mod alarms;
 pub mod audit_trail;
+pub mod autopay;
 pub mod balances;
+pub mod bank;
 pub mod bench;
+pub mod bill_holds;
 pub mod bill_run;
 pub mod change_terms;
 pub mod check_ledger;
@@ -41,6 +45,7 @@ pub mod sign_in;
 pub mod staff_account;
 pub mod stop;
 pub mod tariffs;
+pub mod trace_view;
 pub mod usage_history;
 pub mod verify_bills;
 

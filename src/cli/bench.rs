@@ -1,5 +1,7 @@
 //! `aquabills bench`: seeds a town and measures.
 
+mod callbacks;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -27,6 +29,8 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         accounts: u32,
     },
+    /// Serves a town, brings signed callbacks at a fixed rate, and times each to its commit and to the ledger
+    Callbacks(callbacks::Args),
 }
 
 #[derive(Serialize)]
@@ -46,14 +50,20 @@ struct BillRunReport {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
-    let Command::BillRun { accounts } = args.command;
     let scratch = scratch_database(global)?;
     let address = scratch.as_ref().map_or_else(|| global.database.clone(), |path| path.display().to_string());
-    let outcome = measure(global, &address, accounts);
+    let outcome = match &args.command {
+        Command::BillRun { accounts } => bill_run(global, &address, *accounts),
+        Command::Callbacks(args) => callbacks::run(global, &address, args),
+    };
     if let Some(path) = scratch {
         remove(&path);
     }
-    let report = outcome?;
+    outcome
+}
+
+fn bill_run(global: &Global, address: &str, accounts: u32) -> Result<bool, Failure> {
+    let report = measure(global, address, accounts)?;
     print::json(&report)?;
     Ok(report.bills == i64::from(accounts))
 }

@@ -7,11 +7,15 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use serde::Serialize;
 
 use super::ids::{AccountId, PaymentId, RefundId};
+use super::ledger::check_amount;
 use super::money::Money;
+
+/// The years of the books' dates.
+const BOOK_YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
 
 /// One thing that a provider said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +99,7 @@ impl std::str::FromStr for PaymentState {
 }
 
 /// What a snapshot of a payment says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PaymentFact {
     /// Where it stands: never [`PaymentState::Returned`], which follows from disputes and refunds.
     pub state: PaymentState,
@@ -112,7 +116,7 @@ pub struct PaymentFact {
 }
 
 /// What a snapshot of a refund says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RefundFact {
     /// The provider's name of the refund.
     pub refund_ref: String,
@@ -129,7 +133,7 @@ pub struct RefundFact {
 }
 
 /// What a snapshot of a dispute says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DisputeFact {
     /// The provider's name of the dispute.
     pub dispute_ref: String,
@@ -177,6 +181,8 @@ pub struct Taken {
     pub reference: String,
     /// Our own name of it, when we asked for it: then it is in the ledger already.
     pub token: Option<String>,
+    /// The account that we charged it to when we asked for it.
+    pub charged: Option<AccountId>,
     /// How much.
     pub amount: Money,
     /// When.
@@ -190,9 +196,12 @@ pub struct Taken {
 }
 
 /// The order among facts: the provider's time first. Within a second, in which providers do not tell the order, what is
-/// further along; and the event's name, so that the order never depends on the arrival.
-fn age<R: Ord>(fact: &Fact, rank: R) -> (i64, R, &str) {
-    (fact.occurred_at, rank, &fact.event_id)
+/// further along; then the event's name, and at last all that it says: two events of one name that say different things have an
+/// order, too, so that it never depends on the arrival.
+type Age<'f, R, T> = (i64, R, &'f str, &'f T);
+
+fn age<'f, R: Ord, T: Ord>(fact: &'f Fact, rank: R, thing: &'f T) -> Age<'f, R, T> {
+    (fact.occurred_at, rank, &fact.event_id, thing)
 }
 
 /// Tells a payment's story from everything that is known of it, in any order, with any repetition. `day` turns seconds since
@@ -203,7 +212,7 @@ pub fn story(facts: &[Fact], day: &dyn Fn(i64) -> NaiveDate) -> Story {
         What::Payment(payment) => Some((fact, payment)),
         _ => None,
     });
-    let newest = snapshots.max_by_key(|(fact, payment)| age(fact, (payment.state, payment.amount)));
+    let newest = snapshots.max_by_key(|(fact, payment)| age(fact, (payment.state, payment.amount), *payment));
     let disputes = newest_of(facts, |fact| match &fact.what {
         What::Dispute(dispute) => Some((dispute.dispute_ref.as_str(), (dispute.won, dispute.withdrawn), dispute)),
         _ => None,
@@ -235,25 +244,26 @@ pub fn story(facts: &[Fact], day: &dyn Fn(i64) -> NaiveDate) -> Story {
 }
 
 /// The newest snapshot of each thing, by the thing's name.
-fn newest_of<'f, R: Ord, T>(facts: &'f [Fact], of: impl Fn(&'f Fact) -> Option<(&'f str, R, &'f T)>) -> Vec<&'f T> {
-    let mut newest: BTreeMap<&str, ((i64, R, &str), &T)> = BTreeMap::new();
+fn newest_of<'f, R: Ord, T: Ord>(facts: &'f [Fact], of: impl Fn(&'f Fact) -> Option<(&'f str, R, &'f T)>) -> Vec<&'f T> {
+    let mut newest: BTreeMap<&str, Age<'_, R, T>> = BTreeMap::new();
     for fact in facts {
         let Some((name, rank, thing)) = of(fact) else { continue };
-        let age = age(fact, rank);
+        let age = age(fact, rank, thing);
         match newest.get(name) {
-            Some((known, _)) if *known >= age => {}
+            Some(known) if *known >= age => {}
             _ => {
-                newest.insert(name, (age, thing));
+                newest.insert(name, age);
             }
         }
     }
-    newest.into_values().map(|(_, thing)| thing).collect()
+    newest.into_values().map(|(.., thing)| thing).collect()
 }
 
 fn taken_by_refund(refund: &RefundFact, day: &dyn Fn(i64) -> NaiveDate) -> Taken {
     Taken {
         reference: refund.refund_ref.clone(),
         token: refund.token.clone(),
+        charged: None,
         amount: refund.amount,
         on: day(refund.made_at),
         stands: refund.stands,
@@ -275,25 +285,55 @@ impl Story {
         } else if !whole {
             let on = day(dispute.made_at);
             let reference = dispute.dispute_ref.clone();
-            self.taken.push(Taken { reference, token: None, amount: dispute.amount, on, stands, settled: true, reason });
+            self.taken.push(Taken { reference, token: None, charged: None, amount: dispute.amount, on, stands, settled: true, reason });
         }
+    }
+
+    /// Whether a ledger can hold it: amounts that are kept, on days of the calendar that both databases keep and order. A
+    /// provider that says anything else is misunderstood, and a person must look.
+    ///
+    /// # Errors
+    /// What cannot be held.
+    pub fn check(&self) -> Result<(), String> {
+        let standing = self.taken.iter().filter(|taken| taken.stands);
+        let amounts = self.received.into_iter().chain(standing.clone().map(|taken| taken.amount));
+        amounts.into_iter().try_for_each(check_amount)?;
+        let days = self.made_on.into_iter().chain(self.returned_on).chain(standing.map(|taken| taken.on));
+        match days.into_iter().find(|day| !BOOK_YEARS.contains(&day.year())) {
+            Some(day) => Err(format!("its date is {day}: expected one of the years {} to {}", BOOK_YEARS.start(), BOOK_YEARS.end())),
+            None => Ok(()),
+        }
+    }
+
+    /// What of the money did not go back.
+    #[must_use]
+    pub fn kept(&self) -> Money {
+        let Some(received) = self.received.filter(|_| self.returned_on.is_none()) else { return Money::ZERO };
+        let back = self.taken.iter().filter(|taken| taken.stands && taken.amount.is_positive());
+        back.fold(received, |kept, taken| kept - taken.amount.min(kept))
     }
 
     /// What the ledger must show, with the money divided over accounts as they were ordered. Nothing while the money is not
     /// certain, or nobody knows for whom it is.
     #[must_use]
     pub fn wanted(&self, parts: &[(AccountId, Money)]) -> Wanted {
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted { from_bank: self.from_bank, ..Wanted::default() };
         let (Some(received), Some(on)) = (self.received, self.made_on) else { return wanted };
         let shares = divide(received, parts);
+        // Nothing goes back before it came, whatever two clocks say: then a return would never agree with what is wanted.
+        let returned_on = self.returned_on.map(|returned| returned.max(on));
         for (part, account, amount) in &shares {
-            wanted.receipts.push(Receipt { part: *part, account: *account, amount: *amount, on, returned_on: self.returned_on });
+            wanted.receipts.push(Receipt { part: *part, account: *account, amount: *amount, on, returned_on });
         }
         let mut left: Vec<(i32, AccountId, Money)> = shares;
         // What goes back is at most what came; beyond that the provider contradicts itself, and the rest is nobody's.
-        for taken in self.taken.iter().filter(|taken| taken.stands && self.returned_on.is_none()) {
+        // What we asked for is in the ledger already, on the account that we charged: it comes off that account's share before
+        // anything else is divided.
+        let mut back: Vec<&Taken> = self.taken.iter().filter(|taken| taken.stands && self.returned_on.is_none()).collect();
+        back.sort_by_key(|taken| taken.token.is_none());
+        for taken in back {
             let mut open = taken.amount;
-            for (part, account, amount) in &mut left {
+            for (part, account, amount) in left.iter_mut().filter(|(_, account, _)| taken.charged.is_none_or(|charged| charged == *account)) {
                 let share = open.min(*amount);
                 if share > Money::default() {
                     *amount -= share;
@@ -335,6 +375,8 @@ pub fn divide(amount: Money, parts: &[(AccountId, Money)]) -> Vec<(i32, AccountI
 /// What the ledger must show of one payment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
+    /// Whether it came from a bank account: its money is cleared elsewhere then.
+    pub from_bank: bool,
     /// Money that came, by account.
     pub receipts: Vec<Receipt>,
     /// Parts of it that went back without our asking.
@@ -376,6 +418,8 @@ pub struct TakenPart {
 /// What the ledger shows of one payment: its payments that no correction replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Posted {
+    /// Whether it was posted as from a bank account.
+    pub from_bank: bool,
     /// Money that came, with the payment's identity and whether its return was taken back.
     pub receipts: Vec<(PaymentId, bool, Receipt)>,
     /// What went back.
@@ -404,8 +448,9 @@ pub enum Change {
 pub fn changes(posted: &Posted, wanted: &Wanted) -> Vec<Change> {
     let mut steps = Vec::new();
     let mut kept: Vec<&Receipt> = Vec::new();
+    let cleared_there = posted.from_bank == wanted.from_bank;
     for (id, restored, receipt) in &posted.receipts {
-        let same = |w: &&Receipt| (w.part, w.account, w.amount, w.on) == (receipt.part, receipt.account, receipt.amount, receipt.on);
+        let same = |w: &&Receipt| cleared_there && (w.part, w.account, w.amount, w.on) == (receipt.part, receipt.account, receipt.amount, receipt.on);
         let standing = receipt.returned_on.filter(|_| !restored);
         match wanted.receipts.iter().find(same) {
             Some(want) if want.returned_on == standing => kept.push(want),
@@ -424,7 +469,8 @@ pub fn changes(posted: &Posted, wanted: &Wanted) -> Vec<Change> {
     let mut standing: Vec<&TakenPart> = Vec::new();
     for (id, taken) in &posted.taken {
         let same = |w: &&TakenPart| {
-            (&w.reference, w.part, w.account, w.amount, w.on) == (&taken.reference, taken.part, taken.account, taken.amount, taken.on)
+            cleared_there
+                && (&w.reference, w.part, w.account, w.amount, w.on) == (&taken.reference, taken.part, taken.account, taken.amount, taken.on)
         };
         match wanted.taken.iter().find(same) {
             Some(want) => standing.push(want),

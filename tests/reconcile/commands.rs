@@ -10,7 +10,7 @@ use crate::{apply, at, look, town, wants_to_pay};
 fn prepared(t: Town) -> Town {
     let (t, books) = town(t, 2);
     // The program has its own clock.
-    let now = chrono::Utc::now();
+    let now = aquabills::clock::Clock::System.now().and_utc();
     at(&t, &now.to_rfc3339());
     let ago = |hours| (now - chrono::TimeDelta::hours(hours)).to_rfc3339();
     wants_to_pay(&t, "pi_1", "A1", 5000);

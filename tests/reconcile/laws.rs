@@ -90,7 +90,7 @@ proptest! {
         let total = look.total();
         let gaps: Money = look.differences.iter().map(|difference| difference.gap).sum();
         prop_assert_eq!(total.delta, gaps);
-        prop_assert_eq!(total.differences, look.differences.len() as u64);
+        prop_assert_eq!(total.differences, u64::try_from(look.differences.len()).unwrap());
         // Signed, the differences are exactly what the sums of the two sides are apart.
         let apart: Money = look.differences.iter().map(|d| d.ledger.unwrap_or_default() - d.provider.unwrap_or_default()).sum();
         prop_assert_eq!(total.online.left - total.online.right, apart);
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn no_order_changes_anything(views in payments(), seed in any::<u64>()) {
         let mut other = views.clone();
-        let turn = |len: usize| if len == 0 { 0 } else { usize::try_from(seed % len as u64).unwrap_or(0) };
+        let turn = |len: usize| if len == 0 { 0 } else { usize::try_from(seed % u64::try_from(len).unwrap()).unwrap_or(0) };
         other.reverse();
         for view in &mut other {
             let (a, b) = (turn(view.ledger.len()), turn(view.movements.len()));

@@ -44,7 +44,7 @@ on_both! {
         books.written().movements[0].movement_ref = "txn_new".to_owned();
         let since = Instant::now();
         let report = look(&t);
-        println!("{PAYMENTS} payments in {} ms", since.elapsed().as_millis());
+        told(&format!("{PAYMENTS} payments in {} ms", since.elapsed().as_millis()));
         let sum: i64 = (1..=PAYMENTS).map(|n| 100 + n).sum();
         assert_eq!((report.ledger_cents, report.provider_cents), (sum, sum + 1));
         assert_eq!((report.differences, report.delta_cents), (1, 1));
@@ -57,7 +57,7 @@ on_both! {
         tamper(&t, off, off);
         let since = Instant::now();
         let report = look(&t);
-        println!("{PAYMENTS} differences in {} ms", since.elapsed().as_millis());
+        told(&format!("{PAYMENTS} differences in {} ms", since.elapsed().as_millis()));
         assert_eq!((report.differences, report.delta_cents), (10_000, 30_000));
         let mut file = Vec::new();
         let rows = aquabills::actions::reconcile::export::export_differences(&t.context, &aquabills::db::reconciliation::DifferenceFilter::default(), &mut file);
@@ -67,4 +67,10 @@ on_both! {
         assert!(look(&t).agrees());
         assert_eq!(crate::open(&t), []);
     }
+}
+
+/// Measured, not asserted: shown with `--nocapture`.
+#[allow(clippy::print_stderr, reason = "a figure for whoever runs it by hand")]
+fn told(figure: &str) {
+    eprintln!("{figure}");
 }

@@ -1,14 +1,13 @@
 //! Telling one payment again from everything that is stored of it.
 
-use super::apply::{known_events, lock_accounts, moment, parts_of, standing};
-use super::post::bring_ledger_to;
+use super::apply::{known_events, lock_accounts, parts_of, readable_facts, standing, told};
+use super::post::{Moment, bring_ledger_to};
+use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
-use crate::clock::local_date;
 use crate::db::provider_payments as rows;
 use crate::db::{DbConnection, ledger, payments};
 use crate::domain::ids::{AccountId, ProviderPaymentId};
 use crate::domain::money::Money;
-use crate::domain::payments::{Fact, story};
 
 /// Tells a payment again from its applied events and brings the ledger to it. Returns whether the ledger moved: it does not when
 /// it was right. Events that wait are not told; [`super::settle`] applies them.
@@ -29,9 +28,8 @@ pub fn replay_payment(context: &Context, id: ProviderPaymentId) -> Result<bool, 
             // Nothing was ever heard of it: it is as we began it.
             return Ok(false);
         }
-        let facts: Vec<Fact> = known.iter().filter_map(|event| provider.read(&event.body).ok()).collect();
-        let zone = context.config.time_zone;
-        let story = story(&facts, &|seconds| local_date(moment(seconds), zone));
+        let facts = readable_facts(conn, provider.as_ref(), &payment, &known)?;
+        let story = told(context, &facts);
         if story.received.is_some() && story.currency != context.config.currency {
             let (theirs, ours) = (&story.currency, &context.config.currency);
             return Err(ActionError::Refused(format!("the payment is in '{theirs}', the ledger in '{ours}': it cannot be told again")));
@@ -41,12 +39,13 @@ pub fn replay_payment(context: &Context, id: ProviderPaymentId) -> Result<bool, 
         let now = context.now();
         let accounts = moved_accounts(conn, id, &parts)?;
         let before = positions(conn, &accounts)?;
-        bring_ledger_to(context, conn, &payment, &story, &parts, now)?;
+        bring_ledger_to(context, conn, &payment, &story, &parts, Moment { now, event: None })?;
         let changed = positions(conn, &accounts)? != before;
         let wanted = standing(&payment, &story, context.today(), payment.updated_at);
         if changed || wanted.state != payment.state || wanted.amount_cents != payment.amount_cents {
             rows::set_standing(conn, id, &rows::Standing { updated_at: now, ..wanted })?;
         }
+        follow_within(context, conn, id, (story.state, story.reason.as_deref()), now)?;
         Ok(changed)
     })
 }

@@ -1,5 +1,7 @@
 //! Applying what waits in the inbox: all the time by a job, and at once before a bill run.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use rand::Rng;
 use serde::Serialize;
@@ -9,7 +11,8 @@ use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::db::inbox;
 use crate::domain::ids::ProviderEventId;
-use crate::domain::retry::pause_ms;
+use crate::domain::retry::{Pace, pause_ms};
+use crate::telemetry::metrics::{self, Area};
 
 /// So many events are looked up at a time.
 const BATCH: i64 = 200;
@@ -23,36 +26,82 @@ pub struct Settled {
     pub failed: u64,
 }
 
-/// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer.
+impl Settled {
+    fn add(&mut self, more: Self) {
+        self.applied += more.applied;
+        self.failed += more.failed;
+    }
+}
+
+/// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer, and those that
+/// came by a clock that is ahead of this one.
 ///
 /// # Errors
 /// Those of the database. An event that fails is noted and does not stop the others.
 pub fn settle(context: &Context, hurry: bool, stop: &Stop) -> Result<Settled, ActionError> {
     let mut settled = Settled::default();
+    let mut tried = HashSet::new();
     if hurry {
         context.database.write(|conn| inbox::hurry(conn, context.now()).map_err(ActionError::from))?;
     }
-    // An event that fails is due again later than now, so that each is tried once.
     let now = context.now();
     loop {
-        let due = context.database.read(|conn| inbox::due(conn, now, BATCH))?;
+        let mut due = context.database.read(|conn| inbox::due(conn, now, BATCH))?;
+        // An event that fails is due again later than now; but a clock may be set back. Each is tried once.
+        due.retain(|event| tried.insert(*event));
         if due.is_empty() || stop.is_requested() {
             return Ok(settled);
         }
-        for event in due {
-            match apply_event(context, event) {
-                Ok(()) => settled.applied += 1,
-                Err(error) => {
-                    settled.failed += 1;
-                    note_failure(context, event, &error)?;
-                }
-            }
-        }
+        settled.add(try_all(context, &due)?);
     }
 }
 
+/// Applies every event that is due and was never tried, and of those that failed as many as the pace lets back.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_at_pace(context: &Context, pace: &mut Pace, stop: &Stop) -> Result<Settled, ActionError> {
+    let mut settled = Settled::default();
+    let now = context.now();
+    loop {
+        let new = context.database.read(|conn| inbox::due_of(conn, "received", now, BATCH))?;
+        if new.is_empty() || stop.is_requested() {
+            break;
+        }
+        settled.add(try_all(context, &new)?);
+    }
+    let again = context.database.read(|conn| {
+        if inbox::due_of(conn, "failed", now, 1)?.is_empty() {
+            return Ok::<_, ActionError>(Vec::new());
+        }
+        let waiting = u64::try_from(inbox::count_failed(conn)?).unwrap_or(0);
+        let allowed = pace.allows(now, waiting);
+        Ok(inbox::due_of(conn, "failed", now, i64::try_from(allowed).unwrap_or(BATCH).min(BATCH))?)
+    })?;
+    pace.spend(u64::try_from(again.len()).unwrap_or(0));
+    settled.add(try_all(context, &again)?);
+    Ok(settled)
+}
+
+fn try_all(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
+    let mut settled = Settled::default();
+    for event in events {
+        match apply_event(context, *event) {
+            Ok(()) => settled.applied += 1,
+            Err(error) => {
+                settled.failed += 1;
+                note_failure(context, *event, &error)?;
+            }
+        }
+    }
+    Ok(settled)
+}
+
 fn note_failure(context: &Context, event: ProviderEventId, error: &ActionError) -> Result<(), ActionError> {
-    log::error!("event {event} cannot be applied and is tried again: {error}");
+    // What a provider wrote may name people: the reason stands with the event, for those who may read it.
+    let reason = if matches!(error, ActionError::Database(_)) { error.to_string() } else { "the event says why".to_owned() };
+    log::error!(event = event.0; "an event cannot be applied and is tried again: {reason}");
+    metrics::retried(Area::Inbox);
     context.database.write(|conn| {
         let now = context.now();
         let attempts = inbox::event(conn, event)?.map_or(0, |row| row.attempts);

@@ -60,7 +60,7 @@ pub(super) fn compare(context: &Context, lease: &Lease, span: Span, answers: &An
         let look = Look::new(span.from, span.to, span.stands, open.into_iter().collect());
         let mut work =
             Work { context, lease, rules, span, answers, explained: BTreeSet::new(), done: Compared { look, agreed: Vec::new(), oldest: None } };
-        let waiting = waiting(conn)?;
+        let waiting = Work::waiting(conn)?;
         for source in views::sources(conn)? {
             work.source(conn, &source, &waiting)?;
         }
@@ -98,6 +98,18 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    fn waiting(conn: &mut DbConnection) -> Result<Vec<WaitingView>, ActionError> {
+        let mut all: Vec<WaitingView> = Vec::new();
+        while all.len() < MOST_WAITING {
+            let page = views::waiting_events(conn, all.last().map_or(0, |event| event.id), PAGE)?;
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        Ok(all)
+    }
+
     fn shown(&self, event: &WaitingView) -> Waiting {
         Waiting {
             id: event.id,

@@ -103,7 +103,7 @@ impl Asked<'_> {
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
             self.lease.check()?;
-            let page = patiently(|| ask(after.as_deref())).map_err(Failed::Provider)?;
+            let page = Self::patiently(|| ask(after.as_deref())).map_err(Failed::Provider)?;
             keep(page.items)?;
             match page.next {
                 None => return Ok(()),
@@ -119,14 +119,15 @@ impl Asked<'_> {
     }
 }
 
-/// A call that fails and may pass is made again, by the rule of all retries.
-fn patiently<T>(call: impl Fn() -> Result<T, ProviderError>) -> Result<T, ProviderError> {
-    let mut attempt = 1;
-    loop {
-        match call() {
-            Err(error) if error.may_pass() && attempt < ATTEMPTS => {
-                std::thread::sleep(Duration::from_millis(pause_ms(attempt, rand::rng().random())));
-                attempt += 1;
+    fn patiently<T>(call: impl Fn() -> Result<T, ProviderError>) -> Result<T, ProviderError> {
+        let mut attempt = 1;
+        loop {
+            match call() {
+                Err(error) if error.may_pass() && attempt < ATTEMPTS => {
+                    std::thread::sleep(Duration::from_millis(pause_ms(attempt, rand::rng().random())));
+                    attempt += 1;
+                }
+                outcome => return outcome,
             }
             outcome => return outcome,
         }

@@ -117,14 +117,14 @@ impl DifferenceView {
     }
 }
 
-/// Where a page of differences begins: after the one of this day and number.
-pub type After = (NaiveDate, i64);
+/// Where a page begins: after the difference of this day and identity.
+pub type PageStart = (NaiveDate, i64);
 
 /// The differences that are there, newest day first, and where the next page begins.
 ///
 /// # Errors
 /// Those of the database.
-pub fn differences(context: &Context, filter: &DifferenceFilter<'_>, rows: usize) -> Result<(Vec<DifferenceView>, Option<After>), ActionError> {
+pub fn differences(context: &Context, filter: &DifferenceFilter<'_>, rows: usize) -> Result<(Vec<DifferenceView>, Option<PageStart>), ActionError> {
     let mut found = context.database.read(|conn| open_differences(conn, filter, one_more(rows)))?;
     let more = found.len() > rows;
     found.truncate(rows);
