@@ -73,19 +73,6 @@ pub(super) fn compare(context: &Context, lease: &Lease, span: Span, answers: &An
     })
 }
 
-/// The events that are not applied, the first of them.
-fn waiting(conn: &mut DbConnection) -> Result<Vec<WaitingView>, ActionError> {
-    let mut all: Vec<WaitingView> = Vec::new();
-    while all.len() < MOST_WAITING {
-        let page = views::waiting_events(conn, all.last().map_or(0, |event| event.id), PAGE)?;
-        if page.is_empty() {
-            break;
-        }
-        all.extend(page);
-    }
-    Ok(all)
-}
-
 struct Work<'a> {
     context: &'a Context,
     lease: &'a Lease,

@@ -117,7 +117,6 @@ impl Asked<'_> {
     fn endless(&self, reason: &str) -> Failed {
         Failed::Provider(ProviderError::Unreadable { provider: self.provider.name().to_owned(), reason: reason.to_owned() })
     }
-}
 
     fn patiently<T>(call: impl Fn() -> Result<T, ProviderError>) -> Result<T, ProviderError> {
         let mut attempt = 1;
@@ -129,7 +128,6 @@ impl Asked<'_> {
                 }
                 outcome => return outcome,
             }
-            outcome => return outcome,
         }
     }
 }
