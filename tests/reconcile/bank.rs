@@ -1,5 +1,6 @@
 //! What reached the bank: payouts that are on their way, missing, or of another amount, and movements that nobody decided.
 
+use aquabills::actions::balances::refund_credit;
 use aquabills::domain::reconciliation::Action;
 
 use crate::fake_provider::deliver;
@@ -94,5 +95,19 @@ on_both! {
         assert_eq!((report.differences, report.delta_cents, report.ledger_cents, report.bank_cents), (1, 1, 6499, 6500));
         assert_eq!(told(&t), ["bank_amounts_differ B-2 39.99 - 40.00"]);
         assert_eq!(open(&t)[0].about(), Some("A1"));
+    }
+
+    fn refunds_by_bank_and_returns_are_no_payouts_and_no_transfers(t: Town) {
+        let (t, _) = town(t, 1);
+        t.pay("A1", "40.00", "R-1");
+        refund_credit(&t.context, "A1", Some("40.00".parse().expect("an amount")), "OUT-1", "overpaid").expect("a refund");
+        booked(&t, "B-1", -4000, "2026-06-12", "OUT-1", "settled");
+        booked(&t, "B-2", 4000, "2026-06-12", "OUT-1 returned", "applied");
+        booked(&t, "B-3", 2500, "2026-06-12", "a return that was refused", "applied");
+        at(&t, "2026-06-18T12:00:00Z");
+        assert_eq!(look(&t).differences, 3, "whoever decided nothing about them must say what they are");
+        let of = "UPDATE bank_entry SET returned_payment_id = (SELECT min(id) FROM payment)";
+        tamper(&t, of, of);
+        assert!(look(&t).agrees());
     }
 }

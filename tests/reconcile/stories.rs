@@ -148,6 +148,16 @@ on_both! {
         assert_eq!((report.differences, report.delta_cents), (1, 700));
         assert_eq!(told(&t), ["unapplied_credit pi_9 - 7.00 -"]);
         assert_eq!(open(&t)[0].action(), Action::AssignAccount);
+        // A part of it goes back at the provider: what waits is the rest, and it is one difference.
+        deliver(&t.context, &books.refunds("pi_9", 200, "2026-06-14T18:00:00Z"));
+        apply(&t);
+        assert_eq!(look(&t).delta_cents, 500);
+        assert_eq!(told(&t), ["unapplied_credit pi_9 - 5.00 -"]);
+        // Somebody decides that it is no customer's: that is an answer.
+        let credit = aquabills::domain::ids::UnappliedCreditId(1);
+        aquabills::actions::bank::credits::dismiss(&t.context, credit, "a test of the provider's").expect("it is dismissed");
+        let report = look(&t);
+        assert!(report.agrees(), "{report:#?}");
     }
 
     fn an_event_that_cannot_be_applied_is_the_cause(t: Town) {

@@ -9,12 +9,12 @@ use super::{Span, rules};
 use crate::actions::lease::Lease;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
+use crate::db::reconciliation::open_keys;
 use crate::db::reconciliation::views::{self, EntryRow, PayoutRow, RefundView, Source, WaitingView};
-use crate::db::reconciliation::{link_payout, open_keys};
 use crate::db::{DbConnection, look_up_by_index};
 use crate::domain::ids::BankEntryId;
 use crate::domain::money::Money;
-use crate::domain::reconciliation::bank::{BankKnown, EntryState, EntryView, PayoutView, compare_entry, compare_payout, names_payout};
+use crate::domain::reconciliation::bank::{BankKnown, EntryState, EntryView, PayoutView, compare_entry, compare_payout};
 use crate::domain::reconciliation::payment::{self, Entry, LedgerRow, Leg, Movement, PaymentView, Waiting, waiting_alone};
 use crate::domain::reconciliation::{Action, Difference, Finding, Kind, Look, Pair, Rules, Seen, Side, SideRow};
 
@@ -24,9 +24,6 @@ const PAGE: i64 = 1_000;
 const MOST_WAITING: usize = 5_000;
 /// So many differences that were found before are followed.
 const MOST_OPEN: i64 = 100_000;
-/// A payout is looked for at the bank from so many days before the provider's day to so many after.
-const BANK_DAYS: (u64, u64) = (3, 14);
-
 /// What a comparison found.
 pub(super) struct Compared {
     pub(super) look: Look,
@@ -177,7 +174,10 @@ impl Work<'_> {
         for standing in views::standings(conn, source, references)? {
             if let Some((view, slot)) = all.get_mut(standing.reference.clone().as_str()) {
                 view.state = Some(standing.state.clone());
-                view.unapplied = standing.unapplied_cents.map(Money::from_cents);
+                let credit = standing.credit_cents.map(Money::from_cents);
+                let waits = standing.credit_status.as_deref() == Some("waiting");
+                view.unapplied = credit.filter(|_| waits);
+                view.dismissed = credit.filter(|_| !waits);
                 *slot = Some(standing);
             }
         }
@@ -361,55 +361,4 @@ fn entry_of(row: &EntryRow) -> Option<EntryView> {
         posted: Money::from_cents(row.posted_cents),
         account: row.account_id.zip(row.number.clone()),
     })
-}
-
-/// Links payouts with the bank's entries that brought them: the same amount, and the bank's text names the payout. Where two
-/// entries fit, the nearest day is taken; returns how many were linked.
-///
-/// # Errors
-/// Those of the database.
-pub fn link_payouts(context: &Context, from: NaiveDate, to: NaiveDate) -> Result<u64, ActionError> {
-    let (before, after_days) = BANK_DAYS;
-    let first = from.checked_sub_days(Days::new(before)).unwrap_or(from);
-    let last = to.checked_add_days(Days::new(after_days)).unwrap_or(to);
-    let (mut linked, mut after) = (0, 0);
-    loop {
-        let rows = context.database.read(|conn| views::payouts(conn, from, last, after, PAGE))?;
-        let Some(last_id) = rows.last().map(|row| row.id) else { return Ok(linked) };
-        let open: Vec<&PayoutRow> = rows.iter().filter(|row| row.entry_key.is_none()).collect();
-        if !open.is_empty() {
-            let entries = open_entries(context, first.min(open.iter().map(|row| row.arrives_on).min().unwrap_or(first)), last)?;
-            for payout in open {
-                linked += u64::from(link_one(context, payout, &entries)?);
-            }
-        }
-        after = last_id;
-    }
-}
-
-/// The bank's entries that may be payouts: amounts, days and texts.
-fn open_entries(context: &Context, from: NaiveDate, to: NaiveDate) -> Result<Vec<EntryRow>, ActionError> {
-    let (mut all, mut after) = (Vec::new(), BankEntryId(0));
-    loop {
-        let rows = context.database.read(|conn| views::entries(conn, from, to, after, PAGE))?;
-        let Some(last) = rows.last().map(|row| row.id) else { return Ok(all) };
-        after = last;
-        all.extend(rows.into_iter().filter(|row| !row.paid_out && matches!(row.status.as_str(), "waiting" | "settled")));
-    }
-}
-
-fn link_one(context: &Context, payout: &PayoutRow, entries: &[EntryRow]) -> Result<bool, ActionError> {
-    let distance = |entry: &EntryRow| (entry.booked_on - payout.arrives_on).num_days();
-    let near = |entry: &EntryRow| (-i64::try_from(BANK_DAYS.0).unwrap_or(0)..=i64::try_from(BANK_DAYS.1).unwrap_or(0)).contains(&distance(entry));
-    let named = |entry: &EntryRow| names_payout(&entry.said, &payout.payout_ref, &payout.statement_text);
-    let mut fits: Vec<&EntryRow> = entries.iter().filter(|entry| entry.amount_cents == payout.amount_cents && near(entry) && named(entry)).collect();
-    fits.sort_by_key(|entry| (distance(entry).abs(), entry.id));
-    for entry in fits {
-        let linked =
-            context.database.write(|conn| link_payout(conn, payout.id, entry.id, &context.actor, context.now()).map_err(ActionError::from))?;
-        if linked {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -16,14 +16,15 @@ use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::bank::settle_payouts;
 use super::lease::Lease;
 use super::stop::Stop;
 use super::{ActionError, Context};
+use crate::db::reconciliation::views;
 use crate::domain::reconciliation::{DaySum, Difference, Look, MOST_DAYS, Rules};
 
 use fetch::Answers;
 
-pub use compare::link_payouts;
 pub use repair::Repaired;
 
 /// What one at a time does.
@@ -195,7 +196,10 @@ pub fn reconcile(context: &Context, options: &LookOptions) -> Result<Report, Act
     if options.fetch != Fetch::Nothing {
         fetch::fetch(context, &lease, span, options.fetch, &mut answers)?;
     }
-    link_payouts(context, span.from, span.to)?;
+    if context.database.read(views::bank_is_known)? {
+        // A payout may become known later than the movement that brought it.
+        settle_payouts(context)?;
+    }
     let mut found = compare::compare(context, &lease, span, &answers)?;
     if options.fetch == Fetch::All
         && let Some(from) = found.older_than(span.from)

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::DbConnection;
 use super::connection::each_backend;
-use super::schema::{account, bank_entry, difference, ledger_delta, provider_payout};
-use crate::domain::ids::{AccountId, BankEntryId};
+use super::schema::{account, difference, ledger_delta};
+use crate::domain::ids::AccountId;
 
 /// A movement on our balance with a provider, to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,28 +108,6 @@ pub fn keep_payout(conn: &mut DbConnection, new: &NewPayout, now: NaiveDateTime)
     .bind::<Text, _>(&new.statement_text)
     .bind::<Timestamp, _>(now);
     query.execute(conn).map(|_| ())
-}
-
-/// Links a payout with the bank's entry that brought it, unless one of the two is linked already.
-///
-/// # Errors
-/// Those of the database.
-pub fn link_payout(conn: &mut DbConnection, payout: i64, entry: BankEntryId, by: &str, now: NaiveDateTime) -> QueryResult<bool> {
-    let taken: i64 = provider_payout::table.filter(provider_payout::bank_entry_id.eq(entry)).count().get_result(conn)?;
-    if taken > 0 {
-        return Ok(false);
-    }
-    let open = bank_entry::id.eq(entry).and(bank_entry::status.eq_any(["waiting", "settled"]));
-    let settled = diesel::update(bank_entry::table.filter(open))
-        .set((bank_entry::status.eq("settled"), bank_entry::decided_by.eq(Some(by)), bank_entry::decided_at.eq(Some(now))))
-        .execute(conn)?;
-    if settled == 0 {
-        return Ok(false);
-    }
-    let linked = diesel::update(provider_payout::table.filter(provider_payout::id.eq(payout).and(provider_payout::bank_entry_id.is_null())))
-        .set(provider_payout::bank_entry_id.eq(Some(entry)))
-        .execute(conn)?;
-    Ok(linked == 1)
 }
 
 /// A difference to be stored.

@@ -289,9 +289,12 @@ pub struct StandingView {
     /// The day of the payment.
     #[diesel(sql_type = Date)]
     pub made_on: NaiveDate,
-    /// What of it waits for an account, in cents.
+    /// What of it waits for an account, or did and was dismissed, in cents.
     #[diesel(sql_type = Nullable<BigInt>)]
-    pub unapplied_cents: Option<i64>,
+    pub credit_cents: Option<i64>,
+    /// Which of the two: `waiting` or `dismissed`.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub credit_status: Option<String>,
     /// Whether it was looked at since it moved last, and both sides agreed.
     #[diesel(sql_type = Bool)]
     pub reconciled: bool,
@@ -303,9 +306,9 @@ pub struct StandingView {
 /// Those of the database.
 pub fn standings(conn: &mut DbConnection, source: &Source, references: &[String]) -> QueryResult<Vec<StandingView>> {
     let sql = format!(
-        "SELECT y.provider_ref AS reference, y.state, y.trace_id, y.updated_at, y.made_on, u.amount_cents AS unapplied_cents, \
+        "SELECT y.provider_ref AS reference, y.state, y.trace_id, y.updated_at, y.made_on, u.amount_cents AS credit_cents, u.status AS credit_status, \
             EXISTS (SELECT 1 FROM trace_step t WHERE t.trace_id = y.trace_id AND t.step = '{RECONCILED}' AND t.at >= y.updated_at) AS reconciled \
-         FROM {} CROSS JOIN provider_payment y LEFT JOIN unapplied_credit u ON u.provider_payment_id = y.id AND u.status = 'waiting' \
+         FROM {} CROSS JOIN provider_payment y LEFT JOIN unapplied_credit u ON u.provider_payment_id = y.id AND u.status <> 'applied' \
          WHERE y.provider = $2 AND y.merchant = $3 AND y.provider_ref = wanted.value",
         wanted(conn)
     );
@@ -459,9 +462,6 @@ pub struct EntryRow {
     /// The reference that it came with.
     #[diesel(sql_type = Text)]
     pub reference: String,
-    /// Everything that the bank says of it: references and names.
-    #[diesel(sql_type = Text)]
-    pub said: String,
     /// `waiting`, `applied` or `settled`.
     #[diesel(sql_type = Text)]
     pub status: String,
@@ -483,14 +483,15 @@ pub struct EntryRow {
 }
 
 /// The bank's entries of a range of days, and those before it that wait, by number, after one of them; without those that
-/// concern no customer.
+/// concern no customer, that took a payment back, and that carried a refund out or brought it back: what they did is compared
+/// where the payment or the refund is.
 ///
 /// # Errors
 /// Those of the database.
 pub fn entries(conn: &mut DbConnection, from: NaiveDate, to: NaiveDate, after: BankEntryId, limit: i64) -> QueryResult<Vec<EntryRow>> {
     diesel::sql_query(
         "SELECT e.id, e.bank_account, e.entry_key, e.amount_cents, e.booked_on, e.kind, e.reference, \
-            e.reference || ' ' || e.text || ' ' || e.party_name AS said, e.status, \
+            e.status, \
             EXISTS (SELECT 1 FROM provider_payout o WHERE o.bank_entry_id = e.id) AS paid_out, \
             EXISTS (SELECT 1 FROM unapplied_credit u WHERE u.bank_entry_id = e.id AND u.status = 'waiting') AS unapplied, \
             CAST(coalesce((SELECT sum(-f.amount_cents) FROM payment p JOIN financial_transaction f \
@@ -500,7 +501,7 @@ pub fn entries(conn: &mut DbConnection, from: NaiveDate, to: NaiveDate, after: B
          FROM bank_entry e LEFT JOIN (SELECT p.bank_entry_id, min(p.account_id) AS account_id FROM payment p \
                 WHERE p.bank_entry_id IS NOT NULL AND p.superseded_seq IS NULL GROUP BY p.bank_entry_id HAVING count(DISTINCT p.account_id) = 1) s \
                 ON s.bank_entry_id = e.id LEFT JOIN account a ON a.id = s.account_id \
-         WHERE e.status <> 'set_aside' AND (e.booked_on BETWEEN $1 AND $2 OR (e.booked_on < $1 AND e.status = 'waiting')) AND e.id > $3 \
+         WHERE e.status <> 'set_aside' AND (e.status = 'waiting' OR (e.refund_id IS NULL AND e.returned_payment_id IS NULL)) AND (e.booked_on BETWEEN $1 AND $2 OR (e.booked_on < $1 AND e.status = 'waiting')) AND e.id > $3 \
          ORDER BY e.id LIMIT $4",
     )
     .bind::<Date, _>(from)

@@ -220,15 +220,3 @@ pub fn compare_entry(view: &EntryView, rules: &Rules) -> Option<Finding> {
         action,
     })))
 }
-
-/// Whether what a bank says of a movement names a payout. Banks set spaces, signs and capitals as they like.
-#[must_use]
-pub fn names_payout(bank_text: &str, payout_ref: &str, statement_text: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect::<String>();
-    let (said, name, shown) = (plain(bank_text), plain(payout_ref), plain(statement_text));
-    let found = |wanted: &str| wanted.len() >= SHORTEST_NAME && said.contains(wanted);
-    found(&name) || found(&shown)
-}
-
-/// A shorter text would be found in anything.
-const SHORTEST_NAME: usize = 4;

@@ -172,6 +172,8 @@ pub struct PaymentView {
     pub waiting: Vec<Waiting>,
     /// Money of it that waits for an account.
     pub unapplied: Option<Money>,
+    /// Money of it that somebody decided is no customer's.
+    pub dismissed: Option<Money>,
 }
 
 impl PaymentView {
@@ -243,6 +245,10 @@ pub fn compare(view: &PaymentView, rules: &Rules, seen: &Seen) -> Vec<Finding> {
         }
         return findings;
     }
+    if let Some(finding) = for_nobody(view, rules, seen) {
+        findings.push(finding);
+        return findings;
+    }
     for leg in legs {
         let Some(day) = view.day(leg) else { continue };
         let (ledger, provider) = (view.ledger_sum(leg), view.provider_sum(leg));
@@ -255,6 +261,24 @@ pub fn compare(view: &PaymentView, rules: &Rules, seen: &Seen) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Money that is in no account, and of which we know as much as the provider has: it waits for an account, or somebody decided
+/// that it is no customer's. What of it went back is told with it.
+fn for_nobody(view: &PaymentView, rules: &Rules, seen: &Seen) -> Option<Finding> {
+    let kept = view.provider_sum(Leg::Came) + view.provider_sum(Leg::Back);
+    let known = view.unapplied.or(view.dismissed).filter(|known| view.ledger.is_empty() && *known == kept)?;
+    let legs = [Leg::Came, Leg::Back];
+    let day = legs.into_iter().filter_map(|leg| view.day(leg)).max()?;
+    if view.dismissed.is_some() {
+        return Some(Finding::Agreed { pair: Pair::Online, day, amount: Money::ZERO });
+    }
+    if legs.into_iter().any(|leg| cannot_be_judged(view, leg, day, rules, seen)) {
+        return Some(Finding::InTransit { key: view.key(Leg::Came), day, gap: size(known) });
+    }
+    let rows = legs.into_iter().flat_map(|leg| view.provider_rows(leg)).map(Movement::shown).collect();
+    let waits = difference(view, Leg::Came, day, rules);
+    Some(Finding::Differs(Box::new(Difference { provider: Some(kept), gap: size(kept), rows: sorted(rows), ..waits })))
 }
 
 /// Whether one side may simply not have it yet, or was not looked at.
@@ -310,7 +334,10 @@ fn disagreeing_rows(view: &PaymentView) -> Option<Difference> {
 fn rows_of(view: &PaymentView, leg: Leg) -> Vec<SideRow> {
     let ledger = view.ledger_rows(leg).map(LedgerRow::shown);
     let provider = view.provider_rows(leg).map(Movement::shown);
-    let mut rows: Vec<SideRow> = ledger.chain(provider).chain(view.waiting.iter().map(Waiting::shown)).collect();
+    sorted(ledger.chain(provider).chain(view.waiting.iter().map(Waiting::shown)).collect())
+}
+
+fn sorted(mut rows: Vec<SideRow>) -> Vec<SideRow> {
     // However the rows were read, they are shown in one order.
     rows.sort_by(|a, b| (a.on, &a.reference, &a.what, a.amount, &a.account).cmp(&(b.on, &b.reference, &b.what, b.amount, &b.account)));
     rows

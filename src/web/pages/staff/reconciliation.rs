@@ -34,8 +34,8 @@ pub(super) fn routes(routes: &mut Routes) {
 
 /// A look at a small town is done within this time, and the page shows its end at once.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Where a person says whose money it is.
-const WORK_LIST: &str = "/staff/todos";
+/// Where a person says whose money it is, and what a bank's movement is.
+const MONEY_FOR_NOBODY: &str = "/staff/bank";
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Query {
@@ -107,7 +107,7 @@ impl ReconciliationPage {
     /// Where a person mends a difference; none when there is no such page.
     fn place(row: &DifferenceView) -> Option<String> {
         match row.action() {
-            Action::AssignAccount | Action::MatchBankEntry => Some(WORK_LIST.to_owned()),
+            Action::AssignAccount | Action::MatchBankEntry | Action::ImportBankFile => Some(MONEY_FOR_NOBODY.to_owned()),
             Action::LookAtAccount => row.about().map(super::account_path),
             _ => None,
         }
