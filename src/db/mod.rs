@@ -25,9 +25,10 @@ pub mod service_views;
 pub mod sign_in;
 mod sql_types;
 pub mod trace;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -38,6 +39,7 @@ use thiserror::Error;
 
 use connection::Manager;
 pub use connection::{Backend, DbConnection};
+use turns::Turns;
 
 /// How often a write that lost a race is begun anew before the loss is reported.
 const WRITE_ATTEMPTS: u32 = 50;
@@ -73,7 +75,7 @@ pub struct Database {
     pool: Pool<Manager>,
     backend: Backend,
     /// SQLite has one writer at a time. Queueing for it here is fair and quick; SQLite's own waiting polls.
-    writer: Arc<Mutex<()>>,
+    writer: Arc<Turns>,
 }
 
 impl Database {
@@ -102,7 +104,7 @@ impl Database {
             .test_on_check_out(false)
             .build(manager)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
-        Ok(Self { pool, backend, writer: Arc::new(Mutex::new(())) })
+        Ok(Self { pool, backend, writer: Arc::default() })
     }
 
     /// Brings the schema up to date.
@@ -182,7 +184,7 @@ impl Database {
         let mut conn = self.connection()?;
         match self.backend {
             Backend::Sqlite => {
-                let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let _turn = self.writer.take();
                 transaction(&mut conn, "BEGIN IMMEDIATE", work)
             }
             Backend::Postgres => transaction(&mut conn, "BEGIN", work),

@@ -20,13 +20,23 @@ use crate::providers::PaymentProvider;
 /// # Errors
 /// [`ActionError::Refused`] when the event cannot be read, or is about another currency; those of the database.
 pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionError> {
-    context.database.write(|conn| {
-        let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(()) };
-        let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
-        let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
-        let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
-        apply(context, conn, provider.as_ref(), &event, &fact)
-    })
+    context.database.write(|conn| apply_within(context, conn, id))
+}
+
+/// Applies events in one transaction: all of them, or none.
+///
+/// # Errors
+/// As [`apply_event`].
+pub(super) fn apply_together(context: &Context, events: &[ProviderEventId]) -> Result<(), ActionError> {
+    context.database.write(|conn| events.iter().try_for_each(|id| apply_within(context, conn, *id)))
+}
+
+fn apply_within(context: &Context, conn: &mut DbConnection, id: ProviderEventId) -> Result<(), ActionError> {
+    let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(()) };
+    let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
+    let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
+    let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
+    apply(context, conn, provider.as_ref(), &event, &fact)
 }
 
 impl EventRow {

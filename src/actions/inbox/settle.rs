@@ -4,15 +4,17 @@ use chrono::TimeDelta;
 use rand::Rng;
 use serde::Serialize;
 
-use super::apply::apply_event;
+use super::apply::{apply_event, apply_together};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
-use crate::db::inbox;
+use crate::db::{Backend, inbox};
 use crate::domain::ids::ProviderEventId;
 use crate::domain::retry::{Pace, pause_ms};
 
 /// So many events are looked up at a time.
 const BATCH: i64 = 200;
+/// So many are applied in one transaction at most: a callback that waits for its commit waits no longer than for these.
+const TOGETHER: usize = 16;
 
 /// What settling did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -77,14 +79,24 @@ pub fn settle_at_pace(context: &Context, pace: &mut Pace, stop: &Stop) -> Result
     Ok(settled)
 }
 
+/// Applies events, each alone or some together, whatever costs the database less. One that fails does not take its neighbours along.
 fn try_all(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
     let mut settled = Settled::default();
-    for event in events {
-        match apply_event(context, *event) {
-            Ok(()) => settled.applied += 1,
-            Err(error) => {
-                settled.failed += 1;
-                note_failure(context, *event, &error)?;
+    // SQLite waits for the disk with each transaction, and nobody else writes meanwhile. PostgreSQL would have to take the locks of
+    // many accounts one after the other, in the events' order.
+    let together = if context.database.backend() == Backend::Sqlite { TOGETHER } else { 1 };
+    for group in events.chunks(together) {
+        if group.len() > 1 && apply_together(context, group).is_ok() {
+            settled.applied += u64::try_from(group.len()).unwrap_or(0);
+            continue;
+        }
+        for event in group {
+            match apply_event(context, *event) {
+                Ok(()) => settled.applied += 1,
+                Err(error) => {
+                    settled.failed += 1;
+                    note_failure(context, *event, &error)?;
+                }
             }
         }
     }
