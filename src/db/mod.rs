@@ -192,10 +192,11 @@ impl Database {
     }
 }
 
-/// For a transaction that works on one chunk of accounts: looks everything up by index.
+/// For a transaction that works on a few rows of large tables: looks everything up by index.
 ///
-/// PostgreSQL's planner takes a chunk for a good part of a middle-sized table and reads the whole table for it, so that
-/// the cost of a bill would grow with the town.
+/// PostgreSQL's planner takes a chunk of accounts for a good part of a middle-sized table and reads the whole table for it, so
+/// that the cost of a bill would grow with the town. And a plan that was made while a table was nearly empty (the inbox, on its
+/// first day) is kept until the table is looked at again.
 ///
 /// # Errors
 /// Those of the database.

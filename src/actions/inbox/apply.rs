@@ -9,7 +9,7 @@ use crate::clock::local_date;
 use crate::db::inbox::{self, EventRow};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
-use crate::db::{DbConnection, ledger};
+use crate::db::{DbConnection, ledger, look_up_by_index};
 use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::money::Money;
 use crate::domain::payments::{Fact, Story, What, story};
@@ -20,7 +20,10 @@ use crate::providers::PaymentProvider;
 /// # Errors
 /// [`ActionError::Refused`] when the event cannot be read, or is about another currency; those of the database.
 pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionError> {
-    context.database.write(|conn| apply_within(context, conn, id))
+    context.database.write(|conn| {
+        look_up_by_index(conn)?;
+        apply_within(context, conn, id)
+    })
 }
 
 /// Applies events in one transaction: all of them, or none.
@@ -28,7 +31,10 @@ pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionE
 /// # Errors
 /// As [`apply_event`].
 pub(super) fn apply_together(context: &Context, events: &[ProviderEventId]) -> Result<(), ActionError> {
-    context.database.write(|conn| events.iter().try_for_each(|id| apply_within(context, conn, *id)))
+    context.database.write(|conn| {
+        look_up_by_index(conn)?;
+        events.iter().try_for_each(|id| apply_within(context, conn, *id))
+    })
 }
 
 fn apply_within(context: &Context, conn: &mut DbConnection, id: ProviderEventId) -> Result<(), ActionError> {
