@@ -406,18 +406,36 @@ on_both! {
     }
 }
 
-/// Puts a town back to what the first version of the program made of it: whatever the second migration made goes, in the
-/// opposite order.
+/// Puts a town back to what the first version of the program made of it: whatever later migrations made goes, the last one
+/// first.
 fn as_the_first_version_left_it(town: &Town) {
-    let (migration, before) = match town.context.database.backend() {
-        Backend::Sqlite => (include_str!("../migrations/sqlite/2026-11-21-000002_at_work/up.sql"), ""),
-        Backend::Postgres => {
-            (include_str!("../migrations/postgres/2026-11-21-000002_at_work/up.sql"), "SET LOCAL session_replication_role = replica;")
-        }
-    };
-    let codes = "DELETE FROM adjustment_reason WHERE code IN ('refund', 'transfer');
+    let payments = "DELETE FROM adjustment_reason WHERE code = 'refund-failed';
+         DELETE FROM gl_account WHERE code = 'clearing:refunds';
+         CREATE UNIQUE INDEX payment_provider_ref_once ON payment (provider, merchant, provider_ref) WHERE provider_ref IS NOT NULL;
+         DELETE FROM __diesel_schema_migrations WHERE version = '20261121000003';";
+    put_back(
+        town,
+        include_str!("../migrations/sqlite/2026-11-21-000003_payments/up.sql"),
+        include_str!("../migrations/postgres/2026-11-21-000003_payments/up.sql"),
+        payments,
+    );
+    let at_work = "DELETE FROM adjustment_reason WHERE code IN ('refund', 'transfer');
          DELETE FROM gl_account WHERE code IN ('payable:taxes', 'payable:refunds', 'clearing:transfers');
          DELETE FROM __diesel_schema_migrations WHERE version = '20261121000002';";
+    put_back(
+        town,
+        include_str!("../migrations/sqlite/2026-11-21-000002_at_work/up.sql"),
+        include_str!("../migrations/postgres/2026-11-21-000002_at_work/up.sql"),
+        at_work,
+    );
+}
+
+/// Takes back what a migration made, in the opposite order, and then what only its author knows.
+fn put_back(town: &Town, sqlite: &str, postgres: &str, codes: &str) {
+    let (migration, before) = match town.context.database.backend() {
+        Backend::Sqlite => (sqlite, ""),
+        Backend::Postgres => (postgres, "SET LOCAL session_replication_role = replica;"),
+    };
     // Indexes and triggers before columns, columns before tables: each names what comes after it.
     let (mut first, mut columns, mut tables) = (String::new(), String::new(), String::new());
     let made: Vec<&str> = migration.lines().filter(|line| line.starts_with("CREATE ") || line.starts_with("ALTER ")).collect();
@@ -431,7 +449,13 @@ fn as_the_first_version_left_it(town: &Town) {
                 first += &format!("DROP TRIGGER {name}{table};");
             }
             ["CREATE", "FUNCTION", name, ..] => tables += &format!("DROP FUNCTION {name};"),
-            ["CREATE", "TABLE", name, ..] | ["CREATE", "VIRTUAL", "TABLE", name, ..] => tables += &format!("DROP TABLE {name};"),
+            ["CREATE", "TABLE", name, ..] | ["CREATE", "VIRTUAL", "TABLE", name, ..] => {
+                // Tables that name each other were tied together after both were made.
+                let others = if before.is_empty() { "" } else { " CASCADE" };
+                tables += &format!("DROP TABLE {name}{others};");
+            }
+            // It goes with its column or its table.
+            ["ALTER", "TABLE", _, "ADD", "FOREIGN", ..] => {}
             ["ALTER", "TABLE", table, "ADD", "COLUMN", column, ..] => columns += &format!("ALTER TABLE {table} DROP COLUMN {column};"),
             _ => panic!("the migration does something that is not put back: {line}"),
         }

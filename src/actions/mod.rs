@@ -24,6 +24,7 @@ pub mod held;
 pub mod import;
 pub mod inbox;
 pub mod lease;
+pub mod ledger_hash;
 pub mod moves;
 pub mod notice_view;
 pub mod notices;

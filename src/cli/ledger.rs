@@ -10,7 +10,9 @@ use super::print;
 use super::{Failure, Global};
 use crate::actions::check_ledger::check_ledger;
 use crate::actions::export_ledger::export_ledger;
+use crate::actions::ledger_hash::ledger_hash;
 use crate::domain::money::Money;
+use crate::domain::quantity::counted;
 use crate::formats::journal::JournalFormat;
 
 /// Checks or exports the ledger.
@@ -24,6 +26,12 @@ pub(super) struct Args {
 enum Command {
     /// Checks the promises P1 to P3 from the rows alone
     Check {
+        /// Prints one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// One hash of what the ledger comes to, corrections set against what they correct: equal ledgers have equal hashes
+    Hash {
         /// Prints one JSON object
         #[arg(long)]
         json: bool,
@@ -83,6 +91,15 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 ))?;
             }
             Ok(report.faults == 0)
+        }
+        Command::Hash { json } => {
+            let hash = ledger_hash(&context)?;
+            if *json {
+                print::json(&hash)?;
+            } else {
+                print::line(&format!("{}  ({})", hash.sha256, counted(i64::try_from(hash.rows).unwrap_or(i64::MAX), "net row")))?;
+            }
+            Ok(true)
         }
         Command::Export { format, output } => {
             let mut out = open(output.as_ref())?;

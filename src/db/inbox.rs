@@ -138,6 +138,21 @@ pub fn is_known(conn: &mut DbConnection, provider: &str, merchant: &str, event_i
     Ok(found.is_some())
 }
 
+/// Our own name of the attempt that a payment belongs to, from whichever of its events repeats it.
+///
+/// # Errors
+/// Those of the database.
+pub fn token_of(conn: &mut DbConnection, provider: &str, merchant: &str, payment_ref: &str) -> QueryResult<Option<String>> {
+    let found: Option<Option<String>> = provider_event::table
+        .filter(provider_event::provider.eq(provider).and(provider_event::merchant.eq(merchant)).and(provider_event::payment_ref.eq(payment_ref)))
+        .filter(provider_event::token.is_not_null())
+        .order(provider_event::id)
+        .select(provider_event::token)
+        .first(conn)
+        .optional()?;
+    Ok(found.flatten())
+}
+
 /// One event.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::DbConnection;
 use super::connection::each_backend;
-use super::schema::{checkout, checkout_part, provider_payment, provider_payment_part, refund, unapplied_credit};
+use super::schema::{autopay_draw, checkout, checkout_part, provider_payment, provider_payment_part, refund, unapplied_credit};
 use crate::domain::ids::{AccountId, CheckoutId, LoginId, ProviderPaymentId, RefundId, UnappliedCreditId};
 
 /// A customer's attempt, as stored.
@@ -242,6 +242,55 @@ pub fn of_checkout(conn: &mut DbConnection, checkout: CheckoutId) -> QueryResult
     provider_payment::table.filter(provider_payment::checkout_id.eq(checkout)).select(ProviderPaymentRow::as_select()).first(conn).optional()
 }
 
+/// The payment that was begun under our own name of an attempt: a checkout, or a draw.
+///
+/// # Errors
+/// Those of the database.
+pub fn begun_as(conn: &mut DbConnection, provider: &str, merchant: &str, token: &str) -> QueryResult<Option<ProviderPaymentRow>> {
+    let ours = provider_payment::provider.eq(provider).and(provider_payment::merchant.eq(merchant));
+    let by_checkout = provider_payment::table
+        .inner_join(checkout::table.on(provider_payment::checkout_id.eq(checkout::id.nullable())))
+        .filter(ours.and(checkout::token.eq(token)))
+        .select(ProviderPaymentRow::as_select())
+        .first(conn)
+        .optional()?;
+    if by_checkout.is_some() {
+        return Ok(by_checkout);
+    }
+    provider_payment::table
+        .inner_join(autopay_draw::table.on(autopay_draw::provider_payment_id.eq(provider_payment::id.nullable())))
+        .filter(ours.and(autopay_draw::token.eq(token)))
+        .select(ProviderPaymentRow::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// What was begun as one payment is another one, which an event that named no attempt of ours made known first: it takes over
+/// the accounts and whatever leads to it.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_over(conn: &mut DbConnection, payment: ProviderPaymentId, begun: &ProviderPaymentRow, now: NaiveDateTime) -> QueryResult<()> {
+    let meant = parts(conn, begun.id)?;
+    set_parts(conn, payment, &meant)?;
+    diesel::update(provider_payment::table.filter(provider_payment::id.eq(begun.id)))
+        .set((
+            provider_payment::checkout_id.eq(None::<CheckoutId>),
+            provider_payment::state.eq("failed"),
+            provider_payment::reason.eq(Some("it went on under a reference that became known first")),
+            provider_payment::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    set_parts(conn, begun.id, &[])?;
+    diesel::update(provider_payment::table.filter(provider_payment::id.eq(payment)))
+        .set((provider_payment::checkout_id.eq(begun.checkout_id), provider_payment::trace_id.eq(&begun.trace_id)))
+        .execute(conn)?;
+    diesel::update(autopay_draw::table.filter(autopay_draw::provider_payment_id.eq(begun.id)))
+        .set(autopay_draw::provider_payment_id.eq(Some(payment)))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Takes the lock of a provider's payment, so that its events are applied one after the other. SQLite has one writer at a time
 /// and needs none.
 ///
@@ -262,35 +311,6 @@ pub fn set_reference(conn: &mut DbConnection, id: ProviderPaymentId, reference: 
     diesel::update(provider_payment::table.filter(provider_payment::id.eq(id).and(provider_payment::provider_ref.is_null())))
         .set(provider_payment::provider_ref.eq(Some(reference)))
         .execute(conn)
-}
-
-/// Gives an attempt to the payment that it turned out to be, from the row that was begun for it and never got a reference.
-///
-/// # Errors
-/// Those of the database.
-pub fn hand_over(
-    conn: &mut DbConnection,
-    checkout: CheckoutId,
-    from: ProviderPaymentId,
-    to: ProviderPaymentId,
-    now: NaiveDateTime,
-) -> QueryResult<()> {
-    let waits = provider_payment::id.eq(from).and(provider_payment::provider_ref.is_null()).and(provider_payment::checkout_id.eq(checkout));
-    let freed = diesel::update(provider_payment::table.filter(waits))
-        .set((
-            provider_payment::checkout_id.eq(None::<CheckoutId>),
-            provider_payment::state.eq("failed"),
-            provider_payment::reason.eq(Some("the provider told of this attempt's payment under another row first")),
-            provider_payment::updated_at.eq(now),
-        ))
-        .execute(conn)?;
-    if freed == 1 {
-        diesel::delete(provider_payment_part::table.filter(provider_payment_part::provider_payment_id.eq(from))).execute(conn)?;
-        diesel::update(provider_payment::table.filter(provider_payment::id.eq(to).and(provider_payment::checkout_id.is_null())))
-            .set(provider_payment::checkout_id.eq(Some(checkout)))
-            .execute(conn)?;
-    }
-    Ok(())
 }
 
 /// Where a payment stands now, as its story tells.

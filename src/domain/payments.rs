@@ -137,7 +137,7 @@ pub struct DisputeFact {
     pub amount: Money,
     /// When it was opened, in seconds since 1970.
     pub made_at: i64,
-    /// Whether the money was taken: a mere inquiry takes none.
+    /// Whether the money was taken from us: an inquiry of the payer's bank takes nothing, and may become a dispute that does.
     pub withdrawn: bool,
     /// Whether it was decided for us: the money stays with us after all.
     pub won: bool,

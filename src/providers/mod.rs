@@ -325,12 +325,12 @@ impl ProviderBook {
         self.0.first().cloned()
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
+    /// All of them, in the order of the settings.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
         self.0.iter()
     }
 
-    /// Whether the settings name no provider.
+    /// Whether customers cannot pay online.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,5 +1,23 @@
 //! The sandbox's own interface, in JSON: faults, actions on payments, what was delivered. Nobody is asked for a key: it is for
 //! tests and demonstrations.
+//!
+//! | call | does |
+//! | --- | --- |
+//! | `GET`, `PUT /sandbox/faults` | [`Faults`]; what a `PUT` leaves out is as without faults |
+//! | `POST /sandbox/faults/reset` | no faults; what was held is let go |
+//! | `POST /sandbox/release` | lets go of what is held; `{"order": ["evt_…"]}` names those that go first |
+//! | `GET`, `PUT /sandbox/endpoints` | where callbacks go: a list of addresses |
+//! | `GET /sandbox/deliveries?event=&limit=` | counts, latencies in microseconds, attempts (newest first); `DELETE` forgets them |
+//! | `POST /sandbox/events/{evt}/deliver` | delivers an event (again), also one that was lost |
+//! | `POST /sandbox/sessions/{cs}/{card,bank,declined,save,expire}` | what the customer could do on the checkout page |
+//! | `GET /sandbox/payments?limit=` | payments, newest first |
+//! | `POST /sandbox/payments` | `{"amount", "currency", "token", "with"}`: a payment that no checkout of ours began |
+//! | `POST /sandbox/payments/{pi}/{action}` | `correct`, `settle`, `fail`, `cancel`, `refund`, `settle-refund`, `fail-refund`, `dispute`, `win`, `lose`, `payout`; [`How`] |
+//! | `POST /sandbox/methods` | `{"customer", "with"}`: a saved way to pay |
+//! | `POST /sandbox/payout` | pays the balance out: `{"date"}` is when it arrives |
+//! | `GET /sandbox/bank-statement?format=bai2,camt053&date=` | the statement of the utility's bank for a day |
+//!
+//! A refusal has a status from 400 on and `{"error": {"code", "message"}}`.
 
 use std::collections::BTreeMap;
 
@@ -60,12 +78,13 @@ fn respond(done: Done) -> HttpResponse {
     }
 }
 
-/// The body as what is expected; an empty one is the default.
+/// The body as what is expected; an empty one, or `null`, is the default.
 fn read<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| Refusal::invalid("body_invalid", format!("The body is not what is expected: {error}")))
+    let read = serde_json::from_slice::<Option<T>>(body);
+    read.map(Option::unwrap_or_default).map_err(|error| Refusal::invalid("body_invalid", format!("The body is not what is expected: {error}")))
 }
 
 fn faults_json(faults: &Faults) -> Value {

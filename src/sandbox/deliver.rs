@@ -80,11 +80,17 @@ pub(super) struct Counts {
     pub dropped: u64,
 }
 
+/// When a delivery may go, and its place among those of the same moment.
+type Turn = (Instant, u64);
+
 #[derive(Debug)]
 struct Inner {
     faults: Faults,
     endpoints: Vec<Arc<str>>,
-    waiting: BTreeMap<(Instant, u64), Delivery>,
+    waiting: BTreeMap<Turn, Delivery>,
+    /// Deliveries whose time has come and whose lane is taken.
+    parked: HashMap<String, VecDeque<(Turn, Delivery)>>,
+    parked_count: usize,
     held: Vec<Delivery>,
     busy: HashSet<String>,
     flying: usize,
@@ -116,6 +122,8 @@ impl Post {
             faults,
             endpoints: endpoints.iter().map(|url| Arc::from(url.as_str())).collect(),
             waiting: BTreeMap::new(),
+            parked: HashMap::new(),
+            parked_count: 0,
             held: Vec::new(),
             busy: HashSet::new(),
             flying: 0,
@@ -181,8 +189,8 @@ impl Post {
             if let Some(delivery) = inner.due(now) {
                 return Some(delivery);
             }
-            let soonest = inner.waiting.keys().map(|(due, _)| *due).find(|due| *due > now);
-            let pause = soonest.map_or(Duration::from_secs(1), |due| due - now);
+            let soonest = inner.waiting.keys().next().map(|(due, _)| *due);
+            let pause = soonest.map_or(Duration::from_secs(1), |due| due.saturating_duration_since(now));
             inner = self.wake.wait_timeout(inner, pause.max(Duration::from_millis(1))).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -231,7 +239,7 @@ impl Post {
 
     pub fn counts(&self) -> Counts {
         let inner = self.lock();
-        Counts { pending: inner.waiting.len() + inner.flying, held: inner.held.len(), ..inner.counts }
+        Counts { pending: inner.waiting.len() + inner.parked_count + inner.flying, held: inner.held.len(), ..inner.counts }
     }
 
     /// Attempts, the newest first, and the latencies of all that were accepted, sorted.
@@ -263,7 +271,7 @@ impl Inner {
         let copies = if self.faults.concern(&event.kind) { self.faults.duplicates } else { 1 };
         for endpoint in self.endpoints.clone() {
             for copy in 1..=copies {
-                if self.waiting.len() + self.held.len() >= MOST_WAITING {
+                if self.waiting.len() + self.parked_count + self.held.len() >= MOST_WAITING {
                     self.counts.dropped += 1;
                     continue;
                 }
@@ -299,8 +307,8 @@ impl Inner {
                 held.swap(last, other);
             }
         }
-        let place = |delivery: &Delivery| order.iter().position(|id| *id == delivery.event.id).unwrap_or(order.len());
-        held.sort_by_key(place);
+        let places: HashMap<&str, usize> = order.iter().enumerate().map(|(place, id)| (id.as_str(), place)).collect();
+        held.sort_by_key(|delivery| places.get(delivery.event.id.as_str()).copied().unwrap_or(order.len()));
         let count = held.len();
         let at = Instant::now();
         for mut delivery in held {
@@ -312,19 +320,40 @@ impl Inner {
     }
 
     fn due(&mut self, now: Instant) -> Option<Delivery> {
-        let free = |delivery: &Delivery| delivery.lane.as_ref().is_none_or(|lane| !self.busy.contains(lane));
-        let due = self.waiting.iter().take_while(|((due, _), _)| *due <= now);
-        let key = due.filter(|(_, delivery)| free(delivery)).map(|(key, _)| *key).next()?;
-        let delivery = self.waiting.remove(&key)?;
-        self.busy.extend(delivery.lane.clone());
-        self.flying += 1;
-        Some(delivery)
+        while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
+            let (turn, delivery) = first.remove_entry();
+            match &delivery.lane {
+                Some(lane) if self.busy.contains(lane) => {
+                    self.parked_count += 1;
+                    self.parked.entry(lane.clone()).or_default().push_back((turn, delivery));
+                }
+                lane => {
+                    self.busy.extend(lane.clone());
+                    self.flying += 1;
+                    return Some(delivery);
+                }
+            }
+        }
+        None
+    }
+
+    /// A lane is free: whoever waits for it longest has its turn again.
+    fn free(&mut self, lane: &str) {
+        self.busy.remove(lane);
+        let Some(queue) = self.parked.get_mut(lane) else { return };
+        if let Some((turn, delivery)) = queue.pop_front() {
+            self.parked_count -= 1;
+            self.waiting.insert(turn, delivery);
+        }
+        if queue.is_empty() {
+            self.parked.remove(lane);
+        }
     }
 
     fn done(&mut self, mut delivery: Delivery, mut attempt: Attempt, too_late: bool, first_pause: Duration) -> Option<String> {
         self.flying -= 1;
         if let Some(lane) = &delivery.lane {
-            self.busy.remove(lane);
+            self.free(lane);
         }
         let accepted = attempt.accepted();
         self.taken += 1;

@@ -30,7 +30,7 @@ pub enum Outage {
     Error,
     /// The connection is dropped; nothing is done.
     Drop,
-    /// It is done, and then the connection is dropped: nobody knows whether.
+    /// What is asked to be done (POST) is done, and then the connection is dropped: nobody knows whether.
     LostAnswer,
 }
 

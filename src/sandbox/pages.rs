@@ -56,6 +56,7 @@ struct PaymentRow {
     token: String,
     amount: String,
     status: &'static str,
+    takes_amount: bool,
     actions: Vec<(&'static str, &'static str)>,
 }
 
@@ -76,6 +77,7 @@ struct Desk {
     payments: Vec<PaymentRow>,
     attempts: Vec<AttemptRow>,
     counts: super::deliver::Counts,
+    today: String,
     failure: Option<String>,
 }
 
@@ -184,6 +186,7 @@ fn row(payment: &super::model::Payment) -> PaymentRow {
             "succeeded",
             vec![
                 ("refund", "Refund"),
+                ("correct", "Correct"),
                 ("fail-refund", "Fail the refund"),
                 ("dispute", "Dispute"),
                 ("win", "Win"),
@@ -197,6 +200,7 @@ fn row(payment: &super::model::Payment) -> PaymentRow {
         token: payment.metadata.get("token").cloned().unwrap_or_default(),
         amount: format!("{} {}", Money::from_cents(payment.amount_cents), payment.currency.to_ascii_uppercase()),
         status,
+        takes_amount: payment.status == PaymentStatus::Succeeded,
         actions,
     }
 }
@@ -226,7 +230,8 @@ async fn desk(core: Data<Core>, query: Query<DeskQuery>) -> Http {
     ];
     let signatures = names.into_iter().map(|(name, fault)| (name, fault == faults.signature)).collect();
     let (endpoints, counts) = (core.post.endpoints(), core.post.counts());
-    page(StatusCode::OK, &Desk { faults, signatures, endpoints, payments, attempts, counts, failure: query.into_inner().failure })
+    let today = core.look(|state| chrono::DateTime::from_timestamp(state.now(), 0)).map(|now| now.date_naive().to_string()).unwrap_or_default();
+    page(StatusCode::OK, &Desk { faults, signatures, endpoints, payments, attempts, counts, today, failure: query.into_inner().failure })
 }
 
 #[derive(Debug, Deserialize)]
@@ -234,17 +239,23 @@ struct DeskAct {
     #[serde(default)]
     payment: String,
     action: String,
+    #[serde(default)]
+    amount: String,
 }
 
 async fn desk_act(core: Data<Core>, form: Form<DeskAct>) -> Http {
-    let DeskAct { payment, action } = form.into_inner();
+    let DeskAct { payment, action, amount } = form.into_inner();
+    let amount = match Some(amount.trim()).filter(|text| !text.is_empty()).map(Money::parse).transpose() {
+        Ok(amount) => amount.map(Money::cents),
+        Err(error) => return Ok(failed(&error.to_string())),
+    };
     let done = match action.as_str() {
         "release" => {
             core.post.release(&[]);
             Ok(Ok(()))
         }
         "all-payout" => away(&core, |core| core.act(|state| payout::pay_out(state, None, None).map(drop))).await?,
-        _ => away(&core, move |core| core.act(|state| control::act(state, &payment, &action, &How::default()).map(drop))).await?,
+        _ => away(&core, move |core| core.act(|state| control::act(state, &payment, &action, &How { amount, ..How::default() }).map(drop))).await?,
     };
     Ok(done.map_err(actix_web::error::ErrorInternalServerError)?.map_or_else(|refusal| failed(&refusal.message), |()| go_to("/sandbox")))
 }

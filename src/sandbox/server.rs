@@ -55,7 +55,8 @@ pub(super) async fn away<T: Send + 'static>(core: &Data<Core>, work: impl FnOnce
 
 /// A call of Stripe's interface.
 async fn call(core: Data<Core>, request: HttpRequest, path: web::Path<String>, body: Bytes) -> Result<HttpResponse, actix_web::Error> {
-    let outage = away(&core, |core| take_outage(&mut core.lock().faults)).await?;
+    let post = request.method() == Method::POST;
+    let outage = away(&core, move |core| take_outage(&mut core.lock().faults, post)).await?;
     match outage {
         Outage::Error => {
             return Ok(HttpResponse::ServiceUnavailable()
@@ -87,8 +88,8 @@ async fn call(core: Data<Core>, request: HttpRequest, path: web::Path<String>, b
 }
 
 /// What happens to this call; an outage of so many calls ends with the last.
-fn take_outage(faults: &mut super::Faults) -> Outage {
-    let outage = faults.outage;
+fn take_outage(faults: &mut super::Faults, post: bool) -> Outage {
+    let outage = if faults.outage == Outage::LostAnswer && !post { Outage::None } else { faults.outage };
     if outage != Outage::None && faults.outage_calls > 0 {
         faults.outage_calls -= 1;
         if faults.outage_calls == 0 {

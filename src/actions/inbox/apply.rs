@@ -10,7 +10,7 @@ use crate::db::inbox::{self, EventRow};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger, look_up_by_index};
-use crate::domain::ids::{AccountId, ProviderEventId};
+use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
 use crate::domain::money::Money;
 use crate::domain::payments::{Fact, Story, What, story};
 use crate::providers::PaymentProvider;
@@ -54,16 +54,13 @@ impl EventRow {
 
 fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow, fact: &Fact) -> Result<(), ActionError> {
     let now = context.now();
-    let checkout = checkout_of(conn, event, fact)?;
-    if let Some(checkout) = &checkout {
-        move_checkout(conn, checkout, &fact.what, now)?;
-    }
+    move_checkout(conn, event, fact, now)?;
     if matches!(fact.what, What::Nothing) || (fact.payment_ref.is_none() && !matches!(fact.what, What::Payment(_))) {
         let applied = if matches!(fact.what, What::Nothing) { "ignored" } else { "applied" };
         inbox::mark_applied(conn, &[event.id], applied, None, now)?;
         return trace_applied(conn, event, "it moves no money", event.received_at, now);
     }
-    let payment = find_or_begin(context, conn, event, fact, checkout.as_ref())?;
+    let payment = find_or_begin(context, conn, event, fact)?;
     rows::lock(conn, payment.id)?;
     // Another server may have applied it while this one waited for the lock.
     if !inbox::event(conn, event.id)?.is_some_and(|event| event.waits()) {
@@ -73,10 +70,8 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     let (applied, facts) = facts_of(conn, provider, &payment, event)?;
     // What is told as one story is applied with all that it says: another of its events may be the one that names the attempt.
     for fact in &facts {
-        if let Some(checkout) = checkout_of(conn, event, fact)? {
-            move_checkout(conn, &checkout, &fact.what, now)?;
-            take_over(conn, &payment, &checkout, now)?;
-        }
+        move_checkout(conn, event, fact, now)?;
+        join_attempt(conn, &payment, event, fact, now)?;
     }
     let zone = context.config.time_zone;
     let day = |seconds: i64| local_date(moment(seconds), zone);
@@ -94,12 +89,6 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     trace_applied(conn, event, &format!("the payment is {}", story.state.as_str()), event.received_at, now)
 }
 
-/// The attempt that a fact belongs to, at the provider that the event came from.
-fn checkout_of(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<CheckoutRow>, ActionError> {
-    let Some(token) = &fact.token else { return Ok(None) };
-    Ok(rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)))
-}
-
 impl CheckoutRow {
     /// Whether the event comes from where the attempt was made.
     fn is_at(&self, event: &EventRow) -> bool {
@@ -112,43 +101,38 @@ fn moment(seconds: i64) -> NaiveDateTime {
 }
 
 /// A checkout that is through stays so, whatever arrives late.
-fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, now: NaiveDateTime) -> Result<(), ActionError> {
-    let status = match what {
+fn move_checkout(conn: &mut DbConnection, event: &EventRow, fact: &Fact, now: NaiveDateTime) -> Result<(), ActionError> {
+    let status = match &fact.what {
         What::Checkout { complete: true, .. } => "complete",
         What::Checkout { expired: true, .. } => "expired",
         _ => return Ok(()),
     };
-    rows::move_checkout(conn, checkout.id, status, now)?;
+    let Some(token) = &fact.token else { return Ok(()) };
+    if let Some(checkout) = rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)) {
+        rows::move_checkout(conn, checkout.id, status, now)?;
+    }
     Ok(())
 }
 
-/// The first event of a payment may have told nothing of the attempt (a refund came before the payment): then the attempt's own
-/// row still waits for a reference that this one has, and hands the attempt over. The caller holds the payment's lock.
-fn take_over(conn: &mut DbConnection, payment: &ProviderPaymentRow, checkout: &CheckoutRow, now: NaiveDateTime) -> Result<(), ActionError> {
-    if rows::parts(conn, payment.id)?.is_empty() {
-        let parts = rows::checkout_parts(conn, checkout.id)?;
-        rows::set_parts(conn, payment.id, &parts)?;
-    }
-    match rows::of_checkout(conn, checkout.id)?.filter(|begun| begun.id != payment.id && begun.provider_ref.is_none()) {
-        Some(begun) => Ok(rows::hand_over(conn, checkout.id, begun.id, payment.id, now)?),
-        None => Ok(()),
+/// The first event of a payment may have told nothing of the attempt. Whether another does is only certain under the payment's lock:
+/// what the other one says is applied with it, and never looked at again.
+fn join_attempt(conn: &mut DbConnection, payment: &ProviderPaymentRow, event: &EventRow, fact: &Fact, now: NaiveDateTime) -> Result<(), ActionError> {
+    let Some(token) = &fact.token else { return Ok(()) };
+    let Some(begun) = rows::begun_as(conn, &event.provider, &event.merchant, token)?.filter(|begun| begun.id != payment.id) else { return Ok(()) };
+    // Another payment of the same attempt may just be taking it.
+    rows::lock(conn, begun.id)?;
+    match rows::begun_as(conn, &event.provider, &event.merchant, token)?.filter(|begun| begun.id != payment.id) {
+        Some(begun) if begun.provider_ref.is_none() => Ok(rows::take_over(conn, payment.id, &begun, now)?),
+        Some(begun) if rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id),
+        _ => Ok(()),
     }
 }
 
 /// The payment that a fact is about: by the provider's name of it, else by the attempt that it belongs to, else a new one that
 /// nobody here began.
-fn find_or_begin(
-    context: &Context,
-    conn: &mut DbConnection,
-    event: &EventRow,
-    fact: &Fact,
-    checkout: Option<&CheckoutRow>,
-) -> Result<ProviderPaymentRow, ActionError> {
+fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<ProviderPaymentRow, ActionError> {
     let gone = || ActionError::not_found("payment", event.event_id.clone());
-    let begun = match checkout {
-        Some(checkout) => rows::of_checkout(conn, checkout.id)?,
-        None => None,
-    };
+    let begun = begun(conn, event, fact)?;
     let Some(reference) = &fact.payment_ref else { return begun.ok_or_else(gone) };
     if let Some(payment) = rows::by_reference(conn, &event.provider, &event.merchant, reference)? {
         return Ok(payment);
@@ -178,11 +162,27 @@ fn find_or_begin(
             updated_at: now,
         },
     )?;
-    if let Some(checkout) = checkout {
-        let parts = rows::checkout_parts(conn, checkout.id)?;
-        rows::set_parts(conn, id, &parts)?;
+    if let Some(begun) = &begun {
+        copy_parts(conn, begun, id)?;
     }
     rows::by_id(conn, id)?.ok_or_else(gone)
+}
+
+/// What was begun here under the name that the event repeats, or that another event of the same payment does.
+fn begun(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<ProviderPaymentRow>, ActionError> {
+    let token = match (&fact.token, &fact.payment_ref) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(reference)) => inbox::token_of(conn, &event.provider, &event.merchant, reference)?,
+        (None, None) => None,
+    };
+    let Some(token) = token else { return Ok(None) };
+    Ok(rows::begun_as(conn, &event.provider, &event.merchant, &token)?)
+}
+
+fn copy_parts(conn: &mut DbConnection, from: &ProviderPaymentRow, to: ProviderPaymentId) -> Result<(), ActionError> {
+    let parts = rows::parts(conn, from.id)?;
+    rows::set_parts(conn, to, &parts)?;
+    Ok(())
 }
 
 fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
