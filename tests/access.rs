@@ -10,6 +10,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use aquabills::actions::sign_in;
+use aquabills::config::{ProviderSettings, Secret};
 use aquabills::domain::roles::Role;
 use support::http::{Browser, Served, encoded};
 use support::{Town, on_both};
@@ -76,6 +77,7 @@ const DECIDING_REFUSED: [u16; 6] = [303, 403, 403, 422, 403, 403];
 const DECIDING_GONE: [u16; 6] = [303, 403, 403, 404, 403, 403];
 
 const TABLE: &[Row] = &[
+    get("/metrics", "/metrics", ALL),
     get("/health", "/health", ALL),
     get("/", "/", GUESTS),
     get("/static/style.css", "/static/style.css", ALL),
@@ -124,6 +126,15 @@ const TABLE: &[Row] = &[
     post("/account/{number}/reading", "/account/{own}/reading", &[("reading", "x")], [303, 422, 403, 403, 403, 403]),
     post("/account/{number}/reading", "/account/{other}/reading", &[("reading", "x")], CUSTOMERS_GONE),
     post("/account/{number}/reading", "/account/{none}/reading", &[("reading", "x")], CUSTOMERS_GONE),
+    get("/account/{number}/autopay", "/account/{own}/autopay", OWN),
+    get("/account/{number}/autopay", "/account/{other}/autopay", OTHERS),
+    get("/account/{number}/autopay", "/account/{none}/autopay", NOBODYS),
+    post("/account/{number}/autopay", "/account/{own}/autopay", &[("limit", "x")], [303, 422, 403, 403, 403, 403]),
+    post("/account/{number}/autopay", "/account/{other}/autopay", &[("limit", "x")], CUSTOMERS_GONE),
+    post("/account/{number}/autopay", "/account/{none}/autopay", &[("limit", "x")], CUSTOMERS_GONE),
+    post("/account/{number}/autopay/change", "/account/{own}/autopay/change", &[("what", "x")], [303, 422, 403, 403, 403, 403]),
+    post("/account/{number}/autopay/change", "/account/{other}/autopay/change", &[("what", "x")], CUSTOMERS_GONE),
+    post("/account/{number}/autopay/change", "/account/{none}/autopay/change", &[("what", "x")], CUSTOMERS_GONE),
     get("/bills/{number}", "/bills/00001-0000001", OWN),
     get("/bills/{number}", "/bills/00001-0000002", OTHERS),
     get("/bills/{number}", "/bills/00099-0000001", NOBODYS),
@@ -147,8 +158,21 @@ const TABLE: &[Row] = &[
     post("/staff/runs/{id}/resume", "/staff/runs/99/resume", &[], DECIDING_GONE),
     get("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", DECIDING_GONE),
     post("/staff/runs/{id}/rollback", "/staff/runs/99/rollback", &[("reason", "x")], DECIDING_GONE),
+    get("/staff/reconciliation", "/staff/reconciliation", LOOKING),
+    get("/staff/reconciliation.csv", "/staff/reconciliation.csv", LOOKING),
+    post("/staff/reconciliation", "/staff/reconciliation", &[("action", "x")], DECIDING_REFUSED),
+    get("/staff/bank", "/staff/bank", LOOKING),
+    get("/staff/bank/files/{id}", "/staff/bank/files/99", LOOKING_GONE),
+    get("/staff/bank/movements/{id}", "/staff/bank/movements/99", LOOKING_GONE),
+    // A form without a file is none; whoever may not send one is told so before it is looked at.
+    post("/staff/bank/files", "/staff/bank/files", &[("format", "bai2")], WORKING_REFUSED),
+    post("/staff/bank/movements/{id}", "/staff/bank/movements/99", &[("decision", "undo"), ("note", "x")], WORKING_GONE),
+    post("/staff/bank/credits/{id}", "/staff/bank/credits/99", &[("decision", "unknown")], WORKING_REFUSED),
     get("/staff/notices", "/staff/notices", LOOKING),
     get("/staff/notices/{id}", "/staff/notices/0", LOOKING_GONE),
+    get("/staff/watch", "/staff/watch", LOOKING),
+    get("/staff/payments/{id}/trace", "/staff/payments/99/trace", LOOKING_GONE),
+    get("/staff/payments/{id}/events/{event}", "/staff/payments/99/events/1", [303, 403, 403, 404, 404, 404]),
     get("/staff/schedule", "/staff/schedule", LOOKING),
     get("/staff/audit", "/staff/audit", AUDITING),
     get("/staff/accounts/{number}", "/staff/accounts/{own}", LOOKING),
@@ -161,6 +185,20 @@ const TABLE: &[Row] = &[
     get("/staff/accounts/{number}/reads", "/staff/accounts/{none}/reads", LOOKING_GONE),
     get("/staff/accounts/{number}/notices", "/staff/accounts/{own}/notices", LOOKING),
     get("/staff/accounts/{number}/notices", "/staff/accounts/{none}/notices", LOOKING_GONE),
+    get("/staff/accounts/{number}/autopay", "/staff/accounts/{own}/autopay", LOOKING),
+    get("/staff/accounts/{number}/autopay", "/staff/accounts/{none}/autopay", LOOKING_GONE),
+    post("/staff/accounts/{number}/autopay", "/staff/accounts/{own}/autopay", &[("what", "x")], WORKING_REFUSED),
+    post("/staff/accounts/{number}/autopay", "/staff/accounts/{none}/autopay", &[("what", "x")], WORKING_GONE),
+    get("/staff/accounts/{number}/refunds", "/staff/accounts/{own}/refunds", LOOKING),
+    get("/staff/accounts/{number}/refunds", "/staff/accounts/{none}/refunds", LOOKING_GONE),
+    get("/staff/accounts/{number}/payments/{seq}/refund", "/staff/accounts/{own}/payments/9/refund", WORKING_GONE),
+    post("/staff/accounts/{number}/payments/{seq}/refund", "/staff/accounts/{own}/payments/9/refund", &[], WORKING_GONE),
+    get("/staff/accounts/{number}/payouts/{reference}", "/staff/accounts/{own}/payouts/P-9", WORKING_GONE),
+    post("/staff/accounts/{number}/payouts/{reference}", "/staff/accounts/{own}/payouts/P-9", &[], WORKING_GONE),
+    get("/staff/bills/{number}/hold", "/staff/bills/00001-0000001/hold", WORKING),
+    post("/staff/bills/{number}/hold", "/staff/bills/00001-0000001/hold", &[("what", "x")], WORKING_REFUSED),
+    get("/staff/bills/{number}/hold", "/staff/bills/00099-0000001/hold", WORKING_GONE),
+    post("/staff/bills/{number}/hold", "/staff/bills/00099-0000001/hold", &[("what", "x")], WORKING_GONE),
     get("/staff/accounts/{number}/trail", "/staff/accounts/{own}/trail", AUDITING),
     get("/staff/accounts/{number}/trail", "/staff/accounts/{none}/trail", [303, 403, 403, 404, 404, 404]),
     get("/staff/accounts/{number}/payment", "/staff/accounts/{own}/payment", WORKING),
@@ -213,6 +251,20 @@ const TABLE: &[Row] = &[
     post("/staff/accounts/{number}/final-bill", "/staff/accounts/{own}/final-bill", &[("through", "x")], WORKING_REFUSED),
     get("/staff/accounts/{number}/final-bill", "/staff/accounts/{none}/final-bill", WORKING_GONE),
     post("/staff/accounts/{number}/final-bill", "/staff/accounts/{none}/final-bill", &[("through", "x")], WORKING_GONE),
+    // paying online: a guest's form has a token of its own
+    get("/pay", "/pay", [303, 200, 303, 303, 303, 303]),
+    get("/pay", "/pay?account={own}", [303, 200, 303, 303, 303, 303]),
+    get("/pay", "/pay?account={other}", [303, 404, 303, 303, 303, 303]),
+    get("/pay", "/pay?account={none}", [303, 404, 303, 303, 303, 303]),
+    post("/pay", "/pay", &[("account-1", "{own}"), ("pay-1", "yes"), ("amount-1", "x")], [303, 422, 403, 403, 403, 403]),
+    post("/pay", "/pay", &[("account-1", "{other}"), ("pay-1", "yes"), ("amount-1", "1")], CUSTOMERS_GONE),
+    get("/pay/guest", "/pay/guest", ALL),
+    post("/pay/guest", "/pay/guest", &[("number", "{none}"), ("postcode", "95000")], [422, 403, 403, 403, 403, 403]),
+    post("/pay/guest/amount", "/pay/guest/amount", &[("number", "{none}"), ("postcode", "95000"), ("amount", "1")], [422, 403, 403, 403, 403, 403]),
+    get("/pay/{token}", "/pay/nobody-began-this", [404; 6]),
+    post("/pay/{token}", "/pay/nobody-began-this", &[], [404, 403, 403, 403, 403, 403]),
+    get("/pay/{token}/provider", "/pay/nobody-began-this/provider", [404; 6]),
+    post("/callbacks/{provider}", "/callbacks/stripe", &[], [400; 6]),
     // last, because the sessions end with them
     post("/profile/sign-in/end-all", "/profile/sign-in/end-all", &[], [303; 6]),
     post("/sign-out", "/sign-out", &[], [303; 6]),
@@ -260,6 +312,15 @@ fn serve(town: &mut Town) -> Served {
     assert_eq!(town.services(services).expect("the services are read").refused, 0);
     town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,115", "M2,2026-01-01,0", "M2,2026-02-01,10"]);
     town.bill("2026-02-01");
+    // It is never called: every form here is refused before that.
+    let settings = ProviderSettings {
+        merchant: "acct_test".to_owned(),
+        base_url: "http://127.0.0.1:9".to_owned(),
+        secret_key: Some(Secret::new("sk_test")),
+        webhook_secrets: vec![Secret::new("whsec_test")],
+        ..ProviderSettings::default()
+    };
+    town.context.providers = aquabills::providers::open(&[settings]).expect("the provider is opened");
     Served::new(town)
 }
 

@@ -170,7 +170,7 @@ fn kill_and_count(town: Town, seed: u64) {
             sender.join().expect("every event is accepted in the end");
         }
         let since = Instant::now();
-        while query(&town, "SELECT event_id AS line FROM provider_event WHERE status <> 'applied'").first().is_some() {
+        while !query(&town, "SELECT event_id AS line FROM provider_event WHERE status <> 'applied'").is_empty() {
             assert!(since.elapsed() < PATIENCE, "the inbox does not become empty");
             thread::sleep(Duration::from_millis(100));
         }

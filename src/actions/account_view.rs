@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::autopay::view::{DrawView, next_draw};
 use super::checkout::{PendingPayment, pending};
 use super::corrections::{Corrected, Corrections};
 use super::{ActionError, Context};
@@ -61,6 +62,8 @@ pub struct AccountView {
     pub pending: Vec<PendingPayment>,
     /// The last bill that stands.
     pub last_bill: Option<DatedBill>,
+    /// What autopay will draw next.
+    pub next_draw: Option<DrawView>,
     /// Its services.
     pub services: Vec<ServiceRow>,
     /// What happened last, newest first.
@@ -118,6 +121,7 @@ pub fn account_view(context: &Context, number: &str, whose: Whose) -> Result<Acc
             last_payment: payments::latest(conn, head.id)?,
             pending: pending(conn, head.id)?,
             last_bill,
+            next_draw: next_draw(conn, head.id)?,
             services: rows::services(conn, head.id, today, MOST_SERVICES)?,
             recent,
             more,

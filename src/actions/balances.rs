@@ -1,6 +1,7 @@
 //! What becomes of the balance of somebody who has gone: paid out, or carried to another account.
 
 use super::payments::{Posted, check_reference};
+use super::refunds::pay_out_within;
 use super::{ActionError, Context, account_named};
 use crate::db::customers::AccountRow;
 use crate::db::ledger::{NewAdjustment, ReasonRow};
@@ -36,6 +37,7 @@ pub fn refund_credit(context: &Context, number: &str, amount: Option<Money>, ref
             )));
         }
         let posted = post(context, conn, &account, REFUND, amount, reference, note)?;
+        pay_out_within(context, conn, account.id, posted, (amount, reference, note))?;
         if posted.balance_after_cents == 0 {
             operations::resolve_about_account(conn, account.id, "final_credit", &context.actor, note, context.now())?;
         }
@@ -96,13 +98,19 @@ fn carry(context: &Context, from: &str, to: &str, reference: &str, note: &str, s
     })
 }
 
-fn check_words(reference: &str, note: &str) -> Result<(), ActionError> {
+pub(super) fn check_words(reference: &str, note: &str) -> Result<(), ActionError> {
     // What is added to a transfer's reference must fit, too.
     check_reference(&format!("{reference}/out"))?;
     if note.trim().is_empty() { Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned())) } else { Ok(()) }
 }
 
-fn already(conn: &mut DbConnection, account: &AccountRow, code: &str, amount: Option<Money>, reference: &str) -> Result<Option<Posted>, ActionError> {
+pub(super) fn already(
+    conn: &mut DbConnection,
+    account: &AccountRow,
+    code: &str,
+    amount: Option<Money>,
+    reference: &str,
+) -> Result<Option<Posted>, ActionError> {
     let Some((other, other_code, cents, seq)) = ledger::adjustment_by_reference(conn, reference)? else { return Ok(None) };
     if other == account.id && other_code == code && amount.is_none_or(|amount| amount.cents() == cents) {
         return Ok(Some(Posted::already(seq, ledger::position(conn, account.id)?)));

@@ -17,6 +17,8 @@ pub use crate::db::operations::ToDoCount;
 
 /// Items that are resolved in one transaction.
 const BATCH: i64 = 1_000;
+/// Money waits for these: they are closed by what becomes of the money ([`super::bank`]), never by themselves.
+const WAITING_MONEY: [&str; 2] = ["unapplied_credit", "bank_return"];
 
 /// One thing that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -191,7 +193,8 @@ pub fn decide_all(context: &Context, kind: Option<&str>, decision: Decision, not
     loop {
         let page = context.database.read(|conn| operations::open_todos(conn, after, BATCH))?;
         let Some(last) = page.last().map(|row| row.id) else { return Ok(resolved) };
-        let chosen: Vec<ToDoRow> = page.into_iter().filter(|row| kind.is_none_or(|kind| row.kind == kind)).collect();
+        let chosen: Vec<ToDoRow> =
+            page.into_iter().filter(|row| kind.map_or(!WAITING_MONEY.contains(&row.kind.as_str()), |kind| row.kind == kind)).collect();
         resolved += decide(context, &chosen, decision, note)?;
         after = last;
     }
@@ -247,6 +250,9 @@ fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: 
     };
     // Only what is open still: another clerk may have decided meanwhile.
     let open = operations::lock_open_todos(conn, ids)?;
+    if let Some(money) = open.iter().find(|row| WAITING_MONEY.contains(&row.kind.as_str())) {
+        return Err(ActionError::Refused(format!("item {}: money waits for it: say on the page Bank whose it is, or set it aside there", money.id)));
+    }
     let ids: Vec<ToDoId> = open.iter().map(|row| row.id).collect();
     let reads: Vec<ReadId> = open.iter().filter_map(|row| row.meter_read_id).collect();
     let resolved = operations::resolve(conn, &ids, status, &context.actor, note, now)?;

@@ -18,6 +18,10 @@ use crate::domain::quantity::counted;
 pub const FILE_PROVIDER: &str = "file";
 /// The provider of payments that a clerk takes.
 pub const COUNTER_PROVIDER: &str = "counter";
+/// The provider of payments that a bank's statements tell of; the merchant is the utility's account with the bank.
+pub const BANK_PROVIDER: &str = "bank";
+/// So many notices are queued at once.
+const NOTICES_AT_ONCE: usize = 1_000;
 /// No date of the books is earlier: one that is was mistyped.
 pub(super) const EARLIEST_YEAR: i32 = 1900;
 /// The utility's own identity where a provider knows only one.
@@ -120,10 +124,21 @@ pub(super) fn post_within(
     origin: Origin<'_>,
     now: NaiveDateTime,
 ) -> Result<Position, ActionError> {
+    let after = post_quietly_within(conn, payment, origin, now)?;
+    notices::queue(conn, context, payment.received(after))?;
+    Ok(after)
+}
+
+/// The same without a notice: for what is told otherwise.
+pub(super) fn post_quietly_within(
+    conn: &mut DbConnection,
+    payment: &NewPayment,
+    origin: Origin<'_>,
+    now: NaiveDateTime,
+) -> Result<Position, ActionError> {
     let (entry, after) = entry_of(payment, ledger::position(conn, payment.account_id)?)?;
     ledger::append(conn, &[(entry, after)], now)?;
     rows::insert(conn, &[row_of(payment, origin, after)])?;
-    notices::queue(conn, context, payment.received(after))?;
     Ok(after)
 }
 
@@ -195,27 +210,42 @@ pub(super) fn post_new(context: &Context, conn: &mut DbConnection, payments: &[&
     if payments.is_empty() {
         return Ok(());
     }
-    let mut by_account: BTreeMap<AccountId, Vec<&NewPayment>> = BTreeMap::new();
-    for payment in payments {
-        by_account.entry(payment.account_id).or_default().push(payment);
+    let payments: Vec<(&NewPayment, Origin<'_>)> = payments.iter().map(|payment| (*payment, Origin::default())).collect();
+    post_all_within(context, conn, &payments, now)?;
+    operations::audit(conn, now, &context.actor, "payment.import", "file", &counted(i64::try_from(payments.len()).unwrap_or(i64::MAX), "payment"))?;
+    Ok(())
+}
+
+/// Posts many payments within a transaction that holds their accounts' locks and knows that their references are free.
+pub(super) fn post_all_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    payments: &[(&NewPayment, Origin<'_>)],
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
+    let mut by_account: BTreeMap<AccountId, Vec<(&NewPayment, Origin<'_>)>> = BTreeMap::new();
+    for (payment, origin) in payments {
+        by_account.entry(payment.account_id).or_default().push((payment, *origin));
     }
     let mut entries = Vec::with_capacity(payments.len());
     let mut new_rows = Vec::with_capacity(payments.len());
     let mut news = Vec::with_capacity(payments.len());
     for (account, payments) in by_account {
         let mut position = ledger::position(conn, account)?;
-        for payment in payments {
+        for (payment, origin) in payments {
             let (entry, after) = entry_of(payment, position)?;
             position = after;
             entries.push((entry, after));
-            new_rows.push(row_of(payment, Origin::default(), after));
+            new_rows.push(row_of(payment, origin, after));
             news.push(payment.received(after));
         }
     }
     ledger::append(conn, &entries, now)?;
     rows::insert(conn, &new_rows)?;
-    notices::queue_many(conn, context, &news)?;
-    operations::audit(conn, now, &context.actor, "payment.import", "file", &counted(i64::try_from(payments.len()).unwrap_or(i64::MAX), "payment"))?;
+    // So many addresses are looked up at once.
+    for news in news.chunks(NOTICES_AT_ONCE) {
+        notices::queue_many(conn, context, news)?;
+    }
     Ok(())
 }
 
@@ -246,9 +276,13 @@ fn row_of(payment: &NewPayment, origin: Origin<'_>, after: Position) -> rows::Ne
 /// Reverses a payment that was returned (a bounced cheque, a recalled transfer). Returning it again changes nothing.
 ///
 /// # Errors
-/// [`ActionError::NotFound`] for an unknown reference.
+/// [`ActionError::NotFound`] for an unknown reference; [`ActionError::Refused`] for a payment provider's payment, of which the
+/// provider itself tells whether it went back.
 pub fn return_payment(context: &Context, provider: &str, reference: &str, on: NaiveDate, reason: &str) -> Result<Posted, ActionError> {
     check_not_future(context, on)?;
+    if context.providers.by_name(provider).is_some() {
+        return Err(ActionError::Refused(theirs_to_tell(provider)));
+    }
     context.database.write(|conn| {
         let find = |conn: &mut DbConnection| -> Result<PaymentRow, ActionError> {
             let found = rows::by_references(conn, provider, MERCHANT, &[reference])?.into_iter().next();
@@ -259,6 +293,9 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         let now = context.now();
         let payment = find(conn)?;
         let before = ledger::position(conn, account)?;
+        if payment.provider_payment_id.is_some() {
+            return Err(ActionError::Refused(theirs_to_tell(provider)));
+        }
         if let Some(seq) = payment.returned_seq {
             return Ok(Posted::already(seq, before));
         }
@@ -271,6 +308,11 @@ pub fn return_payment(context: &Context, provider: &str, reference: &str, on: Na
         operations::audit(conn, now, &context.actor, "payment.return", &number, &format!("{amount} {provider}:{reference}: {reason}"))?;
         Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
+}
+
+/// What is entered here would be taken back by the next event.
+fn theirs_to_tell(provider: &str) -> String {
+    format!("the payment came through {provider}, which tells us itself when money goes back: refund it there, or wait for its word")
 }
 
 /// Reverses a payment within a transaction that holds its account's lock and knows that it stands.

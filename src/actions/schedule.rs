@@ -28,6 +28,8 @@ const LONGEST_PAUSE_MS: i64 = 30 * 60 * 1000;
 const MOST_MISSED: usize = 10_000;
 /// What one tick does for one schedule at most: what was interrupted, what is due.
 const STEPS: usize = 4;
+/// A moment is late when it passed so long ago and nobody began it.
+const LATE_MINUTES: i64 = 5;
 /// Outcomes and moments to come in an overview.
 const SHOWN: usize = 3;
 /// What has ended is kept for so long.
@@ -164,6 +166,21 @@ pub fn overview(context: &Context) -> Result<Vec<ScheduleView>, ActionError> {
         })
     };
     context.config.schedule.iter().map(view).collect()
+}
+
+/// How many schedules' moments passed some minutes ago and were not begun by anybody.
+///
+/// # Errors
+/// Those of the database.
+pub fn late(context: &Context) -> Result<i64, ActionError> {
+    let options = DueOptions { retry_now: false, stop: Stop::default(), progress: &|_, _, _| {} };
+    let mut late = 0;
+    for settings in &context.config.schedule {
+        let work = look(context, settings, &timetable(context, settings)?, &options)?;
+        let is_late = |row: &ScheduledRow| context.now() - row.due_at > TimeDelta::minutes(LATE_MINUTES);
+        late += i64::from(matches!(&work, Work::Claim(row) if is_late(row)));
+    }
+    Ok(late)
 }
 
 /// Forgets what ended long ago; the audit trail keeps it. Returns how many moments.

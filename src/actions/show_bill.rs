@@ -6,6 +6,8 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::account_view::{Activity, Whose, stories};
+use super::autopay::view::{DrawView, draw_of_bill};
+use super::bill_holds::open_kinds;
 use super::usage_history::Units;
 use super::{ActionError, Context};
 use crate::db::account_views::{self as rows, PlacedSegment};
@@ -59,6 +61,10 @@ pub struct BillView {
     pub last_payment: Option<LastPayment>,
     /// One part for each agreement and period.
     pub segments: Vec<SegmentView>,
+    /// Its draw, when autopay told of one.
+    pub draw: Option<DrawView>,
+    /// How it is held back from collection: `held`, `disputed`.
+    pub held: Vec<String>,
 }
 
 /// How a bill was taken back.
@@ -175,6 +181,8 @@ fn view(conn: &mut DbConnection, run: &RunRow, bill: &BillRow, head: rows::Accou
         cut_off_seq: bill.account_seq - 1,
         last_payment,
         segments: segments(conn, run, bill)?,
+        draw: draw_of_bill(conn, run.id, bill.account_id)?,
+        held: open_kinds(conn, run.id, bill.account_id)?,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::db::desk::{self, LedgerRow, ServiceCard};
 use crate::db::ledger::{self as ledger_rows, ReasonRow};
 use crate::db::payments::{self as payment_rows, PaymentRow};
 use crate::db::{DbConnection, customers, operations, service_views};
-use crate::domain::ids::{AccountId, PersonId, ReadId, RunId, ToDoId};
+use crate::domain::ids::{AccountId, PersonId, ProviderPaymentId, ReadId, RunId, ToDoId};
 use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
 
@@ -175,6 +175,8 @@ pub struct LedgerLine {
     pub returned_on: Option<NaiveDate>,
     /// Whether a correction took a payment out of the ledger later.
     pub corrected: bool,
+    /// The provider's payment behind a payment: its way can be followed.
+    pub traced: Option<ProviderPaymentId>,
     /// Movement of the balance.
     pub amount: Money,
     /// Balance after it.
@@ -235,6 +237,7 @@ pub fn ledger(context: &Context, account: AccountId, before_seq: i64, limit: usi
                 tender: row.tender,
                 returned_on: row.returned_on,
                 corrected: row.superseded_seq.is_some(),
+                traced: row.provider_payment_id,
                 amount: Money::from_cents(row.amount_cents),
                 balance_after: Money::from_cents(row.balance_after_cents),
                 effective_on: row.effective_on,

@@ -17,7 +17,18 @@ pub(super) struct Args {
 }
 
 /// What an item may be about.
-const KINDS: [&str; 7] = ["read_limit", "bill_limit", "read_missing", "stuck_register", "low_use", "vacant_use", "final_credit"];
+const KINDS: [&str; 10] = [
+    "read_limit",
+    "bill_limit",
+    "read_missing",
+    "stuck_register",
+    "low_use",
+    "vacant_use",
+    "final_credit",
+    "unapplied_credit",
+    "bank_return",
+    "bank_correction",
+];
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -35,6 +35,8 @@ enum Command {
     Exchanges(FileArgs),
     /// Payments: `account,amount,effective_on,reference`
     Payments(FileArgs),
+    /// A bank's file: BAI2, camt.053, camt.054, ACH returns, or CSV with a saved mapping
+    Bank(super::bank::ImportArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +58,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         Command::Reads(file) => table(global, file, reads::import_reads),
         Command::Exchanges(file) => table(global, file, exchanges::import_exchanges),
         Command::Payments(file) => table(global, file, payments::import_payments),
+        Command::Bank(args) => super::bank::import(global, args),
     }
 }
 

@@ -5,14 +5,18 @@
 
 mod account;
 mod adjust;
+mod autopay;
 mod balance;
+mod bank;
 mod bench;
 mod bill;
+mod bill_hold;
 mod demo;
 mod estimate;
 mod export;
 mod held;
 mod import;
+mod inbox;
 mod ledger;
 mod notices;
 mod payment;
@@ -20,6 +24,8 @@ mod print;
 mod quote;
 mod rates;
 mod read;
+mod reconcile;
+mod refund;
 mod runs;
 mod sandbox_provider;
 mod schedule;
@@ -37,7 +43,7 @@ use clap::{Parser, Subcommand};
 
 use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::db::Database;
 use crate::providers;
 
@@ -93,6 +99,14 @@ enum Command {
     Adjust(adjust::Args),
     /// Pays a credit balance out, or carries a balance to another account
     Balance(balance::Args),
+    /// Shows, pauses and ends autopay, and draws what is due
+    Autopay(autopay::Args),
+    /// Gives a payment's money back, lists refunds, sends what waits
+    Refund(refund::Args),
+    /// Holds a bill back from collection, or lets it go
+    BillHold(bill_hold::Args),
+    /// What banks sent: files, movements that wait, mappings of CSV columns
+    Bank(bank::Args),
     /// Moves people in and out, changes the terms of a service
     Service(service::Args),
     /// Shows an account with its balance and transactions
@@ -109,6 +123,10 @@ enum Command {
     Staff(staff::Args),
     /// Sends notices, lists what was sent, records addresses that refuse
     Notices(notices::Args),
+    /// Compares ledger, providers and bank
+    Reconcile(reconcile::Args),
+    /// Lists what providers sent, applies what waits, tells payments again
+    Inbox(inbox::Args),
     /// Measures
     Bench(bench::Args),
     /// Serves a payment provider that takes no real money, for demonstrations and tests
@@ -158,13 +176,21 @@ impl Cli {
     pub fn log_filter(&self) -> &'static str {
         if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" }
     }
+
+    /// The settings that the command line names.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
+    }
 }
 
 /// Runs the command; the exit status tells how it went.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+pub fn run(cli: Cli, config: Result<Config, ConfigError>) -> ExitCode {
     let actor = cli.by.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
-    let outcome = Config::load(cli.config.as_deref())
+    let outcome = config
         .map_err(|error| Failure::Use(error.to_string()))
         .and_then(|config| dispatch(&Global { database_named: cli.database.is_some(), database: address(cli.database), config, actor }, cli.command));
     match outcome {
@@ -204,6 +230,10 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
         Command::Balance(args) => balance::run(global, &args),
+        Command::Autopay(args) => autopay::run(global, &args),
+        Command::Refund(args) => refund::run(global, &args),
+        Command::BillHold(args) => bill_hold::run(global, &args),
+        Command::Bank(args) => bank::run(global, &args),
         Command::Service(args) => service::run(global, args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),
@@ -212,6 +242,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Export(args) => export::run(global, &args),
         Command::Staff(args) => staff::run(global, &args),
         Command::Notices(args) => notices::run(global, &args),
+        Command::Reconcile(args) => reconcile::run(global, &args),
+        Command::Inbox(args) => inbox::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
         Command::SandboxProvider(args) => sandbox_provider::run(&args),
     }

@@ -12,10 +12,14 @@ use super::{Failure, Global};
 use crate::actions::Context;
 use crate::actions::stop::Stop;
 use crate::jobs::Jobs;
+use crate::telemetry::{metrics, otlp};
 use crate::web::Application;
 
 /// How long the jobs may take to finish the piece at hand when the program ends.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long spans may take to leave when the program ends.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// Serves the web application, and runs due schedules beside it.
 #[derive(Debug, clap::Args)]
@@ -45,6 +49,8 @@ pub(super) fn serve(context: &Context, application: Application, with_jobs: bool
     let (mut terminate, mut interrupt) =
         system.block_on(async { Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)) })?;
     let stop = Stop::default();
+    metrics::started(context.now().and_utc().timestamp());
+    let exporter = otlp::start(&context.config.telemetry)?;
     let jobs = if with_jobs { Some(Jobs::start(context, &stop)?) } else { None };
     let told = async move {
         poll_fn(|task| if terminate.poll_recv(task).is_ready() { Poll::Ready(()) } else { interrupt.poll_recv(task).map(|_| ()) }).await;
@@ -56,5 +62,6 @@ pub(super) fn serve(context: &Context, application: Application, with_jobs: bool
     {
         print::message("a job did not end in time; the next start goes on where it stopped");
     }
+    exporter.stop(LAST_SPANS);
     served.map_err(|error| Failure::No(error.to_string()))
 }

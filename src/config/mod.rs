@@ -3,10 +3,16 @@
 //! Every setting has a default that works; the file is `aquabills.toml` in the working directory unless
 //! `AQUABILLS_CONFIG` or `--config` names another. An unknown setting is refused with its name.
 
+mod alarms;
+mod autopay;
+mod bank;
 mod mail;
+mod metrics;
 mod providers;
+mod reconciliation;
 mod schedule;
 mod sign_in;
+mod telemetry;
 
 use std::path::Path;
 
@@ -17,11 +23,17 @@ use thiserror::Error;
 use crate::domain::gates::GateLimits;
 use crate::domain::limits::LimitBook;
 
+pub use alarms::AlarmSettings;
+pub use autopay::AutopaySettings;
+pub use bank::BankSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
+pub use metrics::MetricsSettings;
 pub(crate) use providers::is_this_machine;
 pub use providers::{ProviderKind, ProviderSettings, Secret};
+pub use reconciliation::ReconciliationSettings;
 pub use schedule::ScheduleSettings;
 pub use sign_in::SignInSettings;
+pub use telemetry::{LogFormat, LogSettings, TelemetrySettings};
 
 /// The settings of one utility.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -53,8 +65,22 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// How notices leave.
     pub mail: MailSettings,
+    /// How bills are drawn from saved ways to pay.
+    pub autopay: AutopaySettings,
+    /// When somebody is told that something is wrong.
+    pub alarms: AlarmSettings,
+    /// Who may read the metrics.
+    pub metrics: MetricsSettings,
+    /// How log lines look.
+    pub log: LogSettings,
+    /// Traces for a collector.
+    pub telemetry: TelemetrySettings,
     /// Payment providers; the first is the one that pages pay with.
     pub providers: Vec<ProviderSettings>,
+    /// Ledger, providers and bank beside each other.
+    pub reconciliation: ReconciliationSettings,
+    /// What banks send.
+    pub bank: BankSettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -103,7 +129,14 @@ impl Default for Config {
             schedule: Vec::new(),
             sign_in: SignInSettings::default(),
             mail: MailSettings::default(),
+            autopay: AutopaySettings::default(),
+            alarms: AlarmSettings::default(),
+            metrics: MetricsSettings::default(),
+            log: LogSettings::default(),
+            telemetry: TelemetrySettings::default(),
             providers: Vec::new(),
+            reconciliation: ReconciliationSettings::default(),
+            bank: BankSettings::default(),
         }
     }
 }
@@ -136,10 +169,18 @@ impl Config {
     /// [`ConfigError`] when a named file is missing, or its content is not valid.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let default = Path::new("aquabills.toml");
-        let Some(path) = path.or_else(|| default.exists().then_some(default)) else { return Ok(Self::default()) };
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: name.clone(), source })?;
-        Self::parse(&text).map_err(|message| ConfigError::Invalid { path: name, message })
+        let mut config = match path.or_else(|| default.exists().then_some(default)) {
+            None => Self::default(),
+            Some(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: name.clone(), source })?;
+                Self::parse(&text).map_err(|message| ConfigError::Invalid { path: name, message })?
+            }
+        };
+        if let Ok(format) = std::env::var(telemetry::LOG_FORMAT_ENV) {
+            config.log.format = format.parse().map_err(|message| ConfigError::Invalid { path: telemetry::LOG_FORMAT_ENV.to_owned(), message })?;
+        }
+        Ok(config)
     }
 
     /// Parses settings.
@@ -157,9 +198,19 @@ impl Config {
             ("currency", config.currency.len() == 3 && config.currency.bytes().all(|b| b.is_ascii_uppercase()), "three capital letters"),
         ];
         let sign_in = config.sign_in.bounds();
-        let fault = bounds.iter().chain(&sign_in).find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"));
+        let (alarms, telemetry) = (config.alarms.bounds(), config.telemetry.bounds());
+        let fault = bounds
+            .iter()
+            .chain(&sign_in)
+            .chain(&config.autopay.bounds())
+            .chain(&alarms)
+            .chain(&telemetry)
+            .find(|(_, fits, _)| !fits)
+            .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());
         let fault = fault.or_else(|| providers::check(&config.providers).err());
+        let fault = fault.or_else(|| config.reconciliation.fault());
+        let fault = fault.or_else(|| config.bank.fault());
         fault.map_or(Ok(config), Err)
     }
 }

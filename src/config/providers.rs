@@ -116,6 +116,7 @@ impl ProviderSettings {
         let name_fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let printable = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
         let bounds = [
+            ("name", !OUR_OWN_SOURCES.contains(&self.name.as_str()), "another name: payments that are no provider's come under this one"),
             ("name", (1..=32).contains(&self.name.len()) && self.name.chars().all(name_fits), "1 to 32 small letters, digits and hyphens"),
             (
                 "merchant",
@@ -133,6 +134,9 @@ impl ProviderSettings {
         fault.map(|(field, _, expected)| format!("providers '{}': {field}: expected {expected}", self.name))
     }
 }
+
+/// Where payments come from that no provider brings: their references are told apart from a provider's by these names.
+const OUR_OWN_SOURCES: [&str; 3] = ["counter", "file", "bank"];
 
 fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

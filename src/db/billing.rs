@@ -892,7 +892,7 @@ pub fn is_gone(conn: &mut DbConnection, account: AccountId) -> QueryResult<bool>
 }
 
 /// No agreement of the account of `b` goes on, or is unbilled at its end.
-const GONE: &str = "NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
+pub(super) const GONE: &str = "NOT EXISTS (SELECT 1 FROM service_agreement a WHERE a.account_id = b.account_id AND (a.end_on IS NULL OR a.end_on > \
     coalesce((SELECT max(s.period_end_on) FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1), a.start_on, '0001-01-01')))";
 
 /// A customer who has gone and to whom a run leaves a credit.

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
 use super::schema::{adjustment, bill_run, payment};
-use crate::domain::ids::{AccountId, AgreementId, ReadId, RunId, ToDoId};
+use crate::domain::ids::{AccountId, AgreementId, ProviderPaymentId, ReadId, RunId, ToDoId};
 
 /// A line of an account's ledger with what stands behind it.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -44,6 +44,9 @@ pub struct LedgerRow {
     /// The position of the correction that took a payment out of the ledger.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub superseded_seq: Option<i64>,
+    /// The provider's payment that a payment is a part of.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub provider_payment_id: Option<ProviderPaymentId>,
 }
 
 /// A page of an account's ledger, newest first, before a position.
@@ -53,7 +56,8 @@ pub struct LedgerRow {
 pub fn ledger_page(conn: &mut DbConnection, account: AccountId, before_seq: i64, limit: i64) -> QueryResult<Vec<LedgerRow>> {
     diesel::sql_query(
         "SELECT f.account_seq, f.kind, f.source, f.amount_cents, f.balance_after_cents, f.effective_on, f.posted_at, \
-            y.tender, y.provider_ref AS reference, CASE WHEN y.restored_seq IS NULL THEN y.returned_on END AS returned_on, y.superseded_seq \
+            y.tender, y.provider_ref AS reference, CASE WHEN y.restored_seq IS NULL THEN y.returned_on END AS returned_on, y.superseded_seq, \
+            y.provider_payment_id \
          FROM financial_transaction f LEFT JOIN payment y ON y.account_id = f.account_id AND y.account_seq = f.account_seq \
          WHERE f.account_id = $1 AND f.account_seq < $2 ORDER BY f.account_seq DESC LIMIT $3",
     )

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use super::DbConnection;
 use super::connection::each_backend;
 use super::schema::provider_event;
-use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
+use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId, RunId};
 
 /// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -80,6 +80,8 @@ pub struct NewEvent {
     pub received_at: NaiveDateTime,
     /// Under which one can follow it.
     pub trace_id: String,
+    /// The HTTP request that brought it: for the trace.
+    pub request_id: Option<String>,
 }
 
 /// What storing an event did.
@@ -138,7 +140,7 @@ pub fn is_known(conn: &mut DbConnection, provider: &str, merchant: &str, event_i
     Ok(found.is_some())
 }
 
-/// Our own name of the attempt that a payment belongs to, from whichever of its events repeats it.
+/// Our own name of the attempt that a payment belongs to, from the oldest of its events that repeats it.
 ///
 /// # Errors
 /// Those of the database.
@@ -146,7 +148,7 @@ pub fn token_of(conn: &mut DbConnection, provider: &str, merchant: &str, payment
     let found: Option<Option<String>> = provider_event::table
         .filter(provider_event::provider.eq(provider).and(provider_event::merchant.eq(merchant)).and(provider_event::payment_ref.eq(payment_ref)))
         .filter(provider_event::token.is_not_null())
-        .order(provider_event::id)
+        .order((provider_event::occurred_at, provider_event::event_id, provider_event::id))
         .select(provider_event::token)
         .first(conn)
         .optional()?;
@@ -159,6 +161,31 @@ pub fn token_of(conn: &mut DbConnection, provider: &str, merchant: &str, payment
 /// Those of the database.
 pub fn event(conn: &mut DbConnection, id: ProviderEventId) -> QueryResult<Option<EventRow>> {
     provider_event::table.filter(provider_event::id.eq(id)).select(EventRow::as_select()).first(conn).optional()
+}
+
+/// The events of a provider's name, in the order of arrival: several when the same name came with other bytes.
+///
+/// # Errors
+/// Those of the database.
+pub fn named(conn: &mut DbConnection, event_id: &str) -> QueryResult<Vec<EventRow>> {
+    provider_event::table.filter(provider_event::event_id.eq(event_id)).order(provider_event::id).limit(100).select(EventRow::as_select()).load(conn)
+}
+
+/// Events before a number, newest first; with `waiting`, only those that are not applied.
+///
+/// # Errors
+/// Those of the database.
+pub fn page(conn: &mut DbConnection, waiting: bool, before: ProviderEventId, limit: i64) -> QueryResult<Vec<EventRow>> {
+    let mut query = provider_event::table
+        .filter(provider_event::id.lt(before))
+        .order(provider_event::id.desc())
+        .limit(limit)
+        .select(EventRow::as_select())
+        .into_boxed();
+    if waiting {
+        query = query.filter(provider_event::status.eq_any(["received", "failed"]));
+    }
+    query.load(conn)
 }
 
 /// The events that wait to be applied and are due, oldest first.
@@ -225,12 +252,12 @@ pub fn count_failed(conn: &mut DbConnection) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// Makes every event that failed due now: before a bill run, and when the cause is mended.
+/// Makes every event that waits due now: before a bill run, and when the cause is mended.
 ///
 /// # Errors
 /// Those of the database.
 pub fn hurry(conn: &mut DbConnection, now: NaiveDateTime) -> QueryResult<usize> {
-    diesel::update(provider_event::table.filter(provider_event::status.eq("failed").and(provider_event::next_attempt_at.gt(now))))
+    diesel::update(provider_event::table.filter(provider_event::status.eq_any(["received", "failed"]).and(provider_event::next_attempt_at.gt(now))))
         .set(provider_event::next_attempt_at.eq(now))
         .execute(conn)
 }
@@ -267,6 +294,22 @@ pub fn of_payment(
         rows.extend(more);
     }
     Ok(rows)
+}
+
+/// Whether a payment has more than so many events.
+///
+/// # Errors
+/// Those of the database.
+pub fn has_more_than(conn: &mut DbConnection, provider: &str, merchant: &str, payment_ref: &str, count: i64) -> QueryResult<bool> {
+    let next: Option<ProviderEventId> = provider_event::table
+        .filter(provider_event::provider.eq(provider).and(provider_event::merchant.eq(merchant)).and(provider_event::payment_ref.eq(payment_ref)))
+        .order(provider_event::id)
+        .offset(count)
+        .limit(1)
+        .select(provider_event::id)
+        .first(conn)
+        .optional()?;
+    Ok(next.is_some())
 }
 
 /// Marks events as dealt with; those that were before keep their time.
@@ -313,24 +356,52 @@ struct Unapplied {
     what: String,
 }
 
+/// The accounts for which something waits that is not applied, with what waits: events in these states, and bank movements.
+fn unapplied(states: &str) -> String {
+    format!(
+        "SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider AS what FROM provider_event e \
+            JOIN provider_payment y ON y.provider = e.provider AND y.merchant = e.merchant AND y.provider_ref = e.payment_ref \
+            JOIN provider_payment_part p ON p.provider_payment_id = y.id WHERE e.status IN ({states}) \
+         UNION ALL SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
+            JOIN checkout c ON c.token = e.token JOIN checkout_part p ON p.checkout_id = c.id WHERE e.status IN ({states}) \
+         UNION ALL SELECT d.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
+            JOIN autopay_draw d ON d.token = e.token WHERE e.status IN ({states}) \
+         UNION ALL SELECT b.suggested_account_id, 'a bank movement of ' || CAST(b.booked_on AS TEXT) || ' (' || b.reference || ')' FROM bank_entry b \
+            WHERE b.status = 'waiting' AND b.suggested_account_id IS NOT NULL"
+    )
+}
+
 /// The accounts of a range for which an event or a bank's movement waits that is not applied, with what waits.
 ///
 /// # Errors
 /// Those of the database.
 pub fn unapplied_accounts(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<(AccountId, String)>> {
-    let rows: Vec<Unapplied> = diesel::sql_query(
-        "SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider AS what FROM provider_event e \
-            JOIN provider_payment y ON y.provider = e.provider AND y.merchant = e.merchant AND y.provider_ref = e.payment_ref \
-            JOIN provider_payment_part p ON p.provider_payment_id = y.id \
-            WHERE e.status IN ('received', 'failed') AND p.account_id BETWEEN $1 AND $2 \
-         UNION ALL SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
-            JOIN checkout c ON c.token = e.token JOIN checkout_part p ON p.checkout_id = c.id \
-            WHERE e.status IN ('received', 'failed') AND p.account_id BETWEEN $1 AND $2 \
-         UNION ALL SELECT b.suggested_account_id, 'a bank movement of ' || CAST(b.booked_on AS TEXT) || ' (' || b.reference || ')' FROM bank_entry b \
-            WHERE b.status = 'waiting' AND b.suggested_account_id BETWEEN $1 AND $2",
-    )
-    .bind::<BigInt, _>(first)
-    .bind::<BigInt, _>(last)
-    .load(conn)?;
+    let all = unapplied("'received', 'failed'");
+    let query = diesel::sql_query(format!("SELECT u.account_id, u.what FROM ({all}) u WHERE u.account_id BETWEEN $1 AND $2"));
+    let rows: Vec<Unapplied> = query.bind::<BigInt, _>(first).bind::<BigInt, _>(last).load(conn)?;
     Ok(rows.into_iter().map(|row| (row.account_id, row.what)).collect())
+}
+
+#[derive(QueryableByName)]
+struct UnappliedInRun {
+    #[diesel(sql_type = Text)]
+    number: String,
+    #[diesel(sql_type = Text)]
+    what: String,
+}
+
+/// The first accounts by number that a run bills although something waits for them that could not be applied, with what. What
+/// only just came is not counted: it has its turn.
+///
+/// # Errors
+/// Those of the database.
+pub fn unapplied_in_run(conn: &mut DbConnection, run: RunId) -> QueryResult<Vec<(String, String)>> {
+    let failed = unapplied("'failed'");
+    let query = diesel::sql_query(format!(
+        "SELECT a.number, u.what FROM ({failed}) u JOIN account a ON a.id = u.account_id \
+         WHERE EXISTS (SELECT 1 FROM bill_segment s WHERE s.run_id = $1 AND s.account_id = u.account_id AND s.live = 1) \
+         ORDER BY a.number, u.what LIMIT 20"
+    ));
+    let rows: Vec<UnappliedInRun> = query.bind::<BigInt, _>(run).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.number, row.what)).collect())
 }

@@ -5,6 +5,11 @@
 //! [`Database::snapshot`] the way to read several tables as of one moment.
 
 pub mod account_views;
+pub mod alarms;
+pub mod autopay;
+pub mod bank;
+pub mod bank_match;
+pub mod bill_holds;
 pub mod billing;
 mod bulk;
 mod connection;
@@ -19,6 +24,8 @@ pub mod operations;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
+pub mod reconciliation;
+pub mod refunds;
 pub mod schedule;
 mod schema;
 pub mod service_views;
@@ -132,6 +139,13 @@ impl Database {
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// Connections of this process's pool: all, idle, the most.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections, self.pool.max_size())
     }
 
     fn connection(&self) -> QueryResult<PooledConnection<Manager>> {
@@ -255,7 +269,7 @@ pub trait LostRace {
 
 /// Unique keys that two writers may collide on; a collision means that the other was first, and that looking again
 /// shows what it wrote.
-const RACE_KEYS: [&str; 14] = [
+const RACE_KEYS: &[&str] = &[
     "financial_transaction_account_id_account_seq_key",
     "financial_transaction.account_seq",
     "payment_provider_ref_once",
@@ -270,6 +284,10 @@ const RACE_KEYS: [&str; 14] = [
     "provider_payment.checkout_id",
     "checkout_form_key_key",
     "checkout.form_key",
+    "bank_file_sha256_key",
+    "bank_file.sha256",
+    "bank_entry_bank_account_entry_key_key",
+    "bank_entry.entry_key",
 ];
 
 impl LostRace for DieselError {

@@ -90,6 +90,22 @@ pub fn checkout_by_token(conn: &mut DbConnection, token: &str) -> QueryResult<Op
     checkout::table.filter(checkout::token.eq(token)).select(CheckoutRow::as_select()).first(conn).optional()
 }
 
+/// An attempt.
+///
+/// # Errors
+/// Those of the database.
+pub fn checkout_by_id(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<CheckoutRow>> {
+    checkout::table.filter(checkout::id.eq(id)).select(CheckoutRow::as_select()).first(conn).optional()
+}
+
+/// Our own name of an attempt.
+///
+/// # Errors
+/// Those of the database.
+pub fn checkout_token(conn: &mut DbConnection, id: CheckoutId) -> QueryResult<Option<String>> {
+    checkout::table.filter(checkout::id.eq(id)).select(checkout::token).first(conn).optional()
+}
+
 /// An attempt by the form that began it.
 ///
 /// # Errors
@@ -291,14 +307,14 @@ pub fn take_over(conn: &mut DbConnection, payment: ProviderPaymentId, begun: &Pr
     Ok(())
 }
 
-/// Takes the lock of a provider's payment, so that its events are applied one after the other. SQLite has one writer at a time
-/// and needs none.
+/// Takes the lock of a provider's payment, so that its events are applied one after the other. Whoever stores a refund of it
+/// beside that, holding an account's lock, need not wait. SQLite has one writer at a time and needs none.
 ///
 /// # Errors
 /// Those of the database.
 pub fn lock(conn: &mut DbConnection, id: ProviderPaymentId) -> QueryResult<()> {
     if let DbConnection::Postgres(conn) = conn {
-        diesel::sql_query("SELECT id FROM provider_payment WHERE id = $1 FOR UPDATE").bind::<BigInt, _>(id).execute(conn)?;
+        diesel::sql_query("SELECT id FROM provider_payment WHERE id = $1 FOR NO KEY UPDATE").bind::<BigInt, _>(id).execute(conn)?;
     }
     Ok(())
 }
@@ -621,4 +637,44 @@ pub fn end_waiting(
             .execute(conn)?;
     }
     Ok(found)
+}
+
+/// A page of providers' money that fits no account and waits, oldest first, after an id.
+///
+/// # Errors
+/// Those of the database.
+pub fn waiting_credits(conn: &mut DbConnection, after: UnappliedCreditId, limit: i64) -> QueryResult<Vec<UnappliedRow>> {
+    unapplied_credit::table
+        .filter(unapplied_credit::status.eq("waiting").and(unapplied_credit::provider_payment_id.is_not_null()))
+        .filter(unapplied_credit::id.gt(after))
+        .order(unapplied_credit::id)
+        .limit(limit)
+        .select(UnappliedRow::as_select())
+        .load(conn)
+}
+
+/// Takes the lock of money that fits no account, so that it is decided once, and reads it. SQLite has one writer at a time.
+///
+/// # Errors
+/// Those of the database.
+pub fn lock_credit(conn: &mut DbConnection, id: UnappliedCreditId) -> QueryResult<Option<UnappliedRow>> {
+    if let DbConnection::Postgres(conn) = conn {
+        diesel::sql_query("SELECT id FROM unapplied_credit WHERE id = $1 FOR UPDATE").bind::<BigInt, _>(id).execute(conn)?;
+    }
+    unapplied_credit::table.filter(unapplied_credit::id.eq(id)).select(UnappliedRow::as_select()).first(conn).optional()
+}
+
+/// Notes that nobody gets money that fits no account, and why.
+///
+/// # Errors
+/// Those of the database.
+pub fn dismiss_credit(conn: &mut DbConnection, id: UnappliedCreditId, by: &str, note: &str, now: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(unapplied_credit::table.filter(unapplied_credit::id.eq(id)))
+        .set((
+            unapplied_credit::status.eq("dismissed"),
+            unapplied_credit::settled_at.eq(Some(now)),
+            unapplied_credit::settled_by.eq(Some(by)),
+            unapplied_credit::note.eq(Some(note)),
+        ))
+        .execute(conn)
 }

@@ -573,11 +573,15 @@ diesel::table! {
         amount_cents -> BigInt,
         booked_on -> Date,
         value_on -> Nullable<Date>,
+        currency -> Nullable<Text>,
         kind -> Text,
         code -> Text,
         return_code -> Nullable<Text>,
         return_reason -> Nullable<Text>,
         original_ref -> Nullable<Text>,
+        return_ref -> Nullable<Text>,
+        bank_ref -> Nullable<Text>,
+        booking_ref -> Nullable<Text>,
         reference -> Text,
         party_name -> Text,
         party_account -> Text,
@@ -588,6 +592,9 @@ diesel::table! {
         why -> Text,
         decided_by -> Nullable<Text>,
         decided_at -> Nullable<Timestamp>,
+        note -> Nullable<Text>,
+        returned_payment_id -> Nullable<BigInt>,
+        refund_id -> Nullable<BigInt>,
     }
 }
 
@@ -609,6 +616,7 @@ diesel::table! {
         amount_cents -> BigInt,
         arrives_on -> Date,
         paid -> Integer,
+        failed -> Integer,
         statement_text -> Text,
         bank_entry_id -> Nullable<BigInt>,
         fetched_at -> Timestamp,
@@ -661,6 +669,7 @@ diesel::table! {
         bank_cents -> BigInt,
         delta_cents -> BigInt,
         differences -> Integer,
+        days -> Text,
     }
 }
 
@@ -681,6 +690,8 @@ diesel::table! {
         active_at -> Nullable<Timestamp>,
         ended_at -> Nullable<Timestamp>,
         ended_because -> Nullable<Text>,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamp>,
     }
 }
 
@@ -691,6 +702,7 @@ diesel::table! {
         mandate_id -> BigInt,
         account_id -> BigInt,
         run_id -> BigInt,
+        try_no -> Integer,
         amount_cents -> BigInt,
         drawn_cents -> Nullable<BigInt>,
         draw_on -> Date,
@@ -737,6 +749,9 @@ diesel::table! {
         id -> BigInt,
         kind -> Text,
         since -> Timestamp,
+        seen_at -> Timestamp,
+        value -> BigInt,
+        worst -> BigInt,
         over_at -> Nullable<Timestamp>,
         detail -> Text,
     }

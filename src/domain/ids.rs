@@ -67,4 +67,6 @@ ids! {
     MandateId,
     /// One draw of such a permission.
     DrawId,
+    /// An alarm.
+    AlarmId,
 }

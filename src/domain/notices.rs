@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
+use super::alarms::AlarmKind;
 use super::ids::{AccountId, LoginId, NoticeId, PersonId, RunId};
 
 /// Nobody is told of what happened longer ago than this: an import of history must not flood the town.
@@ -21,12 +22,30 @@ pub enum NoticeKind {
     PaymentReceived,
     /// A payment went back.
     PaymentReturned,
+    /// A payment that was posted turned out to be another amount.
+    PaymentCorrected,
+    /// Bills are drawn from now on.
+    AutopayActive,
+    /// A bill will be drawn, and when.
+    AutopayAnnounced,
+    /// A bill is not drawn: why, and what is to be paid.
+    AutopaySkipped,
+    /// A draw was declined.
+    AutopayFailed,
+    /// Bills are not drawn any more: paused, or ended.
+    AutopayPaused,
+    /// Money was given back.
+    RefundSent,
+    /// Money that was to be given back did not arrive: it is in the account again.
+    RefundFailed,
     /// A credit or charge was given by hand.
     AdjustmentGiven,
     /// A read is far above what was used before: perhaps a leak.
     HighUsage,
     /// To staff: a bill run's gates failed.
     RunHeld,
+    /// To staff: something is wrong.
+    Alarm,
     /// Somebody signed in with a device that was not seen before.
     SignIn,
     /// A link to set or reset a password.
@@ -39,13 +58,22 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 19] = [
         Self::BillReady,
         Self::PaymentReceived,
         Self::PaymentReturned,
+        Self::PaymentCorrected,
+        Self::AutopayActive,
+        Self::AutopayAnnounced,
+        Self::AutopaySkipped,
+        Self::AutopayFailed,
+        Self::AutopayPaused,
+        Self::RefundSent,
+        Self::RefundFailed,
         Self::AdjustmentGiven,
         Self::HighUsage,
         Self::RunHeld,
+        Self::Alarm,
         Self::SignIn,
         Self::PasswordLink,
         Self::PasswordChanged,
@@ -62,9 +90,18 @@ impl NoticeKind {
             Self::BillReady => "bill_ready",
             Self::PaymentReceived => "payment_received",
             Self::PaymentReturned => "payment_returned",
+            Self::PaymentCorrected => "payment_corrected",
+            Self::AutopayActive => "autopay_active",
+            Self::AutopayAnnounced => "autopay_announced",
+            Self::AutopaySkipped => "autopay_skipped",
+            Self::AutopayFailed => "autopay_failed",
+            Self::AutopayPaused => "autopay_paused",
+            Self::RefundSent => "refund_sent",
+            Self::RefundFailed => "refund_failed",
             Self::AdjustmentGiven => "adjustment_given",
             Self::HighUsage => "high_usage",
             Self::RunHeld => "run_held",
+            Self::Alarm => "alarm",
             Self::SignIn => "sign_in",
             Self::PasswordLink => "password_link",
             Self::PasswordChanged => "password_changed",
@@ -79,9 +116,18 @@ impl NoticeKind {
             Self::BillReady => "A bill is ready",
             Self::PaymentReceived => "A payment was received",
             Self::PaymentReturned => "A payment was returned",
+            Self::PaymentCorrected => "A payment was corrected",
+            Self::AutopayActive => "Autopay was set up",
+            Self::AutopayAnnounced => "A bill will be drawn",
+            Self::AutopaySkipped => "A bill is not drawn",
+            Self::AutopayFailed => "A draw was declined",
+            Self::AutopayPaused => "Autopay was paused or ended",
+            Self::RefundSent => "A refund was sent",
+            Self::RefundFailed => "A refund did not arrive",
             Self::AdjustmentGiven => "A credit or charge was made",
             Self::HighUsage => "Unusually high usage, perhaps a leak",
             Self::RunHeld => "A bill run was held",
+            Self::Alarm => "An alarm",
             Self::SignIn => "A sign-in from a new device",
             Self::PasswordLink => "A link to set a password",
             Self::PasswordChanged => "The password was changed",
@@ -172,12 +218,30 @@ pub enum Facts {
     PaymentReceived(PaymentReceived),
     /// Of [`NoticeKind::PaymentReturned`].
     PaymentReturned(PaymentReturned),
+    /// Of [`NoticeKind::PaymentCorrected`].
+    PaymentCorrected(PaymentCorrected),
+    /// Of [`NoticeKind::AutopayActive`].
+    AutopayActive(AutopayActive),
+    /// Of [`NoticeKind::AutopayAnnounced`].
+    AutopayAnnounced(AutopayAnnounced),
+    /// Of [`NoticeKind::AutopaySkipped`].
+    AutopaySkipped(AutopaySkipped),
+    /// Of [`NoticeKind::AutopayFailed`].
+    AutopayFailed(AutopayFailed),
+    /// Of [`NoticeKind::AutopayPaused`].
+    AutopayPaused(AutopayPaused),
+    /// Of [`NoticeKind::RefundSent`].
+    RefundSent(RefundSent),
+    /// Of [`NoticeKind::RefundFailed`].
+    RefundFailed(RefundFailed),
     /// Of [`NoticeKind::AdjustmentGiven`].
     AdjustmentGiven(AdjustmentGiven),
     /// Of [`NoticeKind::HighUsage`].
     HighUsage(HighUsage),
     /// Of [`NoticeKind::RunHeld`].
     RunHeld(RunHeld),
+    /// Of [`NoticeKind::Alarm`].
+    Alarm(Alarm),
     /// Of [`NoticeKind::SignIn`].
     SignIn(SignIn),
     /// Of [`NoticeKind::PasswordLink`].
@@ -196,9 +260,18 @@ impl Facts {
             Self::BillReady(_) => NoticeKind::BillReady,
             Self::PaymentReceived(_) => NoticeKind::PaymentReceived,
             Self::PaymentReturned(_) => NoticeKind::PaymentReturned,
+            Self::PaymentCorrected(_) => NoticeKind::PaymentCorrected,
+            Self::AutopayActive(_) => NoticeKind::AutopayActive,
+            Self::AutopayAnnounced(_) => NoticeKind::AutopayAnnounced,
+            Self::AutopaySkipped(_) => NoticeKind::AutopaySkipped,
+            Self::AutopayFailed(_) => NoticeKind::AutopayFailed,
+            Self::AutopayPaused(_) => NoticeKind::AutopayPaused,
+            Self::RefundSent(_) => NoticeKind::RefundSent,
+            Self::RefundFailed(_) => NoticeKind::RefundFailed,
             Self::AdjustmentGiven(_) => NoticeKind::AdjustmentGiven,
             Self::HighUsage(_) => NoticeKind::HighUsage,
             Self::RunHeld(_) => NoticeKind::RunHeld,
+            Self::Alarm(_) => NoticeKind::Alarm,
             Self::SignIn(_) => NoticeKind::SignIn,
             Self::PasswordLink(_) => NoticeKind::PasswordLink,
             Self::PasswordChanged(_) => NoticeKind::PasswordChanged,
@@ -263,6 +336,120 @@ pub struct PaymentReturned {
     pub balance_cents: i64,
 }
 
+/// A payment that was posted turned out to be another amount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentCorrected {
+    /// What was posted first, above zero.
+    pub was_cents: i64,
+    /// What it is; 0 when it never came.
+    pub is_cents: i64,
+    /// Value date.
+    pub effective_on: NaiveDate,
+    /// The payment's reference.
+    pub reference: String,
+    /// The balance after it.
+    pub balance_cents: i64,
+}
+
+/// Bills are drawn from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutopayActive {
+    /// From what.
+    pub method: String,
+    /// Above it nothing is drawn.
+    pub limit_cents: Option<i64>,
+    /// How many days before a draw it is announced, at least.
+    pub notice_days: u32,
+    /// What is due now and is not drawn.
+    pub due_now_cents: i64,
+}
+
+/// A bill will be drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutopayAnnounced {
+    /// The bill's number.
+    pub bill_number: String,
+    /// How much, at most.
+    pub amount_cents: i64,
+    /// When.
+    pub draw_on: NaiveDate,
+    /// When the bill is due.
+    pub due_on: NaiveDate,
+    /// From what.
+    pub method: String,
+    /// Whether another day was announced before.
+    pub is_new_day: bool,
+}
+
+/// A bill is not drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutopaySkipped {
+    /// The bill's number.
+    pub bill_number: String,
+    /// What was due.
+    pub amount_cents: i64,
+    /// When the bill is due.
+    pub due_on: NaiveDate,
+    /// Why, as a sentence.
+    pub reason: String,
+    /// Whether the customer is to pay it in another way.
+    pub to_pay: bool,
+}
+
+/// A draw was declined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutopayFailed {
+    /// The bill's number.
+    pub bill_number: String,
+    /// How much was to be drawn.
+    pub amount_cents: i64,
+    /// When the bill is due.
+    pub due_on: NaiveDate,
+    /// From what.
+    pub method: String,
+    /// Why, in the provider's words.
+    pub reason: String,
+    /// When it is tried once more.
+    pub again_on: Option<NaiveDate>,
+}
+
+/// Bills are not drawn any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutopayPaused {
+    /// Whether it is over, and not only paused.
+    pub ended: bool,
+    /// From what they were drawn.
+    pub method: String,
+    /// Why, as a sentence.
+    pub reason: String,
+}
+
+/// Money was given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundSent {
+    /// How much, above zero.
+    pub amount_cents: i64,
+    /// When.
+    pub sent_on: NaiveDate,
+    /// The payment that it is of; none for a credit that is paid out.
+    pub payment_reference: Option<String>,
+    /// The balance after it.
+    pub balance_cents: i64,
+}
+
+/// Money that was to be given back did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundFailed {
+    /// The account's number.
+    pub account: String,
+    /// How much, above zero.
+    pub amount_cents: i64,
+    /// Why, in the provider's words.
+    pub reason: String,
+    /// The balance with it.
+    pub balance_cents: i64,
+}
+
 /// A credit or charge was given by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdjustmentGiven {
@@ -306,6 +493,17 @@ pub struct RunHeld {
     pub total_cents: i64,
     /// Why each failed gate failed.
     pub reasons: Vec<String>,
+}
+
+/// Something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What.
+    pub alarm: AlarmKind,
+    /// In words and figures.
+    pub detail: String,
+    /// Since when, UTC.
+    pub since: NaiveDateTime,
 }
 
 /// Somebody signed in with a new device.

@@ -7,11 +7,15 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use serde::Serialize;
 
 use super::ids::{AccountId, PaymentId, RefundId};
+use super::ledger::check_amount;
 use super::money::Money;
+
+/// The years of the books' dates.
+const BOOK_YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
 
 /// One thing that a provider said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,6 +181,8 @@ pub struct Taken {
     pub reference: String,
     /// Our own name of it, when we asked for it: then it is in the ledger already.
     pub token: Option<String>,
+    /// The account that we charged it to when we asked for it.
+    pub charged: Option<AccountId>,
     /// How much.
     pub amount: Money,
     /// When.
@@ -257,6 +263,7 @@ fn taken_by_refund(refund: &RefundFact, day: &dyn Fn(i64) -> NaiveDate) -> Taken
     Taken {
         reference: refund.refund_ref.clone(),
         token: refund.token.clone(),
+        charged: None,
         amount: refund.amount,
         on: day(refund.made_at),
         stands: refund.stands,
@@ -278,8 +285,32 @@ impl Story {
         } else if !whole {
             let on = day(dispute.made_at);
             let reference = dispute.dispute_ref.clone();
-            self.taken.push(Taken { reference, token: None, amount: dispute.amount, on, stands, settled: true, reason });
+            self.taken.push(Taken { reference, token: None, charged: None, amount: dispute.amount, on, stands, settled: true, reason });
         }
+    }
+
+    /// Whether a ledger can hold it: amounts that are kept, on days of the calendar that both databases keep and order. A
+    /// provider that says anything else is misunderstood, and a person must look.
+    ///
+    /// # Errors
+    /// What cannot be held.
+    pub fn check(&self) -> Result<(), String> {
+        let standing = self.taken.iter().filter(|taken| taken.stands);
+        let amounts = self.received.into_iter().chain(standing.clone().map(|taken| taken.amount));
+        amounts.into_iter().try_for_each(check_amount)?;
+        let days = self.made_on.into_iter().chain(self.returned_on).chain(standing.map(|taken| taken.on));
+        match days.into_iter().find(|day| !BOOK_YEARS.contains(&day.year())) {
+            Some(day) => Err(format!("its date is {day}: expected one of the years {} to {}", BOOK_YEARS.start(), BOOK_YEARS.end())),
+            None => Ok(()),
+        }
+    }
+
+    /// What of the money did not go back.
+    #[must_use]
+    pub fn kept(&self) -> Money {
+        let Some(received) = self.received.filter(|_| self.returned_on.is_none()) else { return Money::ZERO };
+        let back = self.taken.iter().filter(|taken| taken.stands && taken.amount.is_positive());
+        back.fold(received, |kept, taken| kept - taken.amount.min(kept))
     }
 
     /// What the ledger must show, with the money divided over accounts as they were ordered. Nothing while the money is not
@@ -296,9 +327,13 @@ impl Story {
         }
         let mut left: Vec<(i32, AccountId, Money)> = shares;
         // What goes back is at most what came; beyond that the provider contradicts itself, and the rest is nobody's.
-        for taken in self.taken.iter().filter(|taken| taken.stands && self.returned_on.is_none()) {
+        // What we asked for is in the ledger already, on the account that we charged: it comes off that account's share before
+        // anything else is divided.
+        let mut back: Vec<&Taken> = self.taken.iter().filter(|taken| taken.stands && self.returned_on.is_none()).collect();
+        back.sort_by_key(|taken| taken.token.is_none());
+        for taken in back {
             let mut open = taken.amount;
-            for (part, account, amount) in &mut left {
+            for (part, account, amount) in left.iter_mut().filter(|(_, account, _)| taken.charged.is_none_or(|charged| charged == *account)) {
                 let share = open.min(*amount);
                 if share > Money::default() {
                     *amount -= share;

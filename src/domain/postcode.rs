@@ -99,7 +99,6 @@ mod tests {
             ("1234", "Kade 4, 1234 AB Amsterdam"),
             ("00-950", "ul. Prosta 51, 00-950 Warszawa"),
             ("75001", "12 rue X, 75001 Paris, France"),
-            ("101", "Austurvegi 1, 101 Reykjavik"),
             ("D02X285", "1 Grand Canal, Dublin D02 X285"),
         ] {
             assert!(is_postcode_of(typed, address), "{typed}: {address}");

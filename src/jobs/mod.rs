@@ -1,9 +1,14 @@
 //! Work that runs by itself beside the web application: starting and stopping it. What is done is a verb in `actions`.
 
+mod autopay;
+mod bank_folder;
 mod housekeeping;
 mod inbox;
 pub mod mailer;
+mod reconciler;
+mod refunds;
 mod scheduler;
+mod watcher;
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,6 +35,11 @@ impl Jobs {
         jobs.add("scheduler", context, scheduler::run)?;
         jobs.add("mailer", context, send_notices)?;
         jobs.add("inbox", context, inbox::run)?;
+        jobs.add("autopay", context, autopay::run)?;
+        jobs.add("refunds", context, refunds::run)?;
+        jobs.add("watcher", context, watcher::run)?;
+        jobs.add("reconciler", context, reconciler::run)?;
+        jobs.add("bank folder", context, bank_folder::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

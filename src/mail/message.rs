@@ -12,8 +12,9 @@ use lettre::{Address, Message};
 use crate::config::Config;
 use crate::domain::money::Money;
 use crate::domain::notices::{
-    AdjustmentGiven, BillReady, Facts, HighUsage, Letter, PasswordChanged, PasswordLink, PaymentReceived, PaymentReturned, RunHeld,
-    SecondFactorChanged, SignIn,
+    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
+    PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld, SecondFactorChanged,
+    SignIn,
 };
 
 /// Where a person says which notices they want.
@@ -119,8 +120,17 @@ templates! {
     BillReady: BillReadyText = "notices/bill_ready.txt", BillReadyHtml = "notices/bill_ready.html";
     PaymentReceived: PaymentReceivedText = "notices/payment_received.txt", PaymentReceivedHtml = "notices/payment_received.html";
     PaymentReturned: PaymentReturnedText = "notices/payment_returned.txt", PaymentReturnedHtml = "notices/payment_returned.html";
+    PaymentCorrected: PaymentCorrectedText = "notices/payment_corrected.txt", PaymentCorrectedHtml = "notices/payment_corrected.html";
+    AutopayActive: AutopayActiveText = "notices/autopay_active.txt", AutopayActiveHtml = "notices/autopay_active.html";
+    AutopayAnnounced: AutopayAnnouncedText = "notices/autopay_announced.txt", AutopayAnnouncedHtml = "notices/autopay_announced.html";
+    AutopaySkipped: AutopaySkippedText = "notices/autopay_skipped.txt", AutopaySkippedHtml = "notices/autopay_skipped.html";
+    AutopayFailed: AutopayFailedText = "notices/autopay_failed.txt", AutopayFailedHtml = "notices/autopay_failed.html";
+    AutopayPaused: AutopayPausedText = "notices/autopay_paused.txt", AutopayPausedHtml = "notices/autopay_paused.html";
+    RefundSent: RefundSentText = "notices/refund_sent.txt", RefundSentHtml = "notices/refund_sent.html";
+    RefundFailed: RefundFailedText = "notices/refund_failed.txt", RefundFailedHtml = "notices/refund_failed.html";
     AdjustmentGiven: AdjustmentGivenText = "notices/adjustment_given.txt", AdjustmentGivenHtml = "notices/adjustment_given.html";
     HighUsage: HighUsageText = "notices/high_usage.txt", HighUsageHtml = "notices/high_usage.html";
+    Alarm: AlarmText = "notices/alarm.txt", AlarmHtml = "notices/alarm.html";
     RunHeld: RunHeldText = "notices/run_held.txt", RunHeldHtml = "notices/run_held.html";
     SignIn: SignInText = "notices/sign_in.txt", SignInHtml = "notices/sign_in.html";
     PasswordLink: PasswordLinkText = "notices/password_link.txt", PasswordLinkHtml = "notices/password_link.html";
@@ -157,10 +167,21 @@ fn subject(common: &Common, facts: &Facts) -> String {
         Facts::BillReady(bill) => format!("Your bill of {}: nothing to pay", common.day(&bill.bill_on)),
         Facts::PaymentReceived(payment) => format!("We received your payment of {}", common.money(&payment.amount_cents)),
         Facts::PaymentReturned(payment) => format!("Your payment of {} was returned", common.money(&payment.amount_cents)),
+        Facts::PaymentCorrected(payment) => format!("Your payment {} was corrected", payment.reference),
+        Facts::AutopayActive(_) => "Autopay is set up".to_owned(),
+        Facts::AutopayAnnounced(draw) => format!("{} will be drawn on {}", common.money(&draw.amount_cents), common.day(&draw.draw_on)),
+        Facts::AutopaySkipped(draw) if draw.to_pay => format!("Please pay bill {} yourself: it is not drawn", draw.bill_number),
+        Facts::AutopaySkipped(draw) => format!("Bill {} is not drawn", draw.bill_number),
+        Facts::AutopayFailed(draw) => format!("{} could not be drawn", common.money(&draw.amount_cents)),
+        Facts::AutopayPaused(paused) if paused.ended => "Autopay has ended".to_owned(),
+        Facts::AutopayPaused(_) => "Autopay is paused".to_owned(),
+        Facts::RefundSent(refund) => format!("We sent you {}", common.money(&refund.amount_cents)),
+        Facts::RefundFailed(refund) => format!("A refund of {} did not arrive", common.money(&refund.amount_cents)),
         Facts::AdjustmentGiven(given) if given.amount_cents < 0 => format!("A credit of {} to your account", common.credit(&given.amount_cents)),
         Facts::AdjustmentGiven(given) => format!("A charge of {} to your account", common.money(&given.amount_cents)),
         Facts::HighUsage(usage) => format!("Unusually high usage at {}", usage.address),
         Facts::RunHeld(run) => format!("Bill run {} is held: nothing was issued", run.run_id),
+        Facts::Alarm(alarm) => format!("Alarm: {}", alarm.alarm.title()),
         Facts::SignIn(_) => "A new device signed in to your account".to_owned(),
         Facts::PasswordLink(link) if link.first => "Choose your password".to_owned(),
         Facts::PasswordLink(_) => "Set a new password".to_owned(),
@@ -174,8 +195,21 @@ fn path(letter: &Letter) -> String {
     let account = || letter.account.as_deref().map_or_else(|| "/".to_owned(), |number| format!("/account/{}", escaped(number)));
     match &letter.facts {
         Facts::BillReady(bill) => format!("/bills/{}", escaped(&bill.bill_number)),
-        Facts::PaymentReceived(_) | Facts::PaymentReturned(_) | Facts::AdjustmentGiven(_) | Facts::HighUsage(_) => account(),
+        Facts::AutopayAnnounced(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
+        Facts::AutopaySkipped(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
+        Facts::AutopayFailed(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
+        Facts::AutopayActive(_) | Facts::AutopayPaused(_) => format!("{}/autopay", account()),
+        // To staff it goes without an account of its own.
+        Facts::RefundFailed(refund) if letter.account.is_none() => format!("/staff/accounts/{}/refunds", escaped(&refund.account)),
+        Facts::PaymentReceived(_)
+        | Facts::PaymentReturned(_)
+        | Facts::PaymentCorrected(_)
+        | Facts::RefundSent(_)
+        | Facts::RefundFailed(_)
+        | Facts::AdjustmentGiven(_)
+        | Facts::HighUsage(_) => account(),
         Facts::RunHeld(run) => format!("/staff/runs/{}", run.run_id),
+        Facts::Alarm(alarm) => alarm.alarm.path().to_owned(),
         Facts::PasswordLink(link) => link.path.clone(),
         Facts::SignIn(_) | Facts::PasswordChanged(_) | Facts::SecondFactorChanged(_) => FORGOTTEN_PATH.to_owned(),
     }
@@ -196,6 +230,8 @@ fn quoted(facts: &Facts) -> Facts {
     match facts {
         Facts::SignIn(sign_in) => Facts::SignIn(SignIn { device: short(&sign_in.device), ..sign_in.clone() }),
         Facts::PaymentReturned(returned) => Facts::PaymentReturned(PaymentReturned { reason: short(&returned.reason), ..returned.clone() }),
+        Facts::AutopayFailed(failed) => Facts::AutopayFailed(AutopayFailed { reason: short(&failed.reason), ..failed.clone() }),
+        Facts::RefundFailed(failed) => Facts::RefundFailed(RefundFailed { reason: short(&failed.reason), ..failed.clone() }),
         other => other.clone(),
     }
 }

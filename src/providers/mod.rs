@@ -205,10 +205,44 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// What it is, without the provider's words: for the log.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "the provider cannot be reached",
+            Self::Refused { .. } => "the provider refused it",
+            Self::Unreadable { .. } => "the provider's answer is not understood",
+        }
+    }
+
     /// Whether the same call may be made again later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// What can be seen of an event, also of one that says what we do not understand: which it is, and whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Glimpse {
+    /// The provider's name of the event.
+    pub event_id: Option<String>,
+    /// The provider's word for its type.
+    pub event_type: Option<String>,
+    /// When it happened, in seconds since 1970 by the provider's clock.
+    pub occurred_at: Option<i64>,
+    /// The payment that it tells of.
+    pub payment_ref: Option<String>,
+    /// Our own name of the attempt.
+    pub token: Option<String>,
+}
+
+impl Glimpse {
+    /// Of an event that is understood.
+    #[must_use]
+    pub fn of(fact: Fact) -> Self {
+        let Fact { event_id, event_type, occurred_at, payment_ref, token, .. } = fact;
+        Self { event_id: Some(event_id), event_type: Some(event_type), occurred_at: Some(occurred_at), payment_ref, token }
     }
 }
 
@@ -252,6 +286,11 @@ pub trait PaymentProvider: Send + Sync {
     /// # Errors
     /// What was expected and not found.
     fn read(&self, body: &[u8]) -> Result<Fact, String>;
+
+    /// What can be seen of an event that [`PaymentProvider::read`] does not understand. Nothing where nothing can.
+    fn glimpse(&self, _body: &[u8]) -> Glimpse {
+        Glimpse::default()
+    }
 
     /// Begins a checkout. The order's token is the idempotency key.
     ///

@@ -14,8 +14,8 @@ use serde_json::Value;
 use self::call::{Caller, Form, Method};
 use self::node::Node;
 use super::{
-    BalanceMovement, CheckoutOrder, CheckoutSession, CheckoutStatus, Draw, ListedEvent, MovementKind, Page, PaymentProvider, Payout, ProviderError,
-    RefundOrder, SavedMethod, SignatureError,
+    BalanceMovement, CheckoutOrder, CheckoutSession, CheckoutStatus, Draw, Glimpse, ListedEvent, MovementKind, Page, PaymentProvider, Payout,
+    ProviderError, RefundOrder, SavedMethod, SignatureError,
 };
 use crate::config::{ProviderSettings, Secret};
 use crate::domain::money::Money;
@@ -151,6 +151,10 @@ impl PaymentProvider for Stripe {
 
     fn read(&self, body: &[u8]) -> Result<Fact, String> {
         event::read(body)
+    }
+
+    fn glimpse(&self, body: &[u8]) -> Glimpse {
+        event::glimpse(body)
     }
 
     fn start_checkout(&self, order: &CheckoutOrder) -> Result<CheckoutSession, ProviderError> {

@@ -91,7 +91,7 @@ fn public_cookie(context: &Context) -> &'static str {
 }
 
 /// The browser must say that one of our own pages sent the form; one that says nothing is not believed.
-fn check_origin(headers: &HeaderMap, context: &Context) -> Result<(), PageError> {
+pub(super) fn check_origin(headers: &HeaderMap, context: &Context) -> Result<(), PageError> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text(&HeaderName::from_static("sec-fetch-site"));
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {

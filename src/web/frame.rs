@@ -9,7 +9,10 @@ use askama::Template;
 use super::error::PageError;
 use super::viewer::Viewer;
 use crate::actions::{ActionError, Context};
+use crate::db::alarms::AlarmRow;
+use crate::domain::alarms::AlarmKind;
 use crate::domain::roles::Permission;
+use crate::telemetry::scope::carry;
 
 /// The fields that `templates/base.html` needs; every page's template has one as `frame`.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +29,19 @@ pub struct Frame {
     pub notice: Option<String>,
     /// Whether the utility takes payments online.
     pub online: bool,
+    /// What is wrong just now, for staff.
+    pub alarms: Vec<AlarmLine>,
+}
+
+/// An alarm that is on.
+#[derive(Debug, Clone)]
+pub struct AlarmLine {
+    /// What is wrong.
+    pub title: &'static str,
+    /// In figures.
+    pub detail: String,
+    /// The page that helps.
+    pub href: &'static str,
 }
 
 /// An entry of the navigation.
@@ -52,7 +68,10 @@ const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/staff", "Desk", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/reconciliation", "Reconciliation", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/bank", "Bank", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/notices", "Notices", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/watch", "Watch", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/schedule", "Schedule", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/audit", "Audit", |viewer| viewer.may(Permission::ReadAudit)),
     ("/staff/logins", "Staff", |viewer| viewer.may(Permission::ManageLogins)),
@@ -69,7 +88,7 @@ impl Frame {
         let Some(viewer) = viewer else { return plain };
         let entries = NAVIGATION.iter().filter(|(href, _, offered)| offered(viewer) && (online || *href != PAY));
         let links = entries.map(|(href, label, _)| NavLink { href, label, current: *href == active }).collect();
-        Self { name: Some(viewer.name.clone()), csrf: viewer.csrf.clone(), links, ..plain }
+        Self { name: Some(viewer.name.clone()), csrf: viewer.csrf.clone(), links, alarms: alarm_lines(&viewer.alarms), ..plain }
     }
 
     /// For somebody who is not signed in.
@@ -83,6 +102,13 @@ impl Frame {
     pub fn noting(self, notice: Option<String>) -> Self {
         Self { notice, ..self }
     }
+}
+
+fn alarm_lines(open: &[AlarmRow]) -> Vec<AlarmLine> {
+    // The worst first; a kind of a later version of the program is shown on its own page only.
+    let of = |kind: AlarmKind| open.iter().find(|row| row.kind == kind.as_str()).map(|row| (kind, row));
+    let known = AlarmKind::ALL.into_iter().filter_map(of);
+    known.map(|(kind, row)| AlarmLine { title: kind.title(), detail: row.detail.clone(), href: kind.path() }).collect()
 }
 
 /// A page. It is nobody else's: no cache keeps it.
@@ -105,5 +131,5 @@ pub(super) fn go_to(place: &str) -> HttpResponse {
 /// # Errors
 /// Those of the verb.
 pub(super) async fn act<T: Send + 'static>(work: impl FnOnce() -> Result<T, ActionError> + Send + 'static) -> Result<T, PageError> {
-    Ok(web::block(work).await.map_err(PageError::internal)??)
+    Ok(web::block(carry(work)).await.map_err(PageError::internal)??)
 }

@@ -9,6 +9,7 @@ mod guard;
 mod pages;
 mod routes;
 pub mod text;
+pub mod upload;
 pub mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
@@ -76,14 +77,17 @@ impl Application {
 
     fn server(self, told: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> std::io::Result<Server> {
         let (context, door) = (web::Data::new(self.context), self.door);
+        let metrics = web::Data::new(pages::operations::metrics::Cache::default());
         let workers = context.config.runs.worker_count().max(2);
         let server = HttpServer::new(move || {
             let pages = web::scope("")
                 .wrap(from_fn(guard::guard))
                 .wrap(Compress::default())
+                .app_data(metrics.clone())
                 .configure(pages::configure)
                 .default_service(web::to(pages::operations::not_found));
-            App::new().app_data(context.clone()).app_data(door.clone()).configure(pages::configure_machines).service(pages)
+            let machines = App::new().wrap(from_fn(guard::scoped)).app_data(context.clone()).app_data(door.clone());
+            machines.configure(pages::configure_machines).service(pages)
         });
         let server = server.workers(workers).shutdown_timeout(LAST_ANSWERS_SECONDS).listen(self.listener)?;
         Ok(match told {

@@ -5,16 +5,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::error::PageError;
-use crate::actions::Context;
 use crate::actions::sign_in::{self, SignedIn, Stage};
+use crate::actions::{ActionError, Context, alarms};
+use crate::db::alarms::AlarmRow;
 use crate::domain::ids::{LoginId, PersonId};
 use crate::domain::roles::{Permission, Role};
+use crate::telemetry::scope::carry;
 
 /// The signed-in person behind a request.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct Viewer {
     pub csrf: String,
     /// The session's key in the table, to tell this session from the others.
     pub session: String,
+    /// What is wrong just now: for staff.
+    pub alarms: Arc<Vec<AlarmRow>>,
 }
 
 impl Viewer {
@@ -72,6 +77,7 @@ impl Viewer {
             person_id: login.person_id,
             csrf,
             session: signed_in.session.clone(),
+            alarms: Arc::default(),
         }
     }
 }
@@ -166,12 +172,21 @@ async fn signed_in(request: &HttpRequest) -> Result<Option<HalfViewer>, PageErro
         None => None,
         Some(token) => {
             let csrf = sign_in::csrf_token(&token);
-            let session = web::block(move || sign_in::current_session(&context, &token)).await.map_err(PageError::internal)??;
-            session.map(|session| HalfViewer { viewer: Viewer::new(&session, csrf), stage: session.stage })
+            web::block(carry(move || look_up(&context, &token, csrf))).await.map_err(PageError::internal)??
         }
     };
     request.extensions_mut().insert(found.clone());
     Ok(found)
+}
+
+/// The session behind a token, and for staff what is wrong just now.
+fn look_up(context: &Context, token: &str, csrf: String) -> Result<Option<HalfViewer>, ActionError> {
+    let Some(session) = sign_in::current_session(context, token)? else { return Ok(None) };
+    let mut viewer = Viewer::new(&session, csrf);
+    if viewer.is_staff() && session.stage == Stage::Full {
+        viewer.alarms = Arc::new(alarms::open(context)?);
+    }
+    Ok(Some(HalfViewer { viewer, stage: session.stage }))
 }
 
 /// The viewer that was looked up for this request already: for the header of error pages.

@@ -2,7 +2,9 @@
 import { newContext } from './browser.mjs';
 import { Crawl } from './crawl.mjs';
 import { signIn } from './session.mjs';
+import { bankStory } from './story_bank.mjs';
 import { customerStory, keyboardStory, paperStory, preferencesStory } from './story_customer.mjs';
+import { payStory } from './story_pay.mjs';
 import { clerkStory } from './story_staff.mjs';
 import { firstVisitStory, readingStory, workStory } from './story_work.mjs';
 
@@ -11,8 +13,8 @@ const STAFF = ['clerk', 'supervisor', 'auditor', 'administrator'];
 const STARTS = { visitor: ['/', '/sign-in', '/sign-in/link'], customer: ['/account', '/profile'], staff: ['/staff', '/staff/search?q=mill', '/profile/sign-in'] };
 /** Kinds of pages that must be among those seen, so that a lost link is noticed. */
 const MUST_SEE = {
-  visitor: ['/', '/sign-in', '/sign-in/link'],
-  customer: ['/account/*', '/account/*/bills', '/account/*/activity', '/account/*/usage', '/bills/*', '/profile'],
+  visitor: ['/', '/sign-in', '/sign-in/link', '/pay/guest'],
+  customer: ['/account/*', '/account/*/bills', '/account/*/activity', '/account/*/usage', '/bills/*', '/profile', '/pay'],
   clerk: ['/staff', '/staff/accounts/*', '/staff/accounts/*/payment', '/staff/accounts/*/read', '/staff/accounts/*/adjustment', '/staff/todos', '/staff/runs'],
   supervisor: ['/staff', '/staff/runs', '/staff/runs/*', '/staff/notices'],
   auditor: ['/staff', '/staff/audit'],
@@ -36,10 +38,13 @@ export async function stories(browser, report, base, signIns, mail) {
     ['own reading without scripts', () => readingStory(town, report)],
     ['work list and run', () => workStory(town, report)],
     ['first visit', () => firstVisitStory(town, report)],
+    ['bank files without scripts', () => bankStory(town, report)],
   ];
   // Who only looks goes first: what is done changes what is seen.
   await town.tell(looks);
   console.log(`       ${town.crawl.inspected} pages of different shapes were looked at in full`);
+  // A bill that follows a payment: before anybody else pays or reads.
+  await town.tell([['paying online', () => payStory(town, report)]]);
   await town.tell(acts);
 }
 

@@ -75,7 +75,7 @@ async function supervisorBills(town, report) {
 }
 
 /** Loads a run's page until its status is the one that is waited for. */
-async function reaches(page, run, status, report) {
+export async function reaches(page, run, status, report) {
   for (let look = 0; look < 60; look += 1) {
     await page.goto(run);
     if (status.test(await page.locator('h1').innerText())) return;
@@ -84,7 +84,7 @@ async function reaches(page, run, status, report) {
   report.fail(`${run} does not get to ${status}: ${await page.locator('h1').innerText()}`);
 }
 
-async function issues(page, run, report) {
+export async function issues(page, run, report) {
   if (await page.locator('textarea[name="reason"]').count()) {
     await send(page, /issue it all the same/i);
     report.equal(await page.locator('[name="reason"]').getAttribute('aria-invalid'), 'true', 'gates are not overruled without a reason');

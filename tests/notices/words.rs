@@ -1,9 +1,11 @@
 //! What notices say: every kind in text and HTML, the same figures in both, headers that nothing can be slipped into.
 
 use aquabills::config::Config;
+use aquabills::domain::alarms::AlarmKind;
 use aquabills::domain::ids::{NoticeId, RunId};
 use aquabills::domain::notices::{
-    AdjustmentGiven, BillReady, Facts, HighUsage, Letter, NoticeKind, PasswordChanged, PasswordLink, PaymentReceived, PaymentReturned, RunHeld,
+    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
+    NoticeKind, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
     SecondFactorChanged, SignIn,
 };
 use aquabills::domain::retry::{FEWEST_ATTEMPTS, LONGEST_PAUSE_MS, Retry, pause_bound_ms, retry};
@@ -47,8 +49,10 @@ fn bill(due: i64) -> Facts {
 
 /// One of each kind, and what must be in its text and its HTML alike.
 fn samples() -> Vec<(Facts, Vec<&'static str>)> {
-    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
-    let moment = "15 June 2026, 05:00 PDT";
+    [of_bills_and_payments(), of_autopay_and_refunds(), of_everything_else()].concat()
+}
+
+fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
     vec![
         (bill(5999), vec!["12-17", "$47.50", "$12.49", "$59.99", "15 June 2026", "6 July 2026", "https://water.town.example/bills/12-17"]),
         (bill(-250), vec!["$2.50 credit", "$50.00 credit", "There is nothing to pay."]),
@@ -72,6 +76,81 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
             }),
             vec!["$40.00 of 1 June 2026", "14 June 2026", "R-1", "no funds", "$47.50"],
         ),
+        (
+            Facts::PaymentCorrected(PaymentCorrected {
+                was_cents: 4000,
+                is_cents: 3500,
+                effective_on: day("2026-06-14"),
+                reference: "R-1".to_owned(),
+                balance_cents: 1250,
+            }),
+            vec!["$40.00", "$35.00", "14 June 2026", "R-1", "$12.50", "Its amount was corrected"],
+        ),
+    ]
+}
+
+fn of_autopay_and_refunds() -> Vec<(Facts, Vec<&'static str>)> {
+    vec![
+        (
+            Facts::AutopayActive(AutopayActive {
+                method: "Visa ending 4242".to_owned(),
+                limit_cents: Some(20_000),
+                notice_days: 5,
+                due_now_cents: 4750,
+            }),
+            vec!["Visa ending 4242", "$200.00 a bill", "5 days", "$47.50", "https://water.town.example/account/A-17/autopay"],
+        ),
+        (announced(), vec!["12-17", "$59.99", "6 July 2026", "7 July 2026", "Visa ending 4242", "https://water.town.example/bills/12-17"]),
+        (
+            Facts::AutopaySkipped(AutopaySkipped {
+                bill_number: "12-17".to_owned(),
+                amount_cents: 5999,
+                due_on: day("2026-07-07"),
+                reason: "It is above the limit that you set for autopay.".to_owned(),
+                to_pay: true,
+            }),
+            vec!["12-17", "$59.99", "7 July 2026", "above the limit", "Please pay what is due in another way."],
+        ),
+        (
+            Facts::AutopayFailed(AutopayFailed {
+                bill_number: "12-17".to_owned(),
+                amount_cents: 5999,
+                due_on: day("2026-07-07"),
+                method: "Visa ending 4242".to_owned(),
+                reason: "insufficient funds".to_owned(),
+                again_on: Some(day("2026-07-10")),
+            }),
+            vec!["12-17", "$59.99", "7 July 2026", "insufficient funds", "10 July 2026"],
+        ),
+        (
+            Facts::AutopayPaused(AutopayPaused { ended: false, method: "Visa ending 4242".to_owned(), reason: "Two draws failed.".to_owned() }),
+            vec!["paused", "Visa ending 4242", "Two draws failed.", "https://water.town.example/account/A-17/autopay"],
+        ),
+        (
+            Facts::RefundSent(RefundSent {
+                amount_cents: 1500,
+                sent_on: day("2026-06-14"),
+                payment_reference: Some("pi_1".to_owned()),
+                balance_cents: 0,
+            }),
+            vec!["$15.00", "14 June 2026", "pi_1", "$0.00"],
+        ),
+        (
+            Facts::RefundFailed(RefundFailed {
+                account: "A-17".to_owned(),
+                amount_cents: 1500,
+                reason: "the card is closed".to_owned(),
+                balance_cents: -1500,
+            }),
+            vec!["A-17", "$15.00", "the card is closed", "$15.00 credit"],
+        ),
+    ]
+}
+
+fn of_everything_else() -> Vec<(Facts, Vec<&'static str>)> {
+    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
+    let moment = "15 June 2026, 05:00 PDT";
+    vec![
         (adjustment(-500), vec!["credit", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (adjustment(500), vec!["charge", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (
@@ -94,6 +173,10 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
             }),
             vec!["12", "north", "14 June 2026", "1234", "$50000.00", "total: far from the last run", "https://water.town.example/staff/runs/12"],
         ),
+        (
+            Facts::Alarm(Alarm { alarm: AlarmKind::Unapplied, detail: "the oldest has waited for 16 minutes".to_owned(), since: at }),
+            vec!["A payment waits to be applied", "the oldest has waited for 16 minutes", moment, "https://water.town.example/staff/watch"],
+        ),
         (Facts::SignIn(SignIn { at, device: "Firefox".to_owned() }), vec![moment, "Firefox"]),
         (
             Facts::PasswordLink(PasswordLink { path: "/password/set?token=abc".to_owned(), first: true, expires_at: at }),
@@ -102,6 +185,17 @@ fn samples() -> Vec<(Facts, Vec<&'static str>)> {
         (Facts::PasswordChanged(PasswordChanged { at }), vec![moment]),
         (Facts::SecondFactorChanged(SecondFactorChanged { at, change: "was removed".to_owned() }), vec!["was removed", moment]),
     ]
+}
+
+fn announced() -> Facts {
+    Facts::AutopayAnnounced(AutopayAnnounced {
+        bill_number: "12-17".to_owned(),
+        amount_cents: 5999,
+        draw_on: day("2026-07-06"),
+        due_on: day("2026-07-07"),
+        method: "Visa ending 4242".to_owned(),
+        is_new_day: false,
+    })
 }
 
 fn adjustment(cents: i64) -> Facts {

@@ -54,6 +54,16 @@ fn round_starts_under_the_first_unit_rule() {
 }
 
 #[test]
+fn a_fee_for_returned_payments() {
+    assert_eq!(warnings(&home_with("returned_payment_fee: 25.00", "bill: 1")), [""; 0]);
+    assert_eq!(
+        warnings(&home_with("returned_payment_fee: 2500", "bill: 1")),
+        ["warning: line 6: a returned payment costs 2500.00: expected 100.00 or less"]
+    );
+    assert_eq!(warnings(&home_with("returned_payment_fee: 2500\nclasses: {HOME: {returned_payment_fee: none}}", "bill: 1")), [""; 0]);
+}
+
+#[test]
 fn charges_the_bill_never_uses() {
     let text = home("fixed_drought_surcharge: 3\nvariable_wastewater_charge: rate*usage_ccf\nrate: 2\nspare: 1\nbill: 1");
     assert_eq!(

@@ -163,7 +163,7 @@ fn unknown_and_wrong_settings() {
     let settings = |block: &str| refused(&home_with(block, "bill: 1"));
     assert_eq!(
         settings("tier_rules: boundary"),
-        "line 6: aquabills: unknown setting `tier_rules`: expected one of schedule, tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes, classes"
+        "line 6: aquabills: unknown setting `tier_rules`: expected one of schedule, tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes, returned_payment_fee, classes"
     );
     assert_eq!(settings("tier_rule: border"), "line 6: aquabills: `tier_rule` is `border`: expected first_unit, boundary");
     assert_eq!(
@@ -171,6 +171,12 @@ fn unknown_and_wrong_settings() {
         "line 7: aquabills: unknown setting `short`: expected one of short_periods, standard_days, rate_change"
     );
     assert_eq!(settings("proration:\n  standard_days: 0"), "line 7: aquabills: `standard_days` is `0`: expected a number of days from 1 to 1000");
+    for fee in ["0", "-25", "25.005", "much"] {
+        assert_eq!(
+            settings(&format!("returned_payment_fee: {fee}")),
+            format!("line 6: aquabills: `returned_payment_fee` is `{fee}`: expected an amount above zero in whole cents, such as 25.00, or none")
+        );
+    }
     assert_eq!(settings("rounding:\n  - up"), "line 6: aquabills: `rounding` is a list: expected half_up, half_even, up, down");
     assert_eq!(settings("classes:\n  SHOP: {rounding: up}"), "line 7: aquabills: no rate class `SHOP`: expected one of HOME");
     assert!(settings("classes:\n  HOME: {classes: {}}").contains("unknown setting `classes`"));

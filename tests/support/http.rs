@@ -155,6 +155,15 @@ impl Browser {
         self.send("POST", path, body)
     }
 
+    /// Sends a form with a file (`multipart/form-data`).
+    pub fn upload(&mut self, path: &str, fields: &[(&str, &str)], file: (&str, &str)) -> Answer {
+        const BOUNDARY: &str = "----a-boundary-of-the-tests";
+        let part = |disposition: String, content: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n");
+        let fields: String = fields.iter().map(|(name, value)| part(format!("name=\"{name}\""), value)).collect();
+        let file = part(format!("name=\"file\"; filename=\"{}\"", file.0), file.1);
+        self.send_as(&format!("multipart/form-data; boundary={BOUNDARY}"), "POST", path, &format!("{fields}{file}--{BOUNDARY}--\r\n"))
+    }
+
     /// Fills in the form of a page that was loaded, with its hidden token.
     pub fn post_form(&mut self, page: &Answer, action: &str, fields: &[(&str, &str)]) -> Answer {
         let csrf = page.csrf(action);
@@ -185,6 +194,10 @@ impl Browser {
 
     /// Sends any request.
     pub fn send(&mut self, method: &str, path: &str, body: &str) -> Answer {
+        self.send_as("application/x-www-form-urlencoded", method, path, body)
+    }
+
+    fn send_as(&mut self, kind: &str, method: &str, path: &str, body: &str) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nUser-Agent: {}\r\n", self.host, self.agent);
         if !self.cookies.is_empty() {
             let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -195,7 +208,7 @@ impl Browser {
             if !origin.is_empty() {
                 head += &format!("Origin: {origin}\r\n");
             }
-            head += &format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", body.len());
+            head += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
         }
         for (name, value) in &self.extra {
             head += &format!("{name}: {value}\r\n");

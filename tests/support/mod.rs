@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test program uses its own part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
 
+pub mod fake_autopay;
 pub mod http;
 pub mod moves;
 pub mod pages;

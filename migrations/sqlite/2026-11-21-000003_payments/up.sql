@@ -223,11 +223,19 @@ CREATE TABLE bank_entry (
     amount_cents INTEGER NOT NULL,
     booked_on TEXT NOT NULL,
     value_on TEXT,
+    -- None where the file does not tell: it is the ledger's then.
+    currency TEXT,
     kind TEXT NOT NULL CHECK (kind IN ('credit', 'debit', 'return', 'dishonored_return')),
     code TEXT NOT NULL,
     return_code TEXT,
     return_reason TEXT,
+    -- What is returned, and of a refused return also the return.
     original_ref TEXT,
+    return_ref TEXT,
+    -- The bank's own reference of the movement, and of the whole booking that it may be one part of.
+    bank_ref TEXT,
+    booking_ref TEXT,
+    -- What payer or utility wrote, the most telling first, one to a line.
     reference TEXT NOT NULL,
     party_name TEXT NOT NULL,
     party_account TEXT NOT NULL,
@@ -240,11 +248,22 @@ CREATE TABLE bank_entry (
     why TEXT NOT NULL,
     decided_by TEXT,
     decided_at TEXT,
+    -- Why a person decided so, in words.
+    note TEXT,
+    -- The payment that a return took back, or that a refused return gave back.
+    returned_payment_id INTEGER REFERENCES payment (id),
+    -- The refund that this movement carried out, or brought back.
+    refund_id INTEGER REFERENCES refund (id),
     UNIQUE (bank_account, entry_key)
 ) STRICT;
 CREATE INDEX bank_entry_waiting ON bank_entry (id) WHERE status = 'waiting';
 CREATE INDEX bank_entry_booked ON bank_entry (booked_on, id);
-CREATE INDEX bank_entry_file ON bank_entry (file_id);
+CREATE INDEX bank_entry_file ON bank_entry (file_id, id);
+CREATE INDEX bank_entry_booking ON bank_entry (bank_account, booking_ref) WHERE booking_ref IS NOT NULL;
+CREATE INDEX bank_entry_amount ON bank_entry (amount_cents, id);
+CREATE INDEX bank_entry_original ON bank_entry (original_ref) WHERE original_ref IS NOT NULL;
+CREATE INDEX bank_entry_returned ON bank_entry (returned_payment_id) WHERE returned_payment_id IS NOT NULL;
+CREATE INDEX bank_entry_payer ON bank_entry (party_account) WHERE status = 'applied' AND party_account <> '';
 CREATE TRIGGER bank_entry_is_fixed BEFORE UPDATE ON bank_entry
 WHEN NEW.amount_cents <> OLD.amount_cents OR NEW.booked_on <> OLD.booked_on OR NEW.entry_key <> OLD.entry_key OR NEW.bank_account <> OLD.bank_account
     OR NEW.kind <> OLD.kind OR NEW.reference <> OLD.reference OR NEW.file_id <> OLD.file_id
@@ -267,6 +286,8 @@ CREATE TABLE provider_payout (
     amount_cents INTEGER NOT NULL,
     arrives_on TEXT NOT NULL,
     paid INTEGER NOT NULL CHECK (paid IN (0, 1)),
+    -- It will never arrive: the bank refused it, or it was cancelled.
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
     statement_text TEXT NOT NULL,
     bank_entry_id INTEGER UNIQUE REFERENCES bank_entry (id),
     fetched_at TEXT NOT NULL,
@@ -289,6 +310,7 @@ CREATE TABLE provider_movement (
 ) STRICT;
 CREATE INDEX provider_movement_day ON provider_movement (occurred_on);
 CREATE INDEX provider_movement_payment ON provider_movement (provider, merchant, payment_ref) WHERE payment_ref IS NOT NULL;
+CREATE INDEX provider_movement_payout ON provider_movement (provider, merchant, payout_ref) WHERE payout_ref IS NOT NULL;
 -- Where ledger, provider and bank disagree. One row for each disagreement, however often it is seen.
 CREATE TABLE difference (
     id INTEGER PRIMARY KEY,
@@ -318,7 +340,9 @@ CREATE TABLE ledger_delta (
     provider_cents INTEGER NOT NULL,
     bank_cents INTEGER NOT NULL,
     delta_cents INTEGER NOT NULL,
-    differences INTEGER NOT NULL
+    differences INTEGER NOT NULL,
+    -- The sums of each day, as JSON.
+    days TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 -- autopay -----------------------------------------------------------------------------------------
@@ -339,15 +363,22 @@ CREATE TABLE mandate (
     active_at TEXT,
     ended_at TEXT,
     ended_because TEXT,
+    -- While it is pending the provider is asked how far the customer got.
+    attempts INTEGER NOT NULL,
+    next_attempt_at TEXT,
     CHECK (state NOT IN ('active', 'paused') OR (customer_ref IS NOT NULL AND method_ref IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX mandate_account_once ON mandate (account_id) WHERE state IN ('active', 'paused');
+CREATE INDEX mandate_pending ON mandate (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX mandate_account ON mandate (account_id, id);
 CREATE TABLE autopay_draw (
     id INTEGER PRIMARY KEY,
     token TEXT NOT NULL UNIQUE,
     mandate_id INTEGER NOT NULL REFERENCES mandate (id),
     account_id INTEGER NOT NULL REFERENCES account (id),
     run_id INTEGER NOT NULL,
+    -- 1; 2 when it was tried once more after it was declined.
+    try_no INTEGER NOT NULL CHECK (try_no BETWEEN 1 AND 2),
     -- What was announced; what is drawn is never more.
     amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
     drawn_cents INTEGER,
@@ -360,9 +391,17 @@ CREATE TABLE autopay_draw (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     FOREIGN KEY (run_id, account_id) REFERENCES bill (run_id, account_id),
-    UNIQUE (run_id, account_id)
+    UNIQUE (run_id, account_id, try_no)
 ) STRICT;
+CREATE INDEX autopay_draw_account ON autopay_draw (account_id, id);
+CREATE INDEX autopay_draw_mandate ON autopay_draw (mandate_id, id);
 CREATE INDEX autopay_draw_due ON autopay_draw (draw_on) WHERE state IN ('announced', 'drawing');
+CREATE TRIGGER autopay_draw_is_fixed BEFORE UPDATE ON autopay_draw
+WHEN NEW.token <> OLD.token OR NEW.account_id <> OLD.account_id OR NEW.run_id <> OLD.run_id OR NEW.amount_cents <> OLD.amount_cents
+    OR (OLD.drawn_cents IS NOT NULL AND NEW.drawn_cents IS NOT OLD.drawn_cents)
+BEGIN SELECT RAISE(ABORT, 'autopay: bill and amount of a draw are never edited'); END;
+CREATE TRIGGER autopay_draw_no_delete BEFORE DELETE ON autopay_draw
+BEGIN SELECT RAISE(ABORT, 'autopay: draws are never deleted'); END;
 -- A bill that is held back from collection: questioned by the customer, or by a clerk.
 CREATE TABLE bill_hold (
     id INTEGER PRIMARY KEY,
@@ -396,6 +435,10 @@ CREATE TABLE alarm (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     since TEXT NOT NULL,
+    -- When it was last seen to hold, and how high it stood: it is over when that is some time ago.
+    seen_at TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    worst INTEGER NOT NULL,
     over_at TEXT,
     detail TEXT NOT NULL
 ) STRICT;

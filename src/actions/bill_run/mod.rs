@@ -19,6 +19,7 @@ use super::stop::Stop;
 use super::tariffs::load_book;
 use super::{ActionError, Context, inbox, notices};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
+use crate::db::inbox as stored;
 use crate::db::operations::{self, NewToDo};
 use crate::domain::billing::{ENGINE_VERSION, TariffBook};
 use crate::domain::gates::{GateResult, RunTotals, judge};
@@ -117,6 +118,8 @@ pub fn run_bills_until(context: &Context, options: &RunOptions<'_>, stop: &Stop)
         return dry_run(context, options, &book);
     }
     let lease = Lease::take(context, LEASE)?.until(stop);
+    // Payments first: what was received is applied before anything is priced or issued.
+    inbox::settle(context, true, &Stop::default())?;
     settle_interrupted(context, &lease, options)?;
     let run = find_or_start(context, options)?;
     work(context, &lease, run, &book, options)
@@ -139,24 +142,23 @@ pub fn continue_run(context: &Context, id: RunId, options: &RunOptions<'_>, stop
         }
         _ => {}
     }
+    inbox::settle(context, true, &Stop::default())?;
     settle_interrupted(context, &lease, &options)?;
     work(context, &lease, run, &book, &options)
 }
 
 /// Takes a run as far as the options say.
 fn work(context: &Context, lease: &Lease, mut run: RunRow, book: &TariffBook, options: &RunOptions<'_>) -> Result<RunReport, ActionError> {
-    // Payments first: what was received is applied before anything is priced, and again before anything is issued.
-    inbox::settle(context, true, &Stop::default())?;
     if run.status == "pricing" {
         price_all(context, lease, &run, book, options)?;
         run = reload(context, run.id)?;
     }
     if options.approve && (run.status == "review" || run.status == "gates_failed") {
+        inbox::settle(context, false, &Stop::default())?;
         approve(context, &run, options)?;
         run = reload(context, run.id)?;
     }
     if run.status == "issuing" {
-        inbox::settle(context, true, &Stop::default())?;
         issue_all(context, lease, &run, options)?;
         run = reload(context, run.id)?;
     }
@@ -347,6 +349,9 @@ fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<
             run.id
         )));
     }
+    if options.override_gates.is_none() {
+        nothing_waits(context, run)?;
+    }
     let now = context.now();
     context.database.write(|conn| {
         if !billing::set_status(conn, run.id, &run.status, "issuing")? {
@@ -360,7 +365,25 @@ fn approve(context: &Context, run: &RunRow, options: &RunOptions<'_>) -> Result<
     })
 }
 
+/// An account for which something waits is held when it is priced. What came since then, and cannot be applied, holds the run: its
+/// bills would not deduct it.
+fn nothing_waits(context: &Context, run: &RunRow) -> Result<(), ActionError> {
+    let waiting = context.database.read(|conn| stored::unapplied_in_run(conn, run.id))?;
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = waiting.iter().map(|(number, what)| format!("account {number}: {what}")).collect();
+    Err(ActionError::Refused(format!(
+        "run {} bills accounts for which something came since it was priced that is not applied yet, and nothing was issued:\n  {}\napply it, or \
+         discard the run with `aquabills runs discard {}` and start it again, or issue it all the same with --override-gates \"REASON\"",
+        run.id,
+        told.join("\n  "),
+        run.id
+    )))
+}
+
 fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOptions<'_>) -> Result<(), ActionError> {
+    inbox::settle(context, false, &Stop::default())?;
     let chunks = chunks_in(context, run.id, "priced")?;
     workers::each(
         "issuing",

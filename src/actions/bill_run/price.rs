@@ -3,10 +3,11 @@
 use chrono::NaiveDate;
 
 use super::price_data::{Basis, ChunkData};
-use crate::actions::{ActionError, Context};
+use crate::actions::stop::Stop;
+use crate::actions::{ActionError, Context, inbox};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
 use crate::db::operations::{self, NewToDo};
-use crate::db::{customers, look_up_by_index};
+use crate::db::{customers, inbox as db_inbox, look_up_by_index};
 use crate::domain::billing::{
     AgreementTerms, BillingHold, CORRECTION, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute,
 };
@@ -52,6 +53,11 @@ enum Outcome {
 /// Prices a chunk and stores the outcome, in one transaction with the chunk's state.
 pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, book: &TariffBook) -> Result<(), ActionError> {
     let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on };
+    // What came since the run began is applied now, so that nobody is held for what only needed its turn.
+    let waiting = context.database.read(|conn| db_inbox::unapplied_accounts(conn, chunk.first_account_id, chunk.last_account_id))?;
+    if !waiting.is_empty() {
+        inbox::settle(context, false, &Stop::default())?;
+    }
     while !store_chunk(context, &terms, chunk, &compute_chunk(context, &terms, chunk, book)?)? {
         log::info!("somebody moved, or terms changed, while chunk {} of run {} was priced: it is priced anew", chunk.chunk_no, run.id);
     }

@@ -1,6 +1,7 @@
 //! Taking a run back: discarded before it was issued, rolled back after.
 
 use super::{LEASE, chunks_in, finish, reload, workers};
+use crate::actions::autopay::announce::withdraw_within;
 use crate::actions::lease::Lease;
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, RunRow};
@@ -103,6 +104,7 @@ fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<
         for (entry, after) in &entries {
             billing::cancel_bill(conn, run.id, entry.account_id, after.seq)?;
         }
+        withdraw_within(conn, context, run.id, (first, last))?;
         billing::withdraw_segments(conn, run.id, first, last)?;
         Ok(())
     })

@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 
 use super::payable::{MOST_ACCOUNTS, check_amount, total};
 use crate::actions::account_view::{Whose, find};
-use crate::actions::inbox::new_trace_id;
 use crate::actions::sign_in::{Attempt, Subject, count, new_token};
 use crate::actions::{ActionError, Context};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewCheckout, NewProviderPayment, Standing};
@@ -15,6 +14,8 @@ use crate::domain::ids::{AccountId, CheckoutId, LoginId, PersonId};
 use crate::domain::money::Money;
 use crate::domain::payments::PaymentState;
 use crate::providers::{CheckoutOrder, CheckoutSession, CheckoutStatus, PaymentProvider, ProviderError};
+use crate::telemetry::scope::new_trace_id;
+use crate::telemetry::spans::Timer;
 
 /// The length of the key of a form: a token of ours.
 const KEY_LENGTH: usize = 43;
@@ -169,11 +170,17 @@ fn open(context: &Context, token: &str) -> Result<(), ActionError> {
         return Ok(());
     };
     let order = context.database.read(|conn| order_of(context, conn, &checkout))?;
-    match provider.start_checkout(&order) {
+    let payment = context.database.read(|conn| rows::of_checkout(conn, checkout.id))?;
+    let trace_id = payment.map_or_else(new_trace_id, |payment| payment.trace_id);
+    let mut timer = Timer::start("checkout", &trace_id, context.now()).part_of(None);
+    let answer = provider.start_checkout(&order);
+    timer.about("provider", &checkout.provider);
+    timer.finish(answer.is_ok());
+    match answer {
         Ok(session) => opened(context, &checkout, &session),
         Err(ProviderError::Refused { code, reason, .. }) => refused(context, &checkout, &code, &reason),
         Err(error) => {
-            log::warn!("a checkout cannot be opened now: {error}");
+            log::warn!(trace = trace_id.as_str(); "a checkout cannot be opened now: {}", error.kind());
             Ok(())
         }
     }
@@ -225,7 +232,8 @@ fn opened(context: &Context, checkout: &CheckoutRow, session: &CheckoutSession) 
 
 /// The provider says no, and would say so again.
 fn refused(context: &Context, checkout: &CheckoutRow, code: &str, reason: &str) -> Result<(), ActionError> {
-    log::warn!("{} refused a checkout ({code}): {reason}", checkout.provider);
+    // Its words may repeat what the customer entered.
+    log::warn!("{} refused a checkout ({code})", checkout.provider);
     context.database.write(|conn| {
         let now = context.now();
         if rows::move_checkout(conn, checkout.id, "failed", now)? == 0 {

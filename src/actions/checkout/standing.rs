@@ -12,7 +12,7 @@ use crate::domain::payments::PaymentState;
 use crate::providers::CheckoutStatus;
 
 /// The provider is asked about an attempt at most so often.
-const ASK_AGAIN_SECONDS: i64 = 2;
+const ASK_AGAIN_SECONDS: i64 = 1;
 
 /// Where a payment stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn ask(context: &Context, checkout: &CheckoutRow) -> Result<bool, ActionError> {
             CheckoutStatus::Expired => "expired",
         },
         Err(error) => {
-            log::warn!("where a checkout stands cannot be asked now: {error}");
+            log::warn!("where a checkout stands cannot be asked now: {}", error.kind());
             return Ok(false);
         }
     };
@@ -165,6 +165,7 @@ fn ending(number: &str) -> String {
 fn stage(conn: &mut DbConnection, checkout: &CheckoutRow, payment: Option<ProviderPaymentRow>) -> Result<Stage, ActionError> {
     let state = payment.as_ref().and_then(|payment| payment.state.parse().ok()).unwrap_or(PaymentState::Created);
     let reason = payment.as_ref().and_then(|payment| payment.reason.clone());
+    let from_bank = payment.as_ref().is_some_and(|payment| payment.tender == "transfer");
     Ok(match state {
         PaymentState::Succeeded => Stage::Posted,
         PaymentState::Returned => {
@@ -174,13 +175,14 @@ fn stage(conn: &mut DbConnection, checkout: &CheckoutRow, payment: Option<Provid
             };
             Stage::Returned { on: posted.iter().find_map(|row| row.returned_on), reason }
         }
-        PaymentState::Submitted if payment.is_some_and(|payment| payment.tender == "transfer") => Stage::OnItsWay,
+        PaymentState::Submitted if from_bank => Stage::OnItsWay,
         PaymentState::Submitted => Stage::Received,
         // A card that was declined can be followed by another one, as long as the provider's page is open.
         PaymentState::Created | PaymentState::Failed => match checkout.status.as_str() {
             "created" => Stage::NotOpened,
             "open" => Stage::Open { url: checkout.session_url.clone(), declined: reason.filter(|_| state == PaymentState::Failed) },
-            "complete" if state == PaymentState::Created => Stage::Received,
+            // Whoever is through by card has paid: what failed was the card before. A bank says only days later that it fails.
+            "complete" if state == PaymentState::Created || !from_bank => Stage::Received,
             "expired" if state == PaymentState::Created => Stage::Expired,
             _ => Stage::Failed { reason },
         },

@@ -2,11 +2,13 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::post::bring_ledger_to;
+use super::post::{Moment, Written, bring_ledger_to};
+use super::store::new_event;
 use super::{MOST_EVENTS, read};
+use crate::actions::autopay::follow::follow_within;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
-use crate::db::inbox::{self, EventRow};
+use crate::db::inbox::{self, EventRow, NewEvent};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger, look_up_by_index};
@@ -14,15 +16,22 @@ use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
 use crate::domain::money::Money;
 use crate::domain::payments::{Fact, Story, What, story};
 use crate::providers::PaymentProvider;
+use crate::telemetry::otlp;
+use crate::telemetry::scope::{self, Scope};
+use crate::telemetry::spans::{Span, Timer};
 
 /// Applies an event, unless that was done before. Everything happens in one transaction.
 ///
 /// # Errors
 /// [`ActionError::Refused`] when the event cannot be read, or is about another currency; those of the database.
 pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionError> {
-    context.database.write(|conn| {
-        look_up_by_index(conn)?;
-        apply_within(context, conn, id)
+    scope::within(scope_of(id), || {
+        let applied = context.database.write(|conn| {
+            look_up_by_index(conn)?;
+            apply_within(context, conn, id)
+        })?;
+        tell(applied);
+        Ok(())
     })
 }
 
@@ -31,18 +40,93 @@ pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionE
 /// # Errors
 /// As [`apply_event`].
 pub(super) fn apply_together(context: &Context, events: &[ProviderEventId]) -> Result<(), ActionError> {
-    context.database.write(|conn| {
+    let applied: Vec<Option<Applied>> = context.database.write(|conn| {
         look_up_by_index(conn)?;
-        events.iter().try_for_each(|id| apply_within(context, conn, *id))
-    })
+        events.iter().map(|id| scope::within(scope_of(*id), || apply_within(context, conn, *id))).collect::<Result<_, ActionError>>()
+    })?;
+    for (id, applied) in events.iter().zip(applied) {
+        scope::within(scope_of(*id), || tell(applied));
+    }
+    Ok(())
 }
 
-fn apply_within(context: &Context, conn: &mut DbConnection, id: ProviderEventId) -> Result<(), ActionError> {
-    let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(()) };
+fn scope_of(id: ProviderEventId) -> Scope {
+    Scope { event: Some(id.0), ..scope::current() }
+}
+
+/// What is told of an attempt is true only once it is committed.
+fn tell(applied: Option<Applied>) {
+    if let Some(applied) = applied {
+        applied.tell();
+    }
+}
+
+fn apply_within(context: &Context, conn: &mut DbConnection, id: ProviderEventId) -> Result<Option<Applied>, ActionError> {
+    let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(None) };
+    let timer = Timer::start("apply", &event.trace_id, context.now()).part_of(None);
     let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
     let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
     let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
-    apply(context, conn, provider.as_ref(), &event, &fact)
+    if fact.event_id != event.event_id {
+        take_in_again(context, conn, provider.as_ref(), &event)?;
+        return Ok(None);
+    }
+    apply(context, conn, provider.as_ref(), &event, &fact, timer)
+}
+
+/// An event that nobody could read when it came is kept without its names. Now that it can be read it is taken in with them, so
+/// that its payment finds it, and has its turn.
+fn take_in_again(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow) -> Result<(), ActionError> {
+    let origin = if event.origin == "backfill" { "backfill" } else { "callback" };
+    let again = NewEvent { trace_id: event.trace_id.clone(), ..new_event(context, provider, &event.body, origin) };
+    inbox::store(conn, &again)?;
+    inbox::mark_applied(conn, &[event.id], "ignored", None, context.now())?;
+    Ok(())
+}
+
+/// What applying an event did, to be told once it is committed.
+struct Applied {
+    event: EventRow,
+    /// Payment and state; none for an event that moves no money.
+    payment: Option<(ProviderPaymentId, &'static str)>,
+    written: Vec<Written>,
+    timer: Timer,
+}
+
+impl Applied {
+    /// Hands spans and a line for the log on.
+    fn tell(mut self) {
+        let timer = &mut self.timer;
+        timer.about("event", &self.event.event_id);
+        timer.about("type", &self.event.event_type);
+        let mut parts = Vec::new();
+        // The rows were written one after the other, so the last ended when all did.
+        for written in &self.written {
+            let mut part = Timer::start("ledger write", &self.event.trace_id, self.event.received_at).part_of(Some(timer.id()));
+            part.about("step", &written.step);
+            part.about("account", written.account);
+            part.about("position", written.seq);
+            parts.push(Span { took: written.took, ..part.end(true) });
+        }
+        if let Some((payment, state)) = self.payment {
+            timer.about("payment", payment);
+            timer.about("state", state);
+        }
+        let event = &self.event;
+        let reference = event.payment_ref.as_deref().unwrap_or_default();
+        let (payment, state) = self.payment.map_or((0, "none"), |(payment, state)| (payment.0, state));
+        log::info!(
+            payment, reference, provider_event = event.event_id.as_str(), trace = event.trace_id.as_str(), rows = self.written.len();
+            "an event was applied ({state})"
+        );
+        let span = self.timer.end(true);
+        let mut began = span.began_at;
+        for part in &mut parts {
+            part.began_at = began;
+            began += chrono::TimeDelta::from_std(part.took).unwrap_or_default();
+        }
+        parts.into_iter().chain([span]).for_each(otlp::send);
+    }
 }
 
 impl EventRow {
@@ -52,30 +136,41 @@ impl EventRow {
     }
 }
 
-fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvider, event: &EventRow, fact: &Fact) -> Result<(), ActionError> {
+fn apply(
+    context: &Context,
+    conn: &mut DbConnection,
+    provider: &dyn PaymentProvider,
+    event: &EventRow,
+    fact: &Fact,
+    timer: Timer,
+) -> Result<Option<Applied>, ActionError> {
     let now = context.now();
-    move_checkout(conn, event, fact, now)?;
+    let checkout = checkout_of(conn, event, fact)?;
+    if let Some(checkout) = &checkout {
+        move_checkout(conn, checkout, &fact.what, now)?;
+    }
     if matches!(fact.what, What::Nothing) || (fact.payment_ref.is_none() && !matches!(fact.what, What::Payment(_))) {
         let applied = if matches!(fact.what, What::Nothing) { "ignored" } else { "applied" };
         inbox::mark_applied(conn, &[event.id], applied, None, now)?;
-        return trace_applied(conn, event, "it moves no money", event.received_at, now);
+        trace_applied(conn, event, "it moves no money", &timer, now)?;
+        return Ok(Some(Applied { event: event.clone(), payment: None, written: Vec::new(), timer }));
     }
     let payment = find_or_begin(context, conn, event, fact)?;
     rows::lock(conn, payment.id)?;
     // Another server may have applied it while this one waited for the lock.
     if !inbox::event(conn, event.id)?.is_some_and(|event| event.waits()) {
-        return Ok(());
+        return Ok(None);
     }
     let payment = rows::by_id(conn, payment.id)?.ok_or_else(|| ActionError::not_found("payment", payment.id.to_string()))?;
     let (applied, facts) = facts_of(conn, provider, &payment, event)?;
     // What is told as one story is applied with all that it says: another of its events may be the one that names the attempt.
     for fact in &facts {
-        move_checkout(conn, event, fact, now)?;
-        join_attempt(conn, &payment, event, fact, now)?;
+        if let Some(checkout) = checkout_of(conn, event, fact)? {
+            move_checkout(conn, &checkout, &fact.what, now)?;
+        }
     }
-    let zone = context.config.time_zone;
-    let day = |seconds: i64| local_date(moment(seconds), zone);
-    let story = story(&facts, &day);
+    join_with_begun(conn, &payment, &facts, now)?;
+    let story = told(context, &facts);
     if story.received.is_some() && story.currency != context.config.currency {
         let (theirs, ours) = (&story.currency, &context.config.currency);
         return Err(ActionError::Refused(format!("the payment is in '{theirs}', the ledger in '{ours}': it cannot be posted")));
@@ -83,10 +178,25 @@ fn apply(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvi
     let parts = parts_of(conn, &payment)?;
     lock_accounts(conn, &payment, &parts)?;
     let now = context.now();
-    bring_ledger_to(context, conn, &payment, &story, &parts, now)?;
+    let written = bring_ledger_to(context, conn, &payment, &story, &parts, Moment { now, event: Some(event.id) })?;
     rows::set_standing(conn, payment.id, &standing(&payment, &story, context.today(), now))?;
+    follow_within(context, conn, payment.id, (story.state, story.reason.as_deref()), now)?;
     inbox::mark_applied(conn, &applied, "applied", Some(payment.id), now)?;
-    trace_applied(conn, event, &format!("the payment is {}", story.state.as_str()), event.received_at, now)
+    let state = story.state.as_str();
+    trace_applied(conn, event, &format!("the payment is {state}"), &timer, now)?;
+    Ok(Some(Applied { event: event.clone(), payment: Some((payment.id, state)), written, timer }))
+}
+
+/// What facts tell, in the utility's days.
+pub(super) fn told(context: &Context, facts: &[Fact]) -> Story {
+    let zone = context.config.time_zone;
+    story(facts, &|seconds| local_date(moment(seconds), zone))
+}
+
+/// The attempt that a fact belongs to, at the provider that the event came from.
+fn checkout_of(conn: &mut DbConnection, event: &EventRow, fact: &Fact) -> Result<Option<CheckoutRow>, ActionError> {
+    let Some(token) = &fact.token else { return Ok(None) };
+    Ok(rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)))
 }
 
 impl CheckoutRow {
@@ -96,33 +206,38 @@ impl CheckoutRow {
     }
 }
 
-fn moment(seconds: i64) -> NaiveDateTime {
-    chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().naive_utc()
+/// From the second day of the year 1 to the first day of the year 10000, in seconds since 1970.
+const CALENDAR: (i64, i64) = (-62_135_510_400, 253_402_387_199);
+
+/// A moment that a provider told. What lies outside the calendar ends at its edge, which is no day of the books either.
+pub(super) fn moment(seconds: i64) -> NaiveDateTime {
+    chrono::DateTime::from_timestamp(seconds.clamp(CALENDAR.0, CALENDAR.1), 0).unwrap_or_default().naive_utc()
 }
 
 /// A checkout that is through stays so, whatever arrives late.
-fn move_checkout(conn: &mut DbConnection, event: &EventRow, fact: &Fact, now: NaiveDateTime) -> Result<(), ActionError> {
-    let status = match &fact.what {
+fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, now: NaiveDateTime) -> Result<(), ActionError> {
+    let status = match what {
         What::Checkout { complete: true, .. } => "complete",
         What::Checkout { expired: true, .. } => "expired",
         _ => return Ok(()),
     };
-    let Some(token) = &fact.token else { return Ok(()) };
-    if let Some(checkout) = rows::checkout_by_token(conn, token)?.filter(|checkout| checkout.is_at(event)) {
-        rows::move_checkout(conn, checkout.id, status, now)?;
-    }
+    rows::move_checkout(conn, checkout.id, status, now)?;
     Ok(())
 }
 
-/// The first event of a payment may have told nothing of the attempt. Whether another does is only certain under the payment's lock:
-/// what the other one says is applied with it, and never looked at again.
-fn join_attempt(conn: &mut DbConnection, payment: &ProviderPaymentRow, event: &EventRow, fact: &Fact, now: NaiveDateTime) -> Result<(), ActionError> {
-    let Some(token) = &fact.token else { return Ok(()) };
-    let Some(begun) = rows::begun_as(conn, &event.provider, &event.merchant, token)?.filter(|begun| begun.id != payment.id) else { return Ok(()) };
-    // Another payment of the same attempt may just be taking it.
+/// The first event of a payment may have told nothing of the attempt (a refund came before the payment): then the attempt's own
+/// row still waits for a reference that this one has, and hands over what it was meant for. Should the events name several
+/// attempts, the oldest by the provider's time decides, whichever came first. The caller holds the payment's lock.
+fn join_with_begun(conn: &mut DbConnection, payment: &ProviderPaymentRow, facts: &[Fact], now: NaiveDateTime) -> Result<(), ActionError> {
+    let named = facts.iter().filter_map(|fact| fact.token.as_ref().map(|token| (fact.occurred_at, &fact.event_id, token)));
+    let Some((_, _, token)) = named.min() else { return Ok(()) };
+    let another = |conn: &mut DbConnection| rows::begun_as(conn, &payment.provider, &payment.merchant, token);
+    let Some(begun) = another(conn)?.filter(|begun| begun.id != payment.id) else { return Ok(()) };
+    // Another payment of the same attempt may just be taking it: what it took is seen under the lock.
     rows::lock(conn, begun.id)?;
-    match rows::begun_as(conn, &event.provider, &event.merchant, token)?.filter(|begun| begun.id != payment.id) {
+    match another(conn)?.filter(|begun| begun.id != payment.id) {
         Some(begun) if begun.provider_ref.is_none() => Ok(rows::take_over(conn, payment.id, &begun, now)?),
+        // Paid twice under one attempt: this money is for the same accounts.
         Some(begun) if rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id),
         _ => Ok(()),
     }
@@ -156,7 +271,7 @@ fn find_or_begin(context: &Context, conn: &mut DbConnection, event: &EventRow, f
             amount_cents: 0,
             currency: context.config.currency.clone(),
             tender: "card".to_owned(),
-            made_on: local_date(moment(fact.occurred_at), context.config.time_zone),
+            made_on: context.today(),
             trace_id: event.trace_id.clone(),
             created_at: now,
             updated_at: now,
@@ -185,13 +300,15 @@ fn copy_parts(conn: &mut DbConnection, from: &ProviderPaymentRow, to: ProviderPa
     Ok(())
 }
 
-fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
+pub(super) fn known_events(conn: &mut DbConnection, payment: &ProviderPaymentRow, name: &str) -> Result<Vec<EventRow>, ActionError> {
     let reference = payment.provider_ref.as_deref();
-    let known = inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS + 1)?;
-    if known.len() > usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX) {
+    // Asked first: a storm of events does not read them all for each of them.
+    if let Some(reference) = reference
+        && inbox::has_more_than(conn, &payment.provider, &payment.merchant, reference, MOST_EVENTS)?
+    {
         return Err(ActionError::Refused(format!("event {name}: its payment has more than {MOST_EVENTS} events: a person must look at it")));
     }
-    Ok(known)
+    Ok(inbox::of_payment(conn, &payment.provider, &payment.merchant, reference, None, MOST_EVENTS)?)
 }
 
 /// What the known events of a payment say, and which those are. One that cannot be read fails by itself when its turn comes; it
@@ -207,10 +324,27 @@ fn facts_of(
     let (mut applied, mut facts): (Vec<_>, Vec<_>) = others.filter_map(|row| read(provider, &row.body).ok().map(|fact| (row.id, fact))).unzip();
     applied.push(event.id);
     facts.push(read(provider, &event.body).map_err(ActionError::Refused)?);
-    for fact in &mut facts {
+    forget_strange_tokens(conn, payment, &mut facts)?;
+    Ok((applied, facts))
+}
+
+fn forget_strange_tokens(conn: &mut DbConnection, payment: &ProviderPaymentRow, facts: &mut [Fact]) -> Result<(), ActionError> {
+    for fact in facts {
         forget_strange_token(conn, payment, fact)?;
     }
-    Ok((applied, facts))
+    Ok(())
+}
+
+/// What of these events can be read, as applying them would take it.
+pub(super) fn readable_facts(
+    conn: &mut DbConnection,
+    provider: &dyn PaymentProvider,
+    payment: &ProviderPaymentRow,
+    known: &[EventRow],
+) -> Result<Vec<Fact>, ActionError> {
+    let mut facts: Vec<Fact> = known.iter().filter_map(|event| read(provider, &event.body).ok()).collect();
+    forget_strange_tokens(conn, payment, &mut facts)?;
+    Ok(facts)
 }
 
 /// A refund that bears a name which we never gave was not asked for by us: it is not in the ledger yet.
@@ -222,6 +356,12 @@ fn forget_strange_token(conn: &mut DbConnection, payment: &ProviderPaymentRow, f
         refund.token = None;
     }
     Ok(())
+}
+
+/// What is known of a payment that was applied before.
+pub(super) fn facts_known(provider: &dyn PaymentProvider, conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<Fact>, ActionError> {
+    let known = known_events(conn, payment, payment.provider_ref.as_deref().unwrap_or_default())?;
+    readable_facts(conn, provider, payment, &known)
 }
 
 pub(super) fn parts_of(conn: &mut DbConnection, payment: &ProviderPaymentRow) -> Result<Vec<(AccountId, Money)>, ActionError> {
@@ -240,7 +380,7 @@ pub(super) fn lock_accounts(conn: &mut DbConnection, payment: &ProviderPaymentRo
     Ok(())
 }
 
-fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: NaiveDateTime) -> Standing {
+pub(super) fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: NaiveDateTime) -> Standing {
     let known = story.made_on.is_some();
     Standing {
         state: story.state.as_str().to_owned(),
@@ -255,12 +395,13 @@ fn standing(payment: &ProviderPaymentRow, story: &Story, today: NaiveDate, now: 
     }
 }
 
-fn trace_applied(conn: &mut DbConnection, event: &EventRow, outcome: &str, since: NaiveDateTime, now: NaiveDateTime) -> Result<(), ActionError> {
+/// Notes that an event was applied, and what the work on it took.
+fn trace_applied(conn: &mut DbConnection, event: &EventRow, outcome: &str, timer: &Timer, now: NaiveDateTime) -> Result<(), ActionError> {
     let step = NewStep {
         trace_id: event.trace_id.clone(),
-        step: "applied".to_owned(),
+        step: trace::APPLIED.to_owned(),
         at: now,
-        took_us: (now - since).num_microseconds().unwrap_or(0),
+        took_us: i64::try_from(timer.so_far().as_micros()).unwrap_or(i64::MAX),
         detail: format!("{} {}: {outcome}", event.event_type, event.event_id),
         provider_event_id: Some(event.id),
         account_id: None,

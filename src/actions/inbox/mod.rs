@@ -6,13 +6,18 @@
 //! story asks for. So a second delivery, another order, or a crash between any two steps ends in the same ledger (P4, P5).
 
 mod apply;
+mod parts;
 mod post;
+mod recheck;
+mod replay;
 mod settle;
 mod store;
 
 pub use apply::apply_event;
+pub(in crate::actions) use parts::give_parts;
+pub use recheck::{Rechecks, recheck};
+pub use replay::replay_payment;
 pub use settle::{Settled, settle, settle_at_pace};
-pub(super) use store::new_trace_id;
 pub use store::{Inbox, ReceiveError, Received, keep_listed, receive};
 
 use crate::domain::payments::{Fact, What};

@@ -1,17 +1,20 @@
 //! Bringing the ledger to what a payment's story asks for, step by step, within the transaction that applies an event.
 
+use std::time::{Duration, Instant};
+
 use chrono::{NaiveDate, NaiveDateTime};
 
-use crate::actions::payments::{NewPayment, Origin, post_within, restore_within, return_within, supersede_within};
-use crate::actions::{ActionError, Context};
+use crate::actions::payments::{NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within};
+use crate::actions::{ActionError, Context, notices, refunds};
 use crate::db::payments::{self as posted_rows, PaymentRow};
 use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
 use crate::db::trace::{self, NewStep};
 use crate::db::{DbConnection, ledger, operations};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
 use crate::domain::money::Money;
-use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, changes};
+use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected};
+use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, Wanted, changes};
 
 /// The tender of a provider's payments, and where its money is cleared.
 fn tender_of(story: &Story) -> Tender {
@@ -26,16 +29,66 @@ pub(super) fn bring_ledger_to(
     payment: &ProviderPaymentRow,
     story: &Story,
     parts: &[(AccountId, Money)],
-    now: NaiveDateTime,
-) -> Result<(), ActionError> {
-    let mut work = Work { context, conn, payment, story, now };
+    at: Moment,
+) -> Result<Vec<Written>, ActionError> {
+    story.check().map_err(|fault| ActionError::Refused(format!("the payment cannot be posted: {fault}")))?;
+    let mut work =
+        Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new(), corrected: Vec::new() };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
-    for change in changes(&posted(payment, &receipts, &taken), &story.wanted(parts)) {
+    let wanted = wanted(work.conn, story, parts)?;
+    for change in changes(&posted(payment, &receipts, &taken), &wanted) {
         work.step(&change, &receipts, &taken)?;
     }
+    work.tell_taken_out()?;
     work.move_our_refunds()?;
-    work.move_unapplied(parts)
+    work.move_unapplied(parts)?;
+    Ok(work.written)
+}
+
+/// When, and by which event, the ledger is moved.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// Under the locks, UTC.
+    pub now: NaiveDateTime,
+    /// The event at hand; none when what is known is told again.
+    pub event: Option<ProviderEventId>,
+}
+
+/// A row that was written into the ledger.
+pub(super) struct Written {
+    /// What was done.
+    pub step: String,
+    /// How long it took.
+    pub took: Duration,
+    /// Whose ledger.
+    pub account: AccountId,
+    /// The position.
+    pub seq: i64,
+}
+
+/// Whether the ledger is what a payment's story asks for.
+pub(super) fn agrees(
+    conn: &mut DbConnection,
+    payment: &ProviderPaymentRow,
+    story: &Story,
+    parts: &[(AccountId, Money)],
+) -> Result<bool, ActionError> {
+    let receipts = posted_rows::of_provider_payment(conn, payment.id)?;
+    let taken = rows::taken_of(conn, payment.id)?;
+    Ok(changes(&posted(payment, &receipts, &taken), &wanted(conn, story, parts)?).is_empty())
+}
+
+/// What the ledger must show by a story, with what it shows already of refunds that we asked for: each is on the account that it
+/// was charged to.
+fn wanted(conn: &mut DbConnection, story: &Story, parts: &[(AccountId, Money)]) -> Result<Wanted, ActionError> {
+    let mut story = story.clone();
+    for taken in &mut story.taken {
+        if let Some(token) = &taken.token {
+            taken.charged = rows::refund_by_token(conn, token)?.map(|row| row.account_id);
+        }
+    }
+    Ok(story.wanted(parts))
 }
 
 fn posted(payment: &ProviderPaymentRow, receipts: &[PaymentRow], taken: &[RefundRow]) -> Posted {
@@ -67,6 +120,20 @@ struct Work<'a> {
     payment: &'a ProviderPaymentRow,
     story: &'a Story,
     now: NaiveDateTime,
+    event: Option<ProviderEventId>,
+    /// Since when the step at hand is under way.
+    since: Instant,
+    written: Vec<Written>,
+    /// What was taken out of the ledger and is not replaced yet: the account, its position, the amount and its day.
+    corrected: Vec<Corrected>,
+}
+
+/// A posted payment that was taken out of the ledger.
+struct Corrected {
+    account: AccountId,
+    seq: i64,
+    was: Money,
+    on: chrono::NaiveDate,
 }
 
 impl Work<'_> {
@@ -76,6 +143,8 @@ impl Work<'_> {
             Change::SupersedeReceipt(id) => {
                 let row = receipt(*id)?;
                 let after = supersede_within(self.conn, row, self.now)?;
+                let was = Money::from_cents(row.amount_cents);
+                self.corrected.push(Corrected { account: row.account_id, seq: row.account_seq, was, on: row.effective_on });
                 self.trace("corrected", row.account_id, after, &format!("{} was taken out of the ledger", Money::from_cents(row.amount_cents)))
             }
             Change::SupersedeTaken(id) => {
@@ -112,7 +181,15 @@ impl Work<'_> {
             reference: self.reference(),
         };
         let origin = Origin { merchant: &self.payment.merchant, provider_payment_id: Some(self.payment.id), bank_entry_id: None, part: receipt.part };
-        let after = post_within(self.context, self.conn, &payment, origin, self.now)?;
+        let after = match self.corrected.iter().position(|gone| gone.account == receipt.account) {
+            Some(at) => {
+                let gone = self.corrected.swap_remove(at);
+                let after = post_quietly_within(self.conn, &payment, origin, self.now)?;
+                self.tell_corrected(&gone, receipt.amount, after)?;
+                after
+            }
+            None => post_within(self.context, self.conn, &payment, origin, self.now)?,
+        };
         self.trace("posted", receipt.account, after, &format!("{} is in the ledger", receipt.amount))?;
         let Some(on) = receipt.returned_on else { return Ok(()) };
         let row = posted_rows::at(self.conn, receipt.account, after.seq)?;
@@ -120,9 +197,40 @@ impl Work<'_> {
         self.step(&Change::Return(row.id, on), &[row], &[])
     }
 
+    /// Tells of a payment that turned out to be another amount, once; a correction of its date only is not told.
+    fn tell_corrected(&mut self, gone: &Corrected, is: Money, after: Position) -> Result<(), ActionError> {
+        if gone.was == is {
+            return Ok(());
+        }
+        let facts = PaymentCorrected {
+            was_cents: gone.was.cents(),
+            is_cents: is.cents(),
+            effective_on: gone.on,
+            reference: self.reference(),
+            balance_cents: after.balance.cents(),
+        };
+        let notice = NewNotice {
+            key: format!("correction:{}:{}", gone.account, gone.seq),
+            to: Addressee::Account(gone.account),
+            // The news is of today, however long ago the payment was.
+            happened_on: self.context.today(),
+            facts: Facts::PaymentCorrected(facts),
+        };
+        notices::queue(self.conn, self.context, notice)
+    }
+
+    /// Tells of payments that were taken out of the ledger and that nothing replaced.
+    fn tell_taken_out(&mut self) -> Result<(), ActionError> {
+        for gone in std::mem::take(&mut self.corrected) {
+            let after = ledger::position(self.conn, gone.account)?;
+            self.tell_corrected(&gone, Money::ZERO, after)?;
+        }
+        Ok(())
+    }
+
     /// A part of the money went back without our asking: it is owed again.
     fn take(&mut self, part: &TakenPart) -> Result<(), ActionError> {
-        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, super::store::new_trace_id());
+        let token = format!("{}:{}:{}:{}", self.payment.provider, part.reference, part.part, crate::telemetry::scope::new_trace_id());
         let after = self.entry(part.account, format!("refund:{token}"), part.amount, part.on, tender_of(self.story))?;
         let new = NewRefund {
             token,
@@ -173,12 +281,7 @@ impl Work<'_> {
                 (true, true) => "succeeded",
                 (true, false) => "submitted",
             };
-            if row.state != state {
-                rows::set_refund(self.conn, row.id, state, Some(&taken.reference), self.now)?;
-            }
-            if state == "failed" && row.superseded_seq.is_none() {
-                crate::actions::refunds::give_back_within(self.context, self.conn, &row, self.now)?;
-            }
+            refunds::follow_within(self.context, self.conn, &row, (state, Some(&taken.reference)), self.now)?;
         }
         Ok(())
     }
@@ -186,15 +289,16 @@ impl Work<'_> {
     /// Money that came and is for nobody waits, with a work item.
     fn move_unapplied(&mut self, parts: &[(AccountId, Money)]) -> Result<(), ActionError> {
         let (id, by) = (self.payment.id, &self.context.actor);
-        let waits = parts.is_empty() && self.story.returned_on.is_none();
-        let ended = match (self.story.received, self.story.made_on) {
-            (Some(amount), Some(on)) if waits => {
+        // What went back of it waits no longer.
+        let kept = Some(self.story.kept()).filter(|kept| kept.is_positive());
+        let ended = match (kept, self.story.made_on) {
+            (Some(amount), Some(on)) if parts.is_empty() => {
                 let credit = rows::wait_for_account(self.conn, id, amount.cents(), on, &self.reference(), self.now)?;
                 let reason = format!("{amount} came under {} and is for no account that we know", self.reference());
                 operations::raise_about_credit(self.conn, credit, amount.cents(), &reason, self.now)?;
                 None
             }
-            (Some(_), _) if !parts.is_empty() => rows::end_waiting(self.conn, id, "applied", by, self.now)?,
+            _ if self.story.received.is_some() && !parts.is_empty() => rows::end_waiting(self.conn, id, "applied", by, self.now)?,
             _ => rows::end_waiting(self.conn, id, "dismissed", by, self.now)?,
         };
         if let Some(credit) = ended {
@@ -203,18 +307,22 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Notes a step with what it took since the one before.
     fn trace(&mut self, step: &str, account: AccountId, after: Position, detail: &str) -> Result<(), ActionError> {
-        let step = NewStep {
+        let took = self.since.elapsed();
+        let row = NewStep {
             trace_id: self.payment.trace_id.clone(),
             step: step.to_owned(),
             at: self.now,
-            took_us: 0,
+            took_us: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
             detail: detail.to_owned(),
-            provider_event_id: None,
+            provider_event_id: self.event,
             account_id: Some(account),
             account_seq: Some(after.seq),
         };
-        trace::insert(self.conn, &[step])?;
+        trace::insert(self.conn, &[row])?;
+        self.written.push(Written { step: step.to_owned(), took, account, seq: after.seq });
+        self.since = Instant::now();
         Ok(())
     }
 }

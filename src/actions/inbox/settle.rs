@@ -1,6 +1,6 @@
 //! Applying what waits in the inbox: all the time by a job, and at once before a bill run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -14,6 +14,8 @@ use crate::actions::{ActionError, Context};
 use crate::db::{Backend, inbox};
 use crate::domain::ids::ProviderEventId;
 use crate::domain::retry::{Pace, pause_ms};
+use crate::telemetry::metrics::{self, Area};
+use crate::telemetry::scope::carry;
 
 /// So many events are looked up at a time.
 const BATCH: i64 = 200;
@@ -38,19 +40,22 @@ impl Settled {
     }
 }
 
-/// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer.
+/// Applies every event that is due, oldest first. With `hurry`, also those that failed and would wait for longer, and those that
+/// came by a clock that is ahead of this one.
 ///
 /// # Errors
 /// Those of the database. An event that fails is noted and does not stop the others.
 pub fn settle(context: &Context, hurry: bool, stop: &Stop) -> Result<Settled, ActionError> {
     let mut settled = Settled::default();
+    let mut tried = HashSet::new();
     if hurry {
         context.database.write(|conn| inbox::hurry(conn, context.now()).map_err(ActionError::from))?;
     }
-    // An event that fails is due again later than now, so that each is tried once.
     let now = context.now();
     loop {
-        let due = context.database.read(|conn| inbox::due(conn, now, BATCH))?;
+        let mut due = context.database.read(|conn| inbox::due(conn, now, BATCH))?;
+        // An event that fails is due again later than now; but a clock may be set back. Each is tried once.
+        due.retain(|event| tried.insert(*event));
         if due.is_empty() || stop.is_requested() {
             return Ok(settled);
         }
@@ -122,7 +127,7 @@ fn try_side_by_side(context: &Context, events: &[ProviderEventId]) -> Result<Set
         }
     }
     thread::scope(|scope| {
-        let hands: Vec<_> = hands.iter().map(|events| scope.spawn(|| try_each(context, events))).collect();
+        let hands: Vec<_> = hands.iter().map(|events| scope.spawn(carry(|| try_each(context, events)))).collect();
         let mut settled = Settled::default();
         for hand in hands {
             settled.add(hand.join().unwrap_or_else(|panic| resume_unwind(panic))?);
@@ -146,7 +151,10 @@ fn try_each(context: &Context, events: &[ProviderEventId]) -> Result<Settled, Ac
 }
 
 fn note_failure(context: &Context, event: ProviderEventId, error: &ActionError) -> Result<(), ActionError> {
-    log::error!("event {event} cannot be applied and is tried again: {error}");
+    // What a provider wrote may name people: the reason stands with the event, for those who may read it.
+    let reason = if matches!(error, ActionError::Database(_)) { error.to_string() } else { "the event says why".to_owned() };
+    log::error!(event = event.0; "an event cannot be applied and is tried again: {reason}");
+    metrics::retried(Area::Inbox);
     context.database.write(|conn| {
         let now = context.now();
         let attempts = inbox::event(conn, event)?.map_or(0, |row| row.attempts);

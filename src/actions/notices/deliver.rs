@@ -31,6 +31,7 @@ use crate::db::{DbConnection, operations};
 use crate::domain::ids::NoticeId;
 use crate::domain::notices::{Facts, Letter, NoticeKind, NoticeStatus, OLDEST_NEWS_DAYS, Outcome};
 use crate::domain::retry::{HORIZON_HOURS, Retry, retry};
+use crate::telemetry::metrics::{self, Area};
 
 /// What a claim allows for besides the server's own time.
 const MARGIN_SECONDS: i64 = 60;
@@ -247,6 +248,9 @@ pub fn settle(context: &Context, holder: &str, claimed: &Claimed, outcome: &Outc
         }
         Ok::<_, ActionError>(Some(status))
     })?;
+    if verdict == Some(NoticeStatus::Queued) {
+        metrics::retried(Area::Notices);
+    }
     match (verdict, outcome) {
         (Some(NoticeStatus::Queued), Outcome::Unknown { .. }) => counts.unanswered += 1,
         (Some(status), _) => count(counts, status),

@@ -6,6 +6,8 @@
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use crate::domain::money::Money;
+
 /// The word in `of` that means all charges after discounts and minimum.
 pub(crate) const CHARGES: &str = "charges";
 
@@ -38,6 +40,16 @@ pub enum UnitRounding {
     Nearest,
     /// It counts as it is.
     None,
+}
+
+/// What a payment that was returned costs the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReturnFee {
+    /// How much, above zero, in whole cents.
+    pub amount: Money,
+    /// Its line in the file.
+    #[serde(skip)]
+    pub line: usize,
 }
 
 /// A discount, fee or tax.

@@ -6,12 +6,13 @@
 use rust_decimal::Decimal;
 
 use super::error::{Place, TariffError};
-use super::extras::{BaseName, CHARGES, Condition, EquivalentUnits, Rule, RuleAmount, RuleKind, Test, UnitRounding};
+use super::extras::{BaseName, CHARGES, Condition, EquivalentUnits, ReturnFee, Rule, RuleAmount, RuleKind, Test, UnitRounding};
 use super::names::normal;
 use super::number::parse_number;
 use super::settings::{choice, text, truth, unknown, wrong};
 use super::usage_basis::{Basis, UsageBasis};
 use super::yaml::{Entry, Node, Value};
+use crate::domain::money::Money;
 
 const BASES: [(&str, Basis); 3] = [("metered", Basis::Metered), ("winter_average", Basis::WinterAverage), ("share", Basis::Share)];
 const UNIT_ROUNDINGS: [(&str, UnitRounding); 3] = [("up", UnitRounding::Up), ("nearest", UnitRounding::Nearest), ("none", UnitRounding::None)];
@@ -100,6 +101,16 @@ pub(super) fn dwelling_units(entry: &Entry) -> Result<Option<String>, TariffErro
 /// `minimum`: an amount.
 pub(super) fn minimum(entry: &Entry) -> Result<Option<Decimal>, TariffError> {
     if is_none(entry) { Ok(None) } else { not_negative(entry).map(Some) }
+}
+
+/// `returned_payment_fee`: an amount of money.
+pub(super) fn return_fee(entry: &Entry) -> Result<Option<ReturnFee>, TariffError> {
+    if is_none(entry) {
+        return Ok(None);
+    }
+    let amount = entry.node.text().and_then(|text| Money::parse(text).ok()).filter(|amount| amount.is_positive());
+    let amount = amount.ok_or_else(|| wrong(entry, "an amount above zero in whole cents, such as 25.00, or none"))?;
+    Ok(Some(ReturnFee { amount, line: entry.line }))
 }
 
 /// `discounts` or `fees_and_taxes`: a list of rules, in the order in which they are applied.

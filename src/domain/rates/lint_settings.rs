@@ -13,15 +13,20 @@ use super::lint::{ClassLint, Severity, Warning, is_near, names_in};
 use super::lint_tables::numbers;
 use super::metadata::Unit;
 use super::names::{is_known_attribute, is_metered_usage, known_attributes, reads_like_a_charge};
+use crate::domain::money::Money;
 
 /// A tax above this percentage is more likely a slip of the decimal point.
 const HIGH_TAX_PERCENT: Decimal = Decimal::from_parts(30, 0, 0, false, 0);
+
+/// A fee for a returned payment above this is more likely a slip of the decimal point; laws allow less almost everywhere.
+const HIGH_RETURN_FEE: Money = Money::from_cents(10_000);
 
 /// Looks at the settings of one class.
 pub(crate) fn run(lint: &mut ClassLint<'_>, unit: &Unit) {
     usage_in_another_unit(lint, unit);
     minimum_never_reached(lint);
     units_never_used(lint);
+    high_return_fee(lint);
     let settings = lint.settings;
     for rule in settings.rules() {
         high_tax(lint, rule);
@@ -82,6 +87,12 @@ fn units_never_used(lint: &mut ClassLint<'_>) {
     if !used {
         let message = format!("class {} does not use `{}`", lint.class.name, units.attribute);
         warn(lint, Severity::Warning, units.line, message);
+    }
+}
+
+fn high_return_fee(lint: &mut ClassLint<'_>) {
+    if let Some(fee) = lint.settings.returned_payment_fee.filter(|fee| fee.amount > HIGH_RETURN_FEE) {
+        warn(lint, Severity::Warning, fee.line, format!("a returned payment costs {}: expected {HIGH_RETURN_FEE} or less", fee.amount));
     }
 }
 

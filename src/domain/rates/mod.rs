@@ -46,7 +46,7 @@ mod yaml;
 pub use attributes::{Attributes, DAYS_IN_PERIOD};
 pub use compile::CompiledClass;
 pub use error::{CompileError, Place, PricingError, TariffError, TariffErrors};
-pub use extras::{BaseName, Condition, EquivalentUnits, Rule, RuleAmount, RuleKind, Test, UnitRounding};
+pub use extras::{BaseName, Condition, EquivalentUnits, ReturnFee, Rule, RuleAmount, RuleKind, Test, UnitRounding};
 pub use line::{ExactLine, PricingInput, Share, TierDetail, weighted_lines};
 pub use lint::{Severity, Warning, lint};
 pub use metadata::{Frequency, Metadata, Unit};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use rust_decimal::Decimal;
 
 use super::error::{Place, TariffError};
-use super::extras::{EquivalentUnits, Rule};
+use super::extras::{EquivalentUnits, ReturnFee, Rule};
 use super::extras_read;
 use super::metadata::Metadata;
 use super::usage_basis::UsageBasis;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub discounts: Vec<Rule>,
     /// What is added to the charges after discounts and minimum, in this order.
     pub fees_and_taxes: Vec<Rule>,
+    /// What a payment that was returned costs the customer; it is no part of a bill's charges.
+    pub returned_payment_fee: Option<ReturnFee>,
 }
 
 /// Where a block ends (design, section 5).
@@ -124,6 +126,7 @@ impl Settings {
             minimum: None,
             discounts: Vec::new(),
             fees_and_taxes: Vec::new(),
+            returned_payment_fee: None,
         }
     }
 
@@ -190,6 +193,7 @@ fn apply<'a>(block: &'a Entry, settings: &mut Settings, whole_file: bool, errors
             "minimum" => extras_read::minimum(entry).map(|value| settings.minimum = value),
             "discounts" => extras_read::rules(entry, true, errors).map(|value| settings.discounts = value),
             "fees_and_taxes" => extras_read::rules(entry, false, errors).map(|value| settings.fees_and_taxes = value),
+            "returned_payment_fee" => extras_read::return_fee(entry).map(|value| settings.returned_payment_fee = value),
             "classes" if whole_file && entry.node.entries().is_some() => {
                 classes = Some(&entry.node);
                 Ok(())
@@ -204,8 +208,9 @@ fn apply<'a>(block: &'a Entry, settings: &mut Settings, whole_file: bool, errors
 }
 
 const FILE_KEYS: &str = "schedule, tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, \
-                         fees_and_taxes, classes";
-const CLASS_KEYS: &str = "tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes";
+                         fees_and_taxes, returned_payment_fee, classes";
+const CLASS_KEYS: &str = "tier_rule, rounding, proration, metered, usage, equivalent_units, dwelling_units, minimum, discounts, fees_and_taxes, \
+                          returned_payment_fee";
 
 /// A flat service has no usage to take a share or an average of.
 fn no_usage_without_meter(block: &Entry, settings: &Settings, errors: &mut Vec<TariffError>) {

@@ -28,7 +28,7 @@ use entry::Entry;
 use records::{Line, lines};
 
 use super::text::{clean, digits, short_day, shown, sum};
-use super::{BankFile, BankFileError, BankFormat, MOST_ENTRIES, MOST_STATEMENTS, Statement};
+use super::{BankFile, BankFileError, BankFormat, ControlTotal, MOST_ENTRIES, MOST_STATEMENTS, Statement};
 
 /// Ten digits of an entry hash count.
 const HASH_MODULUS: u64 = 10_000_000_000;
@@ -116,6 +116,7 @@ struct Reader {
     records: Option<u64>,
     seen: u64,
     blocks: u64,
+    controls: Vec<ControlTotal>,
 }
 
 struct Header {
@@ -288,6 +289,16 @@ impl Reader {
         }
         self.control.check(line, "the file", [(14, 21), (22, 31), (32, 43), (44, 55)])?;
         self.records = Some(self.seen);
+        let place = line.place();
+        let counts = [
+            ("batch count", self.batches),
+            ("block count", self.blocks),
+            ("entry and addenda count", self.control.entries_and_addenda),
+            ("entry hash", self.control.hash),
+        ];
+        self.controls.extend(counts.map(|(name, count)| ControlTotal::count(&place, name, count)));
+        let amounts = [("total debit amount", self.control.debits), ("total credit amount", self.control.credits)];
+        self.controls.extend(amounts.into_iter().filter_map(|(name, cents)| ControlTotal::amount(&place, name, cents.into())));
         Ok(())
     }
 
@@ -302,7 +313,7 @@ impl Reader {
             let fault = format!("the file has {lines} lines, more than its {} blocks of ten", self.blocks);
             return Err(BankFileError::new("end of file", "block count", fault));
         }
-        Ok(BankFile { format: BankFormat::Ach, statements: self.statements })
+        Ok(BankFile { format: BankFormat::Ach, statements: self.statements, controls: self.controls })
     }
 }
 

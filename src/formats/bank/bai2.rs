@@ -21,9 +21,8 @@ mod records;
 use chrono::NaiveDate;
 use records::{Fields, Record};
 
-use super::text::{bounded, clean, currency, digits, plausible, reference, short_day, shown, sum};
-use super::{BankEntry, BankEntryKind, BankFile, BankFileError, BankFormat, MOST_ENTRIES, MOST_STATEMENTS, Statement, reasons};
-use crate::domain::money::Money;
+use super::text::{balance, bounded, clean, currency, digits, plausible, reference, short_day, shown, sum};
+use super::{BankEntry, BankEntryKind, BankFile, BankFileError, BankFormat, ControlTotal, MOST_ENTRIES, MOST_STATEMENTS, Statement, reasons};
 
 /// Reads a BAI2 file.
 ///
@@ -53,6 +52,7 @@ struct Reader {
     control: i128,
     groups: u64,
     records: u64,
+    controls: Vec<ControlTotal>,
     closed: bool,
 }
 
@@ -95,7 +95,7 @@ impl Reader {
             ("16", true, true) => self.detail(record, &mut fields),
             ("49", true, true) => self.account_trailer(&mut fields),
             ("98", true, false) => self.group_trailer(&mut fields),
-            ("99", false, _) => self.file_trailer(&mut fields),
+            ("99", false, _) => self.file_trailer(record, &mut fields),
             (_, _, true) => Err(order(record, "a transaction 16 or the account trailer 49")),
             (_, true, false) => Err(order(record, "an account 03 or the group trailer 98")),
             (_, false, _) => Err(order(record, "a group 02 or the file trailer 99")),
@@ -190,7 +190,7 @@ impl Reader {
         }
         account.control += i128::from(cents);
         let kind = Direction::of(number)
-            .ok_or_else(|| code.wrong("type code", "one of a single credit (108 to 399, 920 to 959) or debit (408 to 699, 960 to 999), or 890"))?;
+            .ok_or_else(|| code.wrong("type code", "one of a single credit (101 to 399, 920 to 959) or debit (401 to 699, 960 to 999), or 890"))?;
         if kind != Direction::Message && field.text.is_empty() {
             return Err(field.wrong("amount", "an amount in cents"));
         }
@@ -246,18 +246,22 @@ impl Reader {
         Ok(())
     }
 
-    fn file_trailer(&mut self, fields: &mut Fields<'_>) -> Result<(), BankFileError> {
+    fn file_trailer(&mut self, record: &Record<'_>, fields: &mut Fields<'_>) -> Result<(), BankFileError> {
         fields.control("file control total", self.control, "the file's group control totals")?;
         fields.count("number of groups", self.groups, "groups in the file")?;
         fields.count("number of records", self.records, "records from 01 to 99")?;
         fields.end()?;
+        let place = record.place();
+        self.controls.extend(ControlTotal::amount(&place, "file control total", self.control));
+        self.controls.push(ControlTotal::count(&place, "number of groups", self.groups));
+        self.controls.push(ControlTotal::count(&place, "number of records", self.records));
         self.closed = true;
         Ok(())
     }
 
     fn finish(self) -> Result<BankFile, BankFileError> {
         let missing = match (self.closed, &self.account, &self.group) {
-            (true, _, _) => return Ok(BankFile { format: BankFormat::Bai2, statements: self.statements }),
+            (true, _, _) => return Ok(BankFile { format: BankFormat::Bai2, statements: self.statements, controls: self.controls }),
             (_, Some(_), _) => "the account trailer 49, the group trailer 98 and the file trailer 99 are missing",
             (_, None, Some(_)) => "the group trailer 98 and the file trailer 99 are missing",
             (_, None, None) => "the file trailer 99 is missing",
@@ -287,9 +291,10 @@ impl Account {
         }
         fields.funds()?;
         self.control += i128::from(cents.unwrap_or(0));
+        let told = || cents.map(|cents| balance(&amount.place, "amount", cents.into())).transpose();
         match number {
-            10 => self.statement.opening = cents.map(Money::from_cents),
-            15 => self.statement.closing = cents.map(Money::from_cents),
+            10 => self.statement.opening = told()?,
+            15 => self.statement.closing = told()?,
             _ => {}
         }
         Ok(())

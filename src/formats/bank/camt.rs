@@ -18,7 +18,7 @@ use chrono::NaiveDate;
 use xml::{Document, Node, Step};
 
 use super::text::{clean, currency, latin1, line_of, shown, utf16};
-use super::{BankFile, BankFileError, BankFormat, MOST_ENTRIES, MOST_STATEMENTS, Statement};
+use super::{BankFile, BankFileError, BankFormat, ControlTotal, MOST_ENTRIES, MOST_STATEMENTS, Statement};
 use summary::{Balance, Summary};
 
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:";
@@ -37,15 +37,16 @@ pub fn read(bytes: &[u8]) -> Result<BankFile, BankFileError> {
         _ => ("BkToCstmrStmt", "Stmt"),
     };
     let mut statements = None;
+    let mut controls = Vec::new();
     while let Step::Start(name) = document.step()? {
         if name != body || statements.is_some() {
             return Err(BankFileError::new("Document", body, format!("another element stands here; expected {body} once")));
         }
-        statements = Some(message(&mut document, format, part)?);
+        statements = Some(message(&mut document, format, part, &mut controls)?);
     }
     document.end()?;
     let statements = statements.ok_or_else(|| BankFileError::new("Document", body, "it is missing: the file is not complete"))?;
-    Ok(BankFile { format, statements })
+    Ok(BankFile { format, statements, controls })
 }
 
 /// The format that the opening of an XML document shows.
@@ -97,7 +98,12 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, BankFileError> {
 }
 
 /// The message below the root: a group header, then the statements or notifications.
-fn message(document: &mut Document<'_>, format: BankFormat, part: &'static str) -> Result<Vec<Statement>, BankFileError> {
+fn message(
+    document: &mut Document<'_>,
+    format: BankFormat,
+    part: &'static str,
+    controls: &mut Vec<ControlTotal>,
+) -> Result<Vec<Statement>, BankFileError> {
     let mut created = None;
     let mut statements: Vec<Statement> = Vec::new();
     let mut entries = 0_usize;
@@ -116,7 +122,7 @@ fn message(document: &mut Document<'_>, format: BankFormat, part: &'static str) 
                     return Err(BankFileError::new(part, part, format!("more than {MOST_STATEMENTS} in one file")));
                 }
                 let place = format!("{part} {}", statements.len() + 1);
-                let statement = StatementReader::new(place, format, created).read(document, &mut entries)?;
+                let statement = StatementReader::new(place, format, created).read(document, &mut entries, controls)?;
                 statements.push(statement);
             }
             "SplmtryData" => {
@@ -155,7 +161,7 @@ impl StatementReader {
         Self { place, format, created, id, account, currency, one_page: true, balances: Vec::new(), summary, booked: Vec::new() }
     }
 
-    fn read(mut self, document: &mut Document<'_>, entries: &mut usize) -> Result<Statement, BankFileError> {
+    fn read(mut self, document: &mut Document<'_>, entries: &mut usize, controls: &mut Vec<ControlTotal>) -> Result<Statement, BankFileError> {
         let mut number = 0_usize;
         while let Step::Start(name) = document.step()? {
             if name == "Ntry" {
@@ -173,7 +179,7 @@ impl StatementReader {
                 self.element(name, &node)?;
             }
         }
-        self.finish()
+        self.finish(controls)
     }
 
     fn element(&mut self, name: &str, node: &Node<'_>) -> Result<(), BankFileError> {
@@ -209,13 +215,13 @@ impl StatementReader {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Statement, BankFileError> {
+    fn finish(mut self, controls: &mut Vec<ControlTotal>) -> Result<Statement, BankFileError> {
         let missing = |field: &str| BankFileError::new(&self.place, field, "it is missing: the file is not complete");
         let (Some(id), Some(account)) = (self.id.take(), self.account.take()) else {
             return Err(missing(if self.id.is_none() { "Id" } else { "Acct, Id" }));
         };
         if let Some(summary) = &self.summary {
-            summary.check(&self.place, &self.booked)?;
+            controls.extend(summary.check(&self.place, &self.booked)?);
         }
         if self.currency.is_none() {
             self.currency = summary::currency_of(&self.balances);
@@ -225,7 +231,7 @@ impl StatementReader {
             None => (None, None),
         };
         if self.format == BankFormat::Camt053 && self.one_page {
-            summary::check_balances(&self.place, opening, closing, &self.booked)?;
+            controls.extend(summary::check_balances(&self.place, opening, closing, &self.booked)?);
         }
         let entries = self.booked.into_iter().flat_map(|booking| booking.entries).collect();
         Ok(Statement { bank_account: account, statement_ref: Some(id), currency: self.currency, opening, closing, corrects: false, entries })

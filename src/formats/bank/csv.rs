@@ -26,24 +26,27 @@ const SENTINEL: &str = "\u{1}end of file\u{1}";
 pub fn read(bytes: &[u8], mapping: &CsvMapping) -> Result<BankFile, BankFileError> {
     mapping.check()?;
     let text = mapping.encoding.decode(bytes)?;
-    let rows = rows(&text, mapping)?;
-    let first = rows.first().ok_or_else(|| BankFileError::new("file", "content", "it has no rows"))?;
-    let layout = Layout::of(mapping, first)?;
+    let whole = with_sentinel(&text, mapping);
+    let mut rows = Rows::of(&whole, mapping);
+    let first = rows.next()?.ok_or_else(|| BankFileError::new("file", "content", "it has no rows"))?;
+    let layout = Layout::of(mapping, &first)?;
     let mut statements: Vec<Statement> = Vec::new();
-    let mut footer: Option<&Row> = None;
-    for row in rows.iter().skip(usize::from(mapping.header)) {
+    let mut footer: Option<Row> = None;
+    let mut next = if mapping.header { rows.next()? } else { Some(first) };
+    while let Some(row) = next {
         if footer.is_some() {
             return Err(row.wrong("row", "it stands after the footer; expected nothing"));
         }
-        if layout.is_footer(row) {
+        if layout.is_footer(&row) {
             footer = Some(row);
-            continue;
+        } else {
+            let (account, entry) = layout.read(&row)?;
+            add(&mut statements, mapping, account, entry)?;
         }
-        let (account, entry) = layout.read(row)?;
-        add(&mut statements, mapping, account, entry)?;
+        next = rows.next()?;
     }
-    layout.check_footer(footer, &statements)?;
-    Ok(BankFile { format: BankFormat::Csv, statements })
+    let controls = layout.check_footer(footer.as_ref(), &statements)?;
+    Ok(BankFile { format: BankFormat::Csv, statements, controls })
 }
 
 fn add(statements: &mut Vec<Statement>, mapping: &CsvMapping, bank_account: String, entry: BankEntry) -> Result<(), BankFileError> {
@@ -60,32 +63,82 @@ fn add(statements: &mut Vec<Statement>, mapping: &CsvMapping, bank_account: Stri
     Ok(())
 }
 
-/// The file's rows, the header and the footer among them, without empty ones.
-fn rows(text: &str, mapping: &CsvMapping) -> Result<Vec<Row>, BankFileError> {
+/// The text behind the lines to be skipped, and the sentinel.
+fn with_sentinel(text: &str, mapping: &CsvMapping) -> String {
     let skipped = usize::try_from(mapping.skip_lines).unwrap_or(usize::MAX);
     let start = if skipped == 0 { 0 } else { text.match_indices('\n').nth(skipped - 1).map_or(text.len(), |(at, _)| at + 1) };
-    let whole = format!("{}\n{SENTINEL}\n", text.get(start..).unwrap_or_default());
-    let delimiter = u8::try_from(mapping.delimiter).unwrap_or(b',');
-    let mut reader = ::csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(whole.as_bytes());
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| BankFileError::new("file", "CSV", shown(&error.to_string()).trim_matches('\'')))?;
-        if record.len() == 1 && record.get(0) == Some(SENTINEL) {
-            return Ok(rows);
-        }
-        if record.iter().all(|field| field.trim().is_empty()) {
-            continue;
-        }
-        let line = record.position().map_or(1, ::csv::Position::line) + u64::from(mapping.skip_lines);
-        let row = Row::new(line, record);
-        row.check()?;
-        // The header and the footer are rows too.
-        if rows.len() >= MOST_ENTRIES + 2 {
-            return Err(row.wrong("row", format!("more than {MOST_ENTRIES} rows")));
-        }
-        rows.push(row);
+    format!("{}\n{SENTINEL}\n", text.get(start..).unwrap_or_default())
+}
+
+/// The file's rows, the header and the footer among them, without empty ones.
+struct Rows<'a> {
+    reader: ::csv::Reader<&'a [u8]>,
+    lines: Lines<'a>,
+    skipped: u64,
+    read: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn of(whole: &'a str, mapping: &CsvMapping) -> Self {
+        let delimiter = u8::try_from(mapping.delimiter).unwrap_or(b',');
+        let reader = ::csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(whole.as_bytes());
+        Self { reader, lines: Lines::of(whole), skipped: u64::from(mapping.skip_lines), read: 0 }
     }
-    Err(BankFileError::new("end of file", "quotation mark", "one that was opened is never closed"))
+
+    fn next(&mut self) -> Result<Option<Row>, BankFileError> {
+        let mut record = ::csv::StringRecord::new();
+        while self.reader.read_record(&mut record).map_err(|error| BankFileError::new("file", "CSV", shown(&error.to_string()).trim_matches('\'')))? {
+            if record.len() == 1 && record.get(0) == Some(SENTINEL) {
+                return Ok(None);
+            }
+            if record.iter().any(|field| field.contains(SENTINEL)) {
+                break;
+            }
+            if record.iter().all(|field| field.trim().is_empty()) {
+                continue;
+            }
+            let line = self.lines.at(record.position().map_or(0, ::csv::Position::byte)) + self.skipped;
+            let row = Row::new(line, record);
+            row.check()?;
+            self.read += 1;
+            // The header and the footer are rows too.
+            if self.read > MOST_ENTRIES + 2 {
+                return Err(row.wrong("row", format!("more than {MOST_ENTRIES} rows")));
+            }
+            return Ok(Some(row));
+        }
+        Err(BankFileError::new("end of file", "quotation mark", "one that was opened is never closed"))
+    }
+}
+
+/// The numbers of lines, asked from front to back. The reader's own count is one behind where lines end in two signs.
+struct Lines<'a> {
+    rest: &'a [u8],
+    end: u8,
+    at: usize,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        // The sentinel stands in a line of its own, ended by line feeds.
+        let own = text.strip_suffix(&format!("\n{SENTINEL}\n")).unwrap_or(text);
+        Self { rest: text.as_bytes(), end: if own.contains('\n') { b'\n' } else { b'\r' }, at: 0, line: 1 }
+    }
+
+    /// The line of the first text at or behind this byte.
+    fn at(&mut self, byte: u64) -> u64 {
+        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
+        while let Some((first, rest)) = self.rest.split_first() {
+            if self.at >= byte && !matches!(first, b'\r' | b'\n') {
+                break;
+            }
+            self.line += u64::from(*first == self.end);
+            self.at += 1;
+            self.rest = rest;
+        }
+        self.line
+    }
 }
 
 impl Row {

@@ -59,13 +59,14 @@ fn key(entry: &BankEntry) -> String {
         _ => "booked",
     };
     let start = format!("{state}|{}|{}|", entry.booked_on, entry.amount.cents());
-    // Fields are told apart by a sign that readers clean out of every text.
     let whole = if let Some(bank_ref) = &entry.bank_ref {
         format!("{start}ref|{bank_ref}")
     } else {
-        let fields = [entry.party_name.as_deref(), entry.party_account.as_deref(), Some(&entry.text)];
-        let fields: Vec<&str> = fields.into_iter().map(Option::unwrap_or_default).collect();
-        format!("{start}{}|{}|{}", entry.code, entry.references.join("\u{1f}"), fields.join("\u{1f}"))
+        let texts = [entry.party_name.as_deref(), entry.party_account.as_deref(), Some(&entry.text)];
+        let fields = entry.references.iter().map(String::as_str).chain(texts.into_iter().map(Option::unwrap_or_default));
+        // A bar within a field is not one between two.
+        let fields: Vec<String> = fields.map(|field| field.replace('\\', r"\\").replace('|', r"\|")).collect();
+        format!("{start}{}|{}", entry.code, fields.join("|"))
     };
     shortened(whole)
 }

@@ -140,6 +140,42 @@ pub struct BankFile {
     pub format: BankFormat,
     /// Its statements, in the order of the file.
     pub statements: Vec<Statement>,
+    /// The totals that the file gives of itself, each of which was compared with what was read.
+    pub controls: Vec<ControlTotal>,
+}
+
+/// A total that a file gives of itself and that what was read agrees with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ControlTotal {
+    /// Where in the file.
+    pub place: String,
+    /// The field's name in its format.
+    pub name: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub value: ControlValue,
+}
+
+/// What a control total says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ControlValue {
+    /// A number of records or entries, or a hash.
+    Count(u64),
+    /// Money.
+    Amount(Money),
+}
+
+impl ControlTotal {
+    fn count(place: &str, name: &str, count: u64) -> Self {
+        Self { place: place.to_owned(), name: name.to_owned(), value: ControlValue::Count(count) }
+    }
+
+    /// An amount that was compared; sums beyond what money can hold are not told.
+    fn amount(place: &str, name: &str, cents: i128) -> Option<Self> {
+        let amount = Money::from_cents(i64::try_from(cents).ok()?);
+        Some(Self { place: place.to_owned(), name: name.to_owned(), value: ControlValue::Amount(amount) })
+    }
 }
 
 /// One bank account's part of a file.

@@ -7,6 +7,8 @@ use chrono::NaiveDate;
 use super::{BankFileError, LARGEST_AMOUNT_CENTS, LONGEST_TEXT_BYTES};
 use crate::domain::money::Money;
 
+/// No balance is larger, in cents; so that movements can be added to it.
+const LARGEST_BALANCE_CENTS: i64 = 100_000_000_000_000_000;
 /// Currencies whose smallest unit is not a hundredth; every other one has cents.
 pub const WITHOUT_CENTS: &[&str] = &[
     "BHD", "BIF", "CLF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD", "LYD", "OMR", "PYG", "RWF", "TND", "UGX", "UYI",
@@ -110,6 +112,12 @@ pub fn plausible(place: &str, field: &str, cents: i64) -> Result<Money, BankFile
     let fault =
         format!("{} is more than a single movement may be; expected at most {}", Money::from_cents(cents), Money::from_cents(LARGEST_AMOUNT_CENTS));
     Err(BankFileError::new(place, field, fault))
+}
+
+/// A balance within what can be reckoned with.
+pub fn balance(place: &str, field: &str, cents: i128) -> Result<Money, BankFileError> {
+    let sane = i64::try_from(cents).ok().filter(|cents| (-LARGEST_BALANCE_CENTS..=LARGEST_BALANCE_CENTS).contains(cents));
+    sane.map(Money::from_cents).ok_or_else(|| BankFileError::new(place, field, format!("{} is too large a balance", sum(cents))))
 }
 
 /// A currency with cents.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BankEntryKind, BankFile, BankFormat, Statement};
+use super::{BankEntryKind, BankFile, BankFormat, ControlTotal, Statement};
 use crate::domain::money::Money;
 
 /// What a file adds up to.
@@ -14,6 +14,8 @@ pub struct FileTotals {
     pub statements: Vec<StatementTotals>,
     /// The whole file's, one row for each currency: money of two currencies is never added up.
     pub currencies: Vec<CurrencyTotals>,
+    /// The totals that the file gives of itself, in its own words; what was read agrees with them.
+    pub controls: Vec<ControlTotal>,
 }
 
 /// What one statement adds up to.
@@ -156,6 +158,6 @@ impl BankFile {
                 currencies.push(CurrencyTotals { currency: statement.currency.clone(), totals: statement.totals });
             }
         }
-        FileTotals { format: self.format, statements, currencies }
+        FileTotals { format: self.format, statements, currencies, controls: self.controls.clone() }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::node::Node;
 use crate::domain::money::Money;
 use crate::domain::payments::{DisputeFact, Fact, PaymentFact, PaymentState, RefundFact, What};
+use crate::providers::Glimpse;
 
 /// Ways to pay that take the money from a bank account.
 const FROM_BANK: &[&str] = &["us_bank_account", "sepa_debit", "bacs_debit", "acss_debit", "au_becs_debit", "nz_bank_account", "customer_balance"];
@@ -20,12 +21,27 @@ pub(super) fn read(body: &[u8]) -> Result<Fact, String> {
     }
     let event_id = event.get("id").id()?;
     let event_type = event.get("type").text()?;
-    if event_type.is_empty() || event_type.len() > 100 {
+    if event_type.is_empty() || event_type.len() > 100 || !event_type.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("event.type: expected 1 to 100 letters".to_owned());
     }
     let occurred_at = event.get("created").whole()?;
     let said = what(event_type, &event.get("data").get("object"))?;
     Ok(Fact { event_id, event_type: event_type.to_owned(), occurred_at, payment_ref: said.payment_ref, token: said.token, what: said.what })
+}
+
+/// Which event it is and whom it is about, also when it says something that is new to us.
+pub(super) fn glimpse(body: &[u8]) -> Glimpse {
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let event = Node::root("event", &json);
+    let object = event.get("data").get("object");
+    let is_payment = object.get("object").text_or_empty() == "payment_intent";
+    Glimpse {
+        event_id: event.get("id").id().ok(),
+        event_type: event.get("type").id().ok(),
+        occurred_at: event.get("created").whole().ok(),
+        payment_ref: object.get(if is_payment { "id" } else { "payment_intent" }).id().ok(),
+        token: token(&object),
+    }
 }
 
 struct Said {
@@ -58,7 +74,8 @@ fn holds(object: &Node<'_>, kind: &str) -> Result<(), String> {
 /// Our own name, where we gave one.
 fn token(object: &Node<'_>) -> Option<String> {
     let found = [object.get("client_reference_id"), object.get("metadata").get("token")];
-    found.iter().map(Node::text_or_empty).find(|text| !text.is_empty() && text.len() <= 200).map(str::to_owned)
+    let ours = |text: &&str| (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    found.iter().map(Node::text_or_empty).find(ours).map(str::to_owned)
 }
 
 fn payment(object: &Node<'_>) -> Result<Said, String> {
@@ -85,9 +102,14 @@ fn payment(object: &Node<'_>) -> Result<Said, String> {
         currency: object.get("currency").currency()?,
         made_at: object.get("created").whole()?,
         from_bank: from_bank(object, &error),
-        reason: reasons.iter().map(Node::text_or_empty).find(|text| !text.is_empty()).map(|text| text.chars().take(500).collect()),
+        reason: reasons.iter().map(Node::text_or_empty).find(|text| !text.is_empty()).map(shown),
     };
     Ok(Said { payment_ref: Some(object.get("id").id()?), token: token(object), what: What::Payment(fact) })
+}
+
+/// Somebody else's words, as they can be stored and shown.
+fn shown(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(500).collect()
 }
 
 /// Whether the money comes from a bank account. A payment names the ways that are allowed, not the one that was taken, but
@@ -145,7 +167,7 @@ fn dispute(event_type: &str, object: &Node<'_>) -> Result<Said, String> {
         withdrawn,
         made_at: object.get("created").whole()?,
         won: object.get("status").text()? == "won",
-        reason: object.get("reason").text_or_empty().to_owned(),
+        reason: shown(object.get("reason").text_or_empty()),
     };
     Ok(Said { payment_ref: Some(payment_ref), token: None, what: What::Dispute(fact) })
 }

@@ -4,6 +4,8 @@ use super::super::BankFileError;
 use super::super::text::{digits, shown};
 
 const LENGTH: usize = 94;
+/// A file may not have more records, whatever they are.
+const MOST_RECORDS: usize = 1_000_000;
 
 /// A record and the number of its line.
 pub struct Line<'a> {
@@ -66,6 +68,9 @@ pub fn lines(text: &str) -> Result<Vec<Line<'_>>, BankFileError> {
     let end = if unbroken.contains('\n') { '\n' } else { '\r' };
     for (at, line) in text.split(end).enumerate() {
         if !line.trim().is_empty() {
+            if found.len() >= MOST_RECORDS {
+                return Err(BankFileError::new(format!("line {}", at + 1), "record", format!("more than {MOST_RECORDS} records in one file")));
+            }
             found.push(checked(at + 1, line.trim_end_matches('\r'))?);
         }
     }

@@ -42,15 +42,15 @@ pub fn split(text: &str) -> Result<Vec<Record<'_>>, BankFileError> {
     for (line, text) in lines(text) {
         let mut rest = text.trim();
         while !rest.is_empty() {
+            physical += 1;
+            if physical > MOST_RECORDS {
+                return Err(BankFileError::new(format!("line {line}"), "record", format!("more than {MOST_RECORDS} records in one file")));
+            }
             let Some((code, after)) = code_of(rest) else {
                 go_on(&mut records, line, rest)?;
                 break;
             };
             let (own, next) = if is_text(code) { split_text(after) } else { split_fields(after, line)? };
-            physical += 1;
-            if physical > MOST_RECORDS {
-                return Err(BankFileError::new(format!("line {line}"), "record", format!("more than {MOST_RECORDS} records in one file")));
-            }
             add(&mut records, code, Part { line, text: own, counted: true })?;
             rest = next;
         }
@@ -59,30 +59,32 @@ pub fn split(text: &str) -> Result<Vec<Record<'_>>, BankFileError> {
 }
 
 /// The lines with their numbers; a file without any line end is cut into blocks of the length in its header.
-fn lines(text: &str) -> Vec<(usize, &str)> {
+fn lines(text: &str) -> Box<dyn Iterator<Item = (usize, &str)> + '_> {
     let unbroken = text.trim_matches(|letter: char| letter == '\n' || letter == '\r');
     let end = if unbroken.contains('\n') { '\n' } else { '\r' };
     if unbroken.contains(end) || !unbroken.starts_with("01,") {
-        return text.split(end).enumerate().map(|(at, line)| (at + 1, line)).collect();
+        return Box::new(text.split(end).enumerate().map(|(at, line)| (at + 1, line)));
     }
     let header = unbroken.split('/').next().unwrap_or_default();
     let length = header.split(',').nth(6).map(str::trim).and_then(digits::<usize>).filter(|length| *length >= 10);
-    let Some(length) = length else {
-        return vec![(1, unbroken)];
-    };
-    let mut blocks = Vec::new();
-    let mut rest = unbroken;
-    while !rest.is_empty() {
+    match length {
+        // Where a block does not begin with a record it is no block: then records stand one after the other.
+        Some(length) if blocks(unbroken, length).all(|block| code_of(block).is_some()) => {
+            Box::new(blocks(unbroken, length).enumerate().map(|(at, block)| (at + 1, block)))
+        }
+        _ => Box::new(std::iter::once((1, unbroken))),
+    }
+}
+
+/// Pieces of so many letters.
+fn blocks(text: &str, length: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
         let end = rest.char_indices().nth(length).map_or(rest.len(), |(at, _)| at);
         let (block, after) = rest.split_at(end);
-        blocks.push((blocks.len() + 1, block));
         rest = after;
-    }
-    // Not blocks after all, but records one after the other.
-    if blocks.iter().any(|(_, block)| code_of(block).is_none()) {
-        return vec![(1, unbroken)];
-    }
-    blocks
+        (!block.is_empty()).then_some(block)
+    })
 }
 
 /// The record code at the beginning, and what stands after its comma.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::text::{digits, reference, shown, sum};
-use super::super::{BankEntry, BankEntryKind, BankFileError, LONGEST_TEXT_BYTES};
+use super::super::{BankEntry, BankEntryKind, BankFileError, LARGEST_FILE_BYTES, LONGEST_TEXT_BYTES};
 use super::entry::{self, Common, Side, amount, kind};
 use super::xml::Node;
 use crate::domain::money::Money;
@@ -42,6 +42,11 @@ pub fn read(node: &Node<'_>, common: &Common<'_>) -> Result<Vec<BankEntry>, Bank
     let Some(amounts) = amounts else {
         return Ok(vec![entry::entry(common, whole(&all, common))?]);
     };
+    // What the bank says of the whole is told with every part, and must not grow beyond what a file may be.
+    let told = common.text.as_ref().map_or(0, String::len).saturating_mul(all.len());
+    if told > LARGEST_FILE_BYTES {
+        return Err(BankFileError::new(common.place, "AddtlNtryInf", format!("too long for a booking of {} transactions", all.len())));
+    }
     let own: Vec<Option<String>> = all.iter().map(|details| details.text(&["Refs", "AcctSvcrRef"]).as_deref().and_then(reference)).collect();
     let distinct = own.iter().flatten().filter(|own| common.bank_ref.as_ref() != Some(*own)).collect::<BTreeSet<_>>().len() == all.len();
     let mut entries = Vec::with_capacity(all.len() + 1);
@@ -71,7 +76,7 @@ fn check_single(node: &Node<'_>, details: &Node<'_>, common: &Common<'_>) -> Res
     let place = format!("{}, TxDtls 1", common.place);
     let (_, cents) = amount(&place, "Amt", told)?;
     let has_charges = node.child("Chrgs").is_some() || details.child("Chrgs").is_some();
-    if cents == 0 || cents == common.cents.abs() || has_charges {
+    if cents == common.cents.abs() || has_charges {
         return Ok(());
     }
     let fault = format!("the transaction says {}, but {} was booked", Money::from_cents(cents), Money::from_cents(common.cents.abs()));

@@ -40,6 +40,11 @@ impl Side {
     }
 }
 
+/// What all entries of a booking have is not longer than this, in bytes; the standard allows 35 letters.
+const LONGEST_SHARED_BYTES: usize = 200;
+/// The same for the text; the standard allows 500 letters.
+const LONGEST_SHARED_TEXT_BYTES: usize = 2_000;
+
 /// What all entries of a booking have in common.
 pub struct Common<'n> {
     pub place: &'n str,
@@ -76,6 +81,11 @@ fn common<'n>(node: &Node<'_>, place: &'n str, account: &mut Option<String>, cre
         Some(other) => return Err(BankFileError::new(place, "RvslInd", format!("{} found; expected true or false", shown(other)))),
     };
     let value_on = date(node, place, "ValDt")?;
+    let shared = |field: &str, text: Option<String>, most: usize| match text {
+        Some(text) if text.len() > most => Err(BankFileError::new(place, field, format!("it has {} bytes; at most {most} are read", text.len()))),
+        text => Ok(text),
+    };
+    let own_ref = shared("AcctSvcrRef", node.one(place, "AcctSvcrRef")?.and_then(Node::own_text), LONGEST_SHARED_BYTES)?;
     Ok(Common {
         place,
         currency: code,
@@ -86,9 +96,9 @@ fn common<'n>(node: &Node<'_>, place: &'n str, account: &mut Option<String>, cre
         // Some notifications have no day of booking: they are made when it is booked.
         booked_on: date(node, place, "BookgDt")?.or(value_on).unwrap_or(created),
         value_on,
-        code: node.child("BkTxCd").and_then(self::code).unwrap_or_default(),
-        bank_ref: node.one(place, "AcctSvcrRef")?.and_then(Node::own_text).as_deref().and_then(reference),
-        text: node.text(&["AddtlNtryInf"]),
+        code: shared("BkTxCd", node.child("BkTxCd").and_then(self::code), LONGEST_SHARED_BYTES)?.unwrap_or_default(),
+        bank_ref: own_ref.as_deref().and_then(reference),
+        text: shared("AddtlNtryInf", node.text(&["AddtlNtryInf"]), LONGEST_SHARED_TEXT_BYTES)?,
     })
 }
 

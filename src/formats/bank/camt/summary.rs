@@ -1,7 +1,7 @@
 //! What a statement says of itself: balances, and the counts and sums of its entries.
 
-use super::super::BankFileError;
-use super::super::text::{WITHOUT_CENTS, digits, shown, sum};
+use super::super::text::{WITHOUT_CENTS, balance, digits, shown, sum};
+use super::super::{BankFileError, ControlTotal};
 use super::entry::{self, Booking, Side};
 use super::xml::Node;
 use crate::domain::money::Money;
@@ -34,8 +34,7 @@ impl Balance {
 
     fn money(&self) -> Result<Money, BankFileError> {
         let cents = entry::whole_cents(&self.place, "Amt", &self.amount)?;
-        let cents = i64::try_from(self.side.signed(cents));
-        cents.map(Money::from_cents).map_err(|_| BankFileError::new(&self.place, "Amt", format!("{} is too large a balance", shown(&self.amount))))
+        balance(&self.place, "Amt", self.side.signed(cents))
     }
 }
 
@@ -61,14 +60,19 @@ pub fn opening_and_closing(balances: &[Balance], currency: &str) -> Result<(Opti
 }
 
 /// Opening balance and booked entries must give the closing balance.
-pub fn check_balances(place: &str, opening: Option<Money>, closing: Option<Money>, booked: &[Booking]) -> Result<(), BankFileError> {
+pub fn check_balances(
+    place: &str,
+    opening: Option<Money>,
+    closing: Option<Money>,
+    booked: &[Booking],
+) -> Result<Option<ControlTotal>, BankFileError> {
     let (Some(opening), Some(closing)) = (opening, closing) else {
-        return Ok(());
+        return Ok(None);
     };
     let moved: i128 = booked.iter().filter(|booking| booking.is_booked).map(|booking| i128::from(booking.cents)).sum();
     let computed = i128::from(opening.cents()) + moved;
     if computed == i128::from(closing.cents()) {
-        return Ok(());
+        return Ok(ControlTotal::amount(place, "closing balance (Bal CLBD)", computed));
     }
     let fault = format!("the file says {closing}, but the opening balance {opening} and the booked entries {} give {}", sum(moved), sum(computed));
     Err(BankFileError::new(place, "closing balance (Bal CLBD)", fault))
@@ -107,8 +111,15 @@ impl Summary {
         Ok(Self { rows })
     }
 
-    pub fn check(&self, place: &str, booked: &[Booking]) -> Result<(), BankFileError> {
-        self.rows.iter().try_for_each(|row| row.check(place, booked))
+    pub fn check(&self, place: &str, booked: &[Booking]) -> Result<Vec<ControlTotal>, BankFileError> {
+        let mut checked = Vec::new();
+        for row in &self.rows {
+            row.check(place, booked)?;
+            checked.extend(row.count.map(|count| ControlTotal::count(place, &format!("{}, NbOfNtries", row.name), count)));
+            checked.extend(row.sum.and_then(|sum| ControlTotal::amount(place, &format!("{}, Sum", row.name), sum)));
+            checked.extend(row.net.and_then(|net| ControlTotal::amount(place, &format!("{}, TtlNetNtry", row.name), net)));
+        }
+        Ok(checked)
     }
 }
 

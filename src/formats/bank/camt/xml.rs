@@ -256,7 +256,8 @@ impl<'a> Document<'a> {
                         open.last_mut().unwrap_or(&mut root).children.push(node);
                     }
                 }
-                Event::Text(text) if text.trim().is_empty() => {}
+                // Blanks between elements; but within a text, between two references, they belong to it.
+                Event::Text(text) if text.trim().is_empty() && open.last().unwrap_or(&root).text.is_empty() => {}
                 Event::Text(text) => self.append(open.last_mut().unwrap_or(&mut root), text.into_inner())?,
                 Event::CData(text) => self.append(open.last_mut().unwrap_or(&mut root), text.into_inner())?,
                 Event::GeneralRef(reference) => {

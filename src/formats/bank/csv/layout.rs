@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::super::text::{bounded, clean, digits, filled, reference, shown, sum};
-use super::super::{BankEntry, BankEntryKind, BankFileError, Statement};
+use super::super::{BankEntry, BankEntryKind, BankFileError, ControlTotal, Statement};
 use super::cells::{DateFormat, Row, cents, fold};
 use super::mapping::{AmountColumns, BankAccount, Column, CsvMapping};
 use crate::domain::money::Money;
@@ -90,6 +90,7 @@ impl<'m> Layout<'m> {
             BankAccount::Fixed(_) => None,
         };
         Ok(Self {
+            amount: row.amounts(&mapping.amount)?,
             dates: DateFormat::of(&mapping.date_format).map_err(|fault| BankFileError::new("mapping", "date_format", fault))?,
             date: row.find("date", &mapping.date)?,
             value_date: row.maybe("value date", mapping.value_date.as_ref())?,
@@ -101,7 +102,6 @@ impl<'m> Layout<'m> {
             code: row.maybe("code", mapping.code.as_ref())?,
             bank_account,
             currency: row.maybe("currency", mapping.currency_column.as_ref())?,
-            amount: row.amounts(&mapping.amount)?,
             width: row.width,
             names: row.names,
             mapping,
@@ -115,12 +115,13 @@ impl<'m> Layout<'m> {
             return Err(row.wrong("row", format!("it has {} columns; expected {} as in the first row", row.width(), self.width)));
         }
         let place = row.place();
+        let booked_on = self.day(row, "date", self.date)?;
         let amount = Money::from_cents(self.amount(row)?);
         let texts: Vec<String> = self.text.iter().map(|at| row.cell(*at)).filter(|text| !text.is_empty()).collect();
         let cell = |at: Option<usize>| at.and_then(|at| filled(&row.cell(at)));
         let entry = BankEntry {
             amount,
-            booked_on: self.day(row, "date", self.date)?,
+            booked_on,
             value_on: self.value_date.filter(|at| !row.cell(*at).is_empty()).map(|at| self.day(row, "value date", at)).transpose()?,
             kind: if amount.is_negative() { BankEntryKind::Debit } else { BankEntryKind::Credit },
             code: cell(self.code).unwrap_or_default(),
@@ -220,9 +221,10 @@ impl<'m> Layout<'m> {
     }
 
     /// The footer must be there when the mapping has one, and agree with the rows.
-    pub fn check_footer(&self, row: Option<&Row>, statements: &[Statement]) -> Result<(), BankFileError> {
+    pub fn check_footer(&self, row: Option<&Row>, statements: &[Statement]) -> Result<Vec<ControlTotal>, BankFileError> {
+        let mut checked = Vec::new();
         let Some(footer) = &self.mapping.footer else {
-            return Ok(());
+            return Ok(checked);
         };
         let missing =
             || BankFileError::new("end of file", "footer", format!("no row begins with {}: the file is not complete", shown(&footer.marker)));
@@ -233,6 +235,7 @@ impl<'m> Layout<'m> {
             if digits::<u64>(&text) != Some(count) {
                 return Err(row.wrong("footer, count", format!("{} found; the file has {count} rows", shown(&text))));
             }
+            checked.push(ControlTotal::count(&row.place(), "footer, count", count));
         }
         let inverted = matches!(self.amount, Amounts::Signed { inverted: true, .. });
         let net = if inverted { debits - credits } else { credits - debits };
@@ -245,8 +248,9 @@ impl<'m> Layout<'m> {
             if found != computed && !told_negative {
                 return Err(row.wrong(name, format!("{} found; the rows add up to {}", shown(&text), sum(computed))));
             }
+            checked.extend(ControlTotal::amount(&row.place(), name, found));
         }
-        Ok(())
+        Ok(checked)
     }
 }
 

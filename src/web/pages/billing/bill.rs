@@ -9,15 +9,18 @@ use askama::Template;
 
 use crate::actions::Context;
 use crate::actions::account_view::Activity;
+use crate::actions::autopay::view::DrawView;
 use crate::actions::show_bill::{BillView, RatePart, SegmentView, show_bill_to};
 use crate::actions::sign_in::looked_at;
 use crate::domain::billing::CORRECTION;
 use crate::domain::metering::{ReadKind, Span};
 use crate::domain::quantity::from_milli;
 use crate::domain::rates::ChargeLine;
+use crate::domain::roles::Permission;
 use crate::domain::winter::WinterQuarter;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
+use crate::web::pages::customers::autopay::DrawLine;
 use crate::web::pages::customers::{account_link, told, whose};
 use crate::web::pages::payments::pay_link;
 use crate::web::text::{self, Currency, Day, Unbroken};
@@ -52,11 +55,31 @@ struct BillPage {
     cut_off_seq: i64,
     cancelled: Option<CancelledView>,
     segments: Vec<SegmentPart>,
+    /// What autopay does about it.
+    draw: Option<DrawPart>,
+    /// How it is held back from collection.
+    held: Option<String>,
+    /// Where staff holds it.
+    hold_link: Option<String>,
     how_to_pay: String,
     /// Where anybody can pay it, in full, for paper; none where nothing is paid online.
     pay_address: Option<String>,
     /// Where its customer pays it.
     pay_link: Option<String>,
+}
+
+/// The draw of the bill, and from what.
+struct DrawPart {
+    line: DrawLine,
+    will_be_drawn: bool,
+    method: String,
+}
+
+impl DrawPart {
+    fn new(draw: &DrawView, currency: &Currency) -> Self {
+        let method = draw.method.clone().unwrap_or_default();
+        Self { line: DrawLine::new(draw, currency), will_be_drawn: draw.will_be_drawn(), method }
+    }
 }
 
 /// The last payment that is in the bill.
@@ -194,6 +217,7 @@ pub(super) async fn bill(context: Data<Context>, viewer: Viewer, number: Path<St
     .await?;
     let active = if viewer.is_staff() { "/staff" } else { "/account" };
     let mut shown = BillPage::new(Frame::new(&context, Some(&viewer), active), &bill, &context);
+    shown.hold_link = viewer.may(Permission::WorkAccounts).then(|| format!("/staff/bills/{}/hold", bill.bill_number));
     shown.pay_link = pay_link(&context, &bill.account).filter(|_| !viewer.is_staff() && bill.balance_now_cents > 0);
     page(StatusCode::OK, &shown)
 }
@@ -234,6 +258,9 @@ impl BillPage {
                 seq: cancelled.account_seq,
             }),
             segments: bill.segments.iter().map(|segment| SegmentPart::new(segment, &currency)).collect(),
+            draw: bill.draw.as_ref().map(|draw| DrawPart::new(draw, &currency)),
+            held: (!bill.held.is_empty()).then(|| bill.held.join(" and ")),
+            hold_link: None,
             how_to_pay: context.config.how_to_pay.clone(),
             pay_address: context.providers.first().map(|_| format!("{}/pay/guest", context.config.public_url.trim_end_matches('/'))),
             pay_link: None,

@@ -6,6 +6,7 @@ use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
+use super::autopay::DrawLine;
 use super::chart::Chart;
 use super::lists::BillLine;
 use super::{AccountHeading, ActivityLine, account_link, frame, look, reading};
@@ -89,6 +90,7 @@ struct AccountPage {
     heading: AccountHeading,
     tab: &'static str,
     due: DueView,
+    next_draw: Option<DrawLine>,
     last_payment: Option<PaymentLine>,
     last_bill: Option<BillLine>,
     services: Vec<ServiceView>,
@@ -214,6 +216,7 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         heading: AccountHeading::new(&view.head, viewer),
         tab: "overview",
         due: DueView::new(view.due, &currency),
+        next_draw: view.next_draw.as_ref().map(|draw| DrawLine::new(draw, &currency)),
         last_payment: view.last_payment.as_ref().map(|row| PaymentLine::new(row, &currency)),
         last_bill: view.last_bill.as_ref().map(|bill| BillLine::new(bill, &currency)),
         services: view.services.iter().enumerate().map(|(at, row)| ServiceView::new(row, view.services.get(..at).unwrap_or_default())).collect(),

@@ -4,6 +4,7 @@
 //! as one that does not exist.
 
 mod account;
+pub(in crate::web) mod autopay;
 mod chart;
 mod lists;
 mod profile;
@@ -34,6 +35,9 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     routes.get("/account/{number}/usage.csv", usage::download);
     routes.get("/account/{number}/reading", reading::form);
     routes.post("/account/{number}/reading", reading::enter);
+    routes.get("/account/{number}/autopay", autopay::show);
+    routes.post("/account/{number}/autopay", autopay::set_up);
+    routes.post("/account/{number}/autopay/change", autopay::change);
     routes.get("/profile", profile::profile);
     routes.post("/profile", profile::save);
 }

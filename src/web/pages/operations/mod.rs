@@ -1,5 +1,7 @@
 //! The front page, the health check, and what every area shares.
 
+pub(in crate::web) mod metrics;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
@@ -16,6 +18,7 @@ use crate::web::{ICON, STYLE};
 /// The routes of this area.
 pub(in crate::web) fn routes(routes: &mut Routes) {
     routes.get("/health", health);
+    routes.get("/metrics", metrics::show);
     routes.get("/", front);
     routes.get("/static/style.css", style);
     routes.get("/static/icon.svg", icon);

@@ -13,6 +13,8 @@ use serde_json::json;
 
 use crate::actions::Context;
 use crate::actions::inbox::{Inbox, ReceiveError};
+use crate::telemetry::metrics::{self, CallbackOutcome};
+use crate::telemetry::scope::carry;
 
 /// No event of a provider is larger.
 const LARGEST_BODY_BYTES: usize = 256 * 1024;
@@ -65,10 +67,12 @@ pub(super) async fn receive(
 ) -> HttpResponse {
     let provider = provider.into_inner();
     if context.providers.by_name(&provider).is_none() {
+        metrics::callback(CallbackOutcome::UnknownProvider, Duration::ZERO);
         return answer(StatusCode::NOT_FOUND, "no such provider");
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(signature) = header(SIGNATURE).filter(|signature| signature.len() <= LONGEST_SIGNATURE).map(str::to_owned) else {
+        metrics::callback(CallbackOutcome::BadSignature, Duration::ZERO);
         return door.refuse(&context, &provider, "it has no signature");
     };
     let announced = header(CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
@@ -82,7 +86,7 @@ pub(super) async fn receive(
         Err(_) => return answer(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
     };
     let (inner, inbox, name) = (context.clone(), door.clone(), provider.clone());
-    let received = web::block(move || inbox.inbox.receive(&inner, &name, &body, Some(&signature))).await;
+    let received = web::block(carry(move || inbox.inbox.receive(&inner, &name, &body, Some(&signature)))).await;
     match received {
         Ok(Ok(_)) => HttpResponse::Ok().json(json!({ "received": true })),
         Ok(Err(ReceiveError::Unknown(_))) => answer(StatusCode::NOT_FOUND, "no such provider"),

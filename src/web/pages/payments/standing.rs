@@ -14,7 +14,7 @@ use crate::web::error::PageError;
 use crate::web::form::{PublicForm, public_token};
 use crate::web::frame::{Frame, act, go_to, page};
 use crate::web::pages::customers::account_link;
-use crate::web::text::{Currency, Day};
+use crate::web::text::{Currency, Day, Unbroken};
 use crate::web::viewer::{MaybeViewer, Viewer};
 
 /// A page that waits looks again by itself so often: first soon, then slowly, and then not any more.
@@ -29,6 +29,13 @@ pub(super) struct How {
     /// `done` and `unpaid` are the ways back from the provider.
     back: Option<String>,
     wait: Option<String>,
+}
+
+impl How {
+    /// Whether the provider sent them back as having paid. What it refused before that does not matter any more.
+    fn is_done(&self) -> bool {
+        self.back.as_deref() == Some("done") || self.wait.is_some()
+    }
 }
 
 /// A form with nothing but its hidden token.
@@ -58,7 +65,7 @@ struct StandingPage {
 
 /// What the payment is for.
 struct PartLine {
-    account: String,
+    account: Unbroken,
     link: Option<String>,
     amount: String,
     balance: Option<String>,
@@ -67,10 +74,10 @@ struct PartLine {
 impl PartLine {
     fn new(part: &PartStanding, currency: &Currency) -> Self {
         let (account, link, balance) = match &part.account {
-            Shown::Own { number, balance } => (format!("Account {number}"), Some(account_link(number)), Some(currency.balance(balance.cents()))),
-            Shown::Masked { ending } => (format!("Account ending in {ending}"), None, None),
+            Shown::Own { number, balance } => (number.clone(), Some(account_link(number)), Some(currency.balance(balance.cents()))),
+            Shown::Masked { ending } => (format!("ending in {ending}"), None, None),
         };
-        Self { account, link, balance, amount: currency.money(part.amount.cents()) }
+        Self { account: Unbroken(account), link, balance, amount: currency.money(part.amount.cents()) }
     }
 }
 
@@ -94,7 +101,7 @@ impl Looks {
     fn of(stage: &Stage, how: &How) -> Self {
         let waits = match stage {
             Stage::Received => true,
-            Stage::Open { declined: None, .. } => how.back.as_deref() == Some("done") || how.wait.is_some(),
+            Stage::Open { .. } => how.is_done(),
             _ => false,
         };
         let count = match how.wait.as_deref() {
@@ -114,9 +121,9 @@ impl Looks {
 fn title(stage: &Stage, how: &How) -> &'static str {
     match stage {
         Stage::NotOpened => "The payment could not be begun",
+        Stage::Open { .. } if how.is_done() => "Waiting for word of your payment",
         Stage::Open { declined: Some(_), .. } => "The payment was declined",
         Stage::Open { .. } if how.back.as_deref() == Some("unpaid") => "You have not paid",
-        Stage::Open { .. } if how.back.is_some() || how.wait.is_some() => "Waiting for word of your payment",
         Stage::Open { .. } => "Your payment is not finished",
         Stage::Received => "Payment received, not yet posted",
         Stage::OnItsWay => "Your payment is on its way",
@@ -169,7 +176,7 @@ fn standing_page(context: &Context, viewer: Option<&Viewer>, csrf: String, token
         parts,
         own: found.own,
         unpaid: how.back.as_deref() == Some("unpaid"),
-        done: how.back.as_deref() == Some("done") || how.wait.is_some(),
+        done: how.is_done(),
         looks: Looks::of(&found.stage, how),
         anew: if found.own { "/pay".to_owned() } else { "/pay/guest".to_owned() },
         stage: found.stage,

@@ -3,19 +3,27 @@
 mod accounts;
 mod adjustments;
 mod audit;
+mod autopay;
 mod balances;
+mod bank;
+mod bank_act;
 mod forms;
+mod holds;
 mod moves;
 mod notices;
 mod overview;
 mod payments;
 mod reads;
+mod reconciliation;
+mod refunds;
 mod runs;
 mod runs_act;
 mod schedule;
 mod search;
 mod services;
 mod todos;
+mod trace;
+mod watch;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -37,14 +45,22 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     adjustments::routes(routes);
     reads::routes(routes);
     balances::routes(routes);
+    autopay::routes(routes);
+    refunds::routes(routes);
+    holds::routes(routes);
     accounts::routes(routes);
     services::routes(routes);
     moves::routes(routes);
     todos::routes(routes);
     runs::routes(routes);
     runs_act::routes(routes);
+    bank::routes(routes);
+    bank_act::routes(routes);
     notices::routes(routes);
+    reconciliation::routes(routes);
     schedule::routes(routes);
+    watch::routes(routes);
+    trace::routes(routes);
     audit::routes(routes);
 }
 

@@ -83,7 +83,11 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "stuck_register" => "Register stands still",
         "low_use" => "Unusually low use",
         "vacant_use" => "Use while nobody was served",
+        "refund_failed" => "Refund to look at",
         "final_credit" => "Credit after a move out",
+        "unapplied_credit" => "Money that fits no account",
+        "bank_return" => "Returned by the bank",
+        "bank_correction" => "Corrected bank statement",
         _ => "Something to look at",
     }
 }

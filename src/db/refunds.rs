@@ -1,0 +1,148 @@
+//! Refunds that we make: what can be given back of a payment, who is to be asked, and how far each got.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::DbConnection;
+use super::provider_payments::RefundRow;
+use super::schema::{payment, refund};
+use crate::domain::ids::{AccountId, PaymentId, ProviderPaymentId, RefundId};
+
+/// A refund.
+///
+/// # Errors
+/// Those of the database.
+pub fn by_id(conn: &mut DbConnection, id: RefundId) -> QueryResult<Option<RefundRow>> {
+    refund::table.filter(refund::id.eq(id)).select(RefundRow::as_select()).first(conn).optional()
+}
+
+/// The refund that was posted at a position of an account's ledger.
+///
+/// # Errors
+/// Those of the database.
+pub fn at(conn: &mut DbConnection, account: AccountId, account_seq: i64) -> QueryResult<Option<RefundRow>> {
+    refund::table
+        .filter(refund::account_id.eq(account).and(refund::account_seq.eq(account_seq)))
+        .select(RefundRow::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The refunds of an account, newest first, those of the past too.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<RefundRow>> {
+    refund::table.filter(refund::account_id.eq(account)).order(refund::id.desc()).limit(limit).select(RefundRow::as_select()).load(conn)
+}
+
+/// The refunds about which the provider is to be asked, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn due(conn: &mut DbConnection, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<RefundId>> {
+    refund::table
+        .filter(refund::state.eq("created").and(refund::way.eq("provider")).and(refund::next_attempt_at.le(now)))
+        .order((refund::next_attempt_at, refund::id))
+        .limit(limit)
+        .select(refund::id)
+        .load(conn)
+}
+
+/// Takes the turn to ask the provider: nobody else does until `until`. Whether it was given.
+///
+/// # Errors
+/// Those of the database.
+pub fn claim(conn: &mut DbConnection, id: RefundId, now: NaiveDateTime, until: NaiveDateTime) -> QueryResult<bool> {
+    let changed = diesel::update(refund::table.filter(refund::id.eq(id).and(refund::state.eq("created")).and(refund::next_attempt_at.le(now))))
+        .set((refund::attempts.eq(refund::attempts + 1), refund::next_attempt_at.eq(Some(until)), refund::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(changed > 0)
+}
+
+/// Notes what the provider said, and when it is asked again.
+///
+/// # Errors
+/// Those of the database.
+pub fn ask_again(conn: &mut DbConnection, id: RefundId, error: &str, at: Option<NaiveDateTime>) -> QueryResult<usize> {
+    diesel::update(refund::table.filter(refund::id.eq(id))).set((refund::error.eq(Some(error)), refund::next_attempt_at.eq(at))).execute(conn)
+}
+
+/// Whether another refund has this name at the provider.
+///
+/// # Errors
+/// Those of the database.
+pub fn another_is_called(conn: &mut DbConnection, row: &RefundRow, reference: &str) -> QueryResult<bool> {
+    let others = refund::table.filter(
+        refund::provider
+            .eq(&row.provider)
+            .and(refund::merchant.eq(&row.merchant))
+            .and(refund::provider_ref.eq(reference))
+            .and(refund::id.ne(row.id))
+            .and(refund::superseded_seq.is_null()),
+    );
+    diesel::select(diesel::dsl::exists(others)).get_result(conn)
+}
+
+/// A payment of an account that came through a provider and is in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Refundable {
+    /// Identity.
+    pub id: PaymentId,
+    /// The provider's payment.
+    pub provider_payment_id: Option<ProviderPaymentId>,
+    /// Which part of it, from 1.
+    pub part: i32,
+    /// What of it is this account's, in cents.
+    pub amount_cents: i64,
+    /// The provider's name of it.
+    pub provider_ref: Option<String>,
+    /// The transaction that took it back.
+    pub returned_seq: Option<i64>,
+    /// The transaction that took its return back.
+    pub restored_seq: Option<i64>,
+}
+
+/// The payment of an account with a reference that came through a provider, unless a correction replaced it.
+///
+/// # Errors
+/// Those of the database.
+pub fn refundable(conn: &mut DbConnection, account: AccountId, reference: &str) -> QueryResult<Option<Refundable>> {
+    payment::table
+        .filter(payment::account_id.eq(account).and(payment::provider_ref.eq(reference)))
+        .filter(payment::provider_payment_id.is_not_null().and(payment::superseded_seq.is_null()))
+        .order(payment::account_seq.desc())
+        .select((
+            payment::id,
+            payment::provider_payment_id,
+            payment::part,
+            payment::amount_cents,
+            payment::provider_ref,
+            payment::returned_seq,
+            payment::restored_seq,
+        ))
+        .first(conn)
+        .optional()
+}
+
+#[derive(QueryableByName)]
+struct Sum {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// What of a part of a payment went back, or is about to, in cents. One that was given up and went through after all counts.
+///
+/// # Errors
+/// Those of the database.
+pub fn given_back_cents(conn: &mut DbConnection, payment: ProviderPaymentId, part: i32) -> QueryResult<i64> {
+    let row: Sum = diesel::sql_query(
+        "SELECT CAST(coalesce(sum(amount_cents), 0) AS BIGINT) AS total FROM refund WHERE provider_payment_id = $1 AND part = $2 \
+         AND (superseded_seq IS NULL OR state IN ('submitted', 'succeeded'))",
+    )
+    .bind::<BigInt, _>(payment)
+    .bind::<diesel::sql_types::Integer, _>(part)
+    .get_result(conn)?;
+    Ok(row.total)
+}

@@ -1,0 +1,12 @@
+//! A BAI2 file may be anything; what is read of it must be sound.
+#![no_main]
+
+use aquabills::formats::bank::{FormatChoice, read};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(file) = read(bytes, FormatChoice::Bai2) {
+        let (totals, keys) = (file.totals(), file.entry_keys());
+        assert_eq!(totals.statements.len(), keys.len());
+    }
+});
