@@ -216,6 +216,18 @@ pub fn due_of(conn: &mut DbConnection, status: &str, now: NaiveDateTime, limit: 
         .load(conn)
 }
 
+/// Which payment each of these events tells of, in the order of arrival.
+///
+/// # Errors
+/// Those of the database.
+pub fn payment_refs(conn: &mut DbConnection, ids: &[ProviderEventId]) -> QueryResult<Vec<(ProviderEventId, Option<String>)>> {
+    provider_event::table
+        .filter(provider_event::id.eq_any(ids))
+        .order(provider_event::id)
+        .select((provider_event::id, provider_event::payment_ref))
+        .load(conn)
+}
+
 /// When the events of attempts were applied, for the tokens from `first` to before `end` of a provider.
 ///
 /// # Errors

@@ -32,9 +32,10 @@ pub mod service_views;
 pub mod sign_in;
 mod sql_types;
 pub mod trace;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -45,6 +46,7 @@ use thiserror::Error;
 
 use connection::Manager;
 pub use connection::{Backend, DbConnection};
+use turns::Turns;
 
 /// How often a write that lost a race is begun anew before the loss is reported.
 const WRITE_ATTEMPTS: u32 = 50;
@@ -80,7 +82,7 @@ pub struct Database {
     pool: Pool<Manager>,
     backend: Backend,
     /// SQLite has one writer at a time. Queueing for it here is fair and quick; SQLite's own waiting polls.
-    writer: Arc<Mutex<()>>,
+    writer: Arc<Turns>,
 }
 
 impl Database {
@@ -109,7 +111,7 @@ impl Database {
             .test_on_check_out(false)
             .build(manager)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
-        Ok(Self { pool, backend, writer: Arc::new(Mutex::new(())) })
+        Ok(Self { pool, backend, writer: Arc::default() })
     }
 
     /// Brings the schema up to date.
@@ -196,7 +198,7 @@ impl Database {
         let mut conn = self.connection()?;
         match self.backend {
             Backend::Sqlite => {
-                let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let _turn = self.writer.take();
                 transaction(&mut conn, "BEGIN IMMEDIATE", work)
             }
             Backend::Postgres => transaction(&mut conn, "BEGIN", work),
@@ -204,10 +206,11 @@ impl Database {
     }
 }
 
-/// For a transaction that works on one chunk of accounts: looks everything up by index.
+/// For a transaction that works on a few rows of large tables: looks everything up by index.
 ///
-/// PostgreSQL's planner takes a chunk for a good part of a middle-sized table and reads the whole table for it, so that
-/// the cost of a bill would grow with the town.
+/// PostgreSQL's planner takes a chunk of accounts for a good part of a middle-sized table and reads the whole table for it, so
+/// that the cost of a bill would grow with the town. And a plan that was made while a table was nearly empty (the inbox, on its
+/// first day) is kept until the table is looked at again.
 ///
 /// # Errors
 /// Those of the database.

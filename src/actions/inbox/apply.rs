@@ -11,7 +11,7 @@ use crate::clock::local_date;
 use crate::db::inbox::{self, EventRow, NewEvent};
 use crate::db::provider_payments::{self as rows, CheckoutRow, NewProviderPayment, ProviderPaymentRow, Standing};
 use crate::db::trace::{self, NewStep};
-use crate::db::{DbConnection, ledger};
+use crate::db::{DbConnection, ledger, look_up_by_index};
 use crate::domain::ids::{AccountId, ProviderEventId, ProviderPaymentId};
 use crate::domain::money::Money;
 use crate::domain::payments::{Fact, Story, What, story};
@@ -25,27 +25,53 @@ use crate::telemetry::spans::{Span, Timer};
 /// # Errors
 /// [`ActionError::Refused`] when the event cannot be read, or is about another currency; those of the database.
 pub fn apply_event(context: &Context, id: ProviderEventId) -> Result<(), ActionError> {
-    let scope = Scope { event: Some(id.0), ..scope::current() };
-    scope::within(scope, || {
-        // What is told of an attempt is true only once it is committed.
+    scope::within(scope_of(id), || {
         let applied = context.database.write(|conn| {
-            let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(None) };
-            let timer = Timer::start("apply", &event.trace_id, context.now()).part_of(None);
-            let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
-            let provider =
-                provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
-            let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
-            if fact.event_id != event.event_id {
-                take_in_again(context, conn, provider.as_ref(), &event)?;
-                return Ok(None);
-            }
-            apply(context, conn, provider.as_ref(), &event, &fact, timer)
+            look_up_by_index(conn)?;
+            apply_within(context, conn, id)
         })?;
-        if let Some(applied) = applied {
-            applied.tell();
-        }
+        tell(applied);
         Ok(())
     })
+}
+
+/// Applies events in one transaction: all of them, or none.
+///
+/// # Errors
+/// As [`apply_event`].
+pub(super) fn apply_together(context: &Context, events: &[ProviderEventId]) -> Result<(), ActionError> {
+    let applied: Vec<Option<Applied>> = context.database.write(|conn| {
+        look_up_by_index(conn)?;
+        events.iter().map(|id| scope::within(scope_of(*id), || apply_within(context, conn, *id))).collect::<Result<_, ActionError>>()
+    })?;
+    for (id, applied) in events.iter().zip(applied) {
+        scope::within(scope_of(*id), || tell(applied));
+    }
+    Ok(())
+}
+
+fn scope_of(id: ProviderEventId) -> Scope {
+    Scope { event: Some(id.0), ..scope::current() }
+}
+
+/// What is told of an attempt is true only once it is committed.
+fn tell(applied: Option<Applied>) {
+    if let Some(applied) = applied {
+        applied.tell();
+    }
+}
+
+fn apply_within(context: &Context, conn: &mut DbConnection, id: ProviderEventId) -> Result<Option<Applied>, ActionError> {
+    let Some(event) = inbox::event(conn, id)?.filter(EventRow::waits) else { return Ok(None) };
+    let timer = Timer::start("apply", &event.trace_id, context.now()).part_of(None);
+    let provider = context.providers.by_name(&event.provider).filter(|provider| provider.merchant() == event.merchant);
+    let provider = provider.ok_or_else(|| ActionError::Refused(format!("no provider is called '{}' ({})", event.provider, event.merchant)))?;
+    let fact = read(provider.as_ref(), &event.body).map_err(ActionError::Refused)?;
+    if fact.event_id != event.event_id {
+        take_in_again(context, conn, provider.as_ref(), &event)?;
+        return Ok(None);
+    }
+    apply(context, conn, provider.as_ref(), &event, &fact, timer)
 }
 
 /// An event that nobody could read when it came is kept without its names. Now that it can be read it is taken in with them, so
@@ -205,8 +231,11 @@ fn move_checkout(conn: &mut DbConnection, checkout: &CheckoutRow, what: &What, n
 fn join_with_begun(conn: &mut DbConnection, payment: &ProviderPaymentRow, facts: &[Fact], now: NaiveDateTime) -> Result<(), ActionError> {
     let named = facts.iter().filter_map(|fact| fact.token.as_ref().map(|token| (fact.occurred_at, &fact.event_id, token)));
     let Some((_, _, token)) = named.min() else { return Ok(()) };
-    let begun = rows::begun_as(conn, &payment.provider, &payment.merchant, token)?.filter(|begun| begun.id != payment.id);
-    match begun {
+    let another = |conn: &mut DbConnection| rows::begun_as(conn, &payment.provider, &payment.merchant, token);
+    let Some(begun) = another(conn)?.filter(|begun| begun.id != payment.id) else { return Ok(()) };
+    // Another payment of the same attempt may just be taking it: what it took is seen under the lock.
+    rows::lock(conn, begun.id)?;
+    match another(conn)?.filter(|begun| begun.id != payment.id) {
         Some(begun) if begun.provider_ref.is_none() => Ok(rows::take_over(conn, payment.id, &begun, now)?),
         // Paid twice under one attempt: this money is for the same accounts.
         Some(begun) if rows::parts(conn, payment.id)?.is_empty() => copy_parts(conn, &begun, payment.id),

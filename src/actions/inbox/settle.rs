@@ -1,21 +1,28 @@
 //! Applying what waits in the inbox: all the time by a job, and at once before a bill run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::panic::resume_unwind;
+use std::thread;
 
 use chrono::TimeDelta;
 use rand::Rng;
 use serde::Serialize;
 
-use super::apply::apply_event;
+use super::apply::{apply_event, apply_together};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
-use crate::db::inbox;
+use crate::db::{Backend, inbox};
 use crate::domain::ids::ProviderEventId;
 use crate::domain::retry::{Pace, pause_ms};
 use crate::telemetry::metrics::{self, Area};
+use crate::telemetry::scope::carry;
 
 /// So many events are looked up at a time.
 const BATCH: i64 = 200;
+/// So many are applied in one transaction at most: a callback that waits for its commit waits no longer than for these.
+const TOGETHER: usize = 16;
+/// So many are applied side by side where the database can.
+const HANDS: usize = 4;
 
 /// What settling did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -83,7 +90,53 @@ pub fn settle_at_pace(context: &Context, pace: &mut Pace, stop: &Stop) -> Result
     Ok(settled)
 }
 
+/// Applies events in the way that costs the database less. One that fails does not take its neighbours along.
 fn try_all(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
+    match context.database.backend() {
+        Backend::Sqlite => try_together(context, events),
+        Backend::Postgres => try_side_by_side(context, events),
+    }
+}
+
+/// SQLite waits for the disk with each transaction, and nobody else writes meanwhile: some share one.
+fn try_together(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
+    let mut settled = Settled::default();
+    for group in events.chunks(TOGETHER) {
+        if group.len() > 1 && apply_together(context, group).is_ok() {
+            settled.applied += u64::try_from(group.len()).unwrap_or(0);
+        } else {
+            settled.add(try_each(context, group)?);
+        }
+    }
+    Ok(settled)
+}
+
+/// PostgreSQL lets several write at once and wait for the disk together. The events of one payment stay in one hand, in their order.
+fn try_side_by_side(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
+    if events.len() < HANDS {
+        return try_each(context, events);
+    }
+    let payments = context.database.read(|conn| inbox::payment_refs(conn, events))?;
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut hands: [Vec<ProviderEventId>; HANDS] = Default::default();
+    for (id, payment) in &payments {
+        let next = places.len();
+        let place = payment.as_deref().map_or(0, |payment| *places.entry(payment).or_insert(next));
+        if let Some(hand) = hands.get_mut(place % HANDS) {
+            hand.push(*id);
+        }
+    }
+    thread::scope(|scope| {
+        let hands: Vec<_> = hands.iter().map(|events| scope.spawn(carry(|| try_each(context, events)))).collect();
+        let mut settled = Settled::default();
+        for hand in hands {
+            settled.add(hand.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(settled)
+    })
+}
+
+fn try_each(context: &Context, events: &[ProviderEventId]) -> Result<Settled, ActionError> {
     let mut settled = Settled::default();
     for event in events {
         match apply_event(context, *event) {

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::actions::{ActionError, Context};
-use crate::db::DbConnection;
 use crate::db::inbox::{self, NewEvent, Stored};
 use crate::db::trace::{self, NewStep};
+use crate::db::{DbConnection, look_up_by_index};
 use crate::providers::{Glimpse, ListedEvent, PaymentProvider, SignatureError};
 use crate::telemetry::metrics::{self, CallbackOutcome};
 use crate::telemetry::scope;
@@ -121,7 +121,10 @@ fn commit_groups(context: &Context, deliveries: &Receiver<(NewEvent, Reply)>, _w
 }
 
 fn store_all(context: &Context, events: &[&NewEvent]) -> Result<Vec<Stored>, ActionError> {
-    context.database.write(|conn| events.iter().map(|event| store(context, conn, event)).collect())
+    context.database.write(|conn| {
+        look_up_by_index(conn)?;
+        events.iter().map(|event| store(context, conn, event)).collect()
+    })
 }
 
 fn store_one(context: &Context, event: &NewEvent) -> Result<Stored, ActionError> {
