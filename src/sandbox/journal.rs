@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,22 @@ pub(super) enum Record {
     Delivered(String),
 }
 
+/// How often and how long apart the file's lock is asked for: one that is just ending, or a program that it starts at that
+/// moment, holds it a little longer.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes the file for this process alone.
+fn lock(file: &File) -> std::io::Result<()> {
+    for _ in 1..LOCK_TRIES {
+        if file.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    file.try_lock().map_err(|_| std::io::Error::other("another sandbox is at work with it"))
+}
+
 /// The file, open for adding.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -49,7 +66,7 @@ impl Journal {
         if file.metadata()?.len() > LARGEST {
             return Err(std::io::Error::other("it is larger than a sandbox's state can be: expected at most 1 GB"));
         }
-        file.try_lock().map_err(|_| std::io::Error::other("another sandbox is at work with it"))?;
+        lock(&file)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
