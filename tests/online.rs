@@ -69,7 +69,7 @@ fn begin(mut town: Town) -> Paying {
         timeout_ms: 3_000,
         ..ProviderSettings::default()
     };
-    town.context.providers = providers::open(&[settings]).expect("the provider is opened");
+    town.context.providers = providers::open(&[settings]);
     let served = Served::new(&mut town);
     let host = sandbox.address().trim_start_matches("http://").to_owned();
     let desk = Browser { host, ..served.browser() };

@@ -352,15 +352,14 @@ fn print_entries(views: &[EntryView]) -> Result<bool, Failure> {
             (Some(account), []) => format!("; {} ({}%)", account.number, row.confidence),
             _ => String::new(),
         };
+        let told = [row.party_name.as_str(), &reference].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
         print::line(&format!(
-            "{}  {}  {}  {}  {}  {} {}{taken}: {}",
+            "{}  {}  {}  {}  {}  {told}{taken}: {}",
             row.id,
             row.status,
             row.booked_on,
             row.kind,
             Money::from_cents(row.amount_cents),
-            row.party_name,
-            reference,
             row.why
         ))?;
     }

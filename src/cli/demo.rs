@@ -121,7 +121,7 @@ fn with_sandbox(context: Context, args: &Args, listen: &str) -> Result<(Context,
         webhook_secrets: vec![Secret::new(secret)],
         ..ProviderSettings::default()
     };
-    let providers = providers::open(&[settings]).map_err(Failure::No)?;
+    let providers = providers::open(&[settings]);
     print::line(&format!("payments: a provider that takes no real money is at {}", running.address()))?;
     Ok((Context { providers, ..context }, Some(running)))
 }

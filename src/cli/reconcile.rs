@@ -117,10 +117,11 @@ fn show(report: &Report, rows: &[DifferenceView]) -> Result<(), Failure> {
     for row in rows {
         show_difference(row)?;
     }
-    if report.agrees() {
-        print::line("ledger, providers and bank agree")?;
+    match (report.differences, report.unreachable.is_empty()) {
+        (0, true) => print::line("ledger, providers and bank agree"),
+        (0, false) => print::line("nothing differs as far as it is known, but not every provider could be asked"),
+        (count, _) => print::line(&format!("\n{} in these days and before", print::count(count, "difference"))),
     }
-    Ok(())
 }
 
 fn sums(name: &str, sums: &DaySum) -> String {

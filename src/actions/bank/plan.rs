@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use super::matching::judge;
-use super::payouts::{Paid, Payouts};
+use super::payouts::{Paid, Payouts, may_be_payout_of};
 use crate::actions::payments::EARLIEST_YEAR;
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, EntryRow};
@@ -204,6 +204,11 @@ fn match_accounts(context: &Context, file: &BankFile, planned: &mut [Planned]) -
         let Suggestion { account, confidence, why } = suggestion;
         let row = &mut planned.row;
         row.why = why;
+        if account.is_none()
+            && let Some(provider) = may_be_payout_of(context, row)
+        {
+            row.why = format!("{}; it may be a payout of {provider}: the next reconciliation tells", row.why);
+        }
         row.confidence = i32::from(confidence);
         row.suggested_account_id = account.filter(|_| confidence >= settings.suggest_confidence);
         let Some(account) = account.filter(|_| row.kind == "credit" && row.amount_cents > 0 && confidence >= settings.auto_confidence) else {
