@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aquabills::actions::ActionError;
 use aquabills::actions::inbox::{keep_listed, settle};
+use aquabills::actions::moves::{MoveOut, move_out};
 use aquabills::actions::stop::Stop;
 use aquabills::config::{ProviderSettings, Secret};
 use aquabills::domain::roles::Role;
@@ -21,8 +22,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 use support::http::{Answer, Browser, Served, encoded};
+use support::moves::reading;
 use support::pages::{field, follow, open, says};
-use support::{Town, lines, on_both};
+use support::{Town, day, lines, on_both};
 
 const SECRET: &str = "whsec_of_this_story";
 
@@ -453,6 +455,19 @@ on_both! {
         assert_eq!(paying.town.balance("A2"), "5.00");
         // Ada, signed in, sees the same page in full.
         says(&open(&mut paying.served.customer("ada@example.org"), &mine), "href=\"/account/A2\"");
+    }
+
+    fn who_moved_out_pays_the_final_bill_with_the_old_postcode(town: Town) {
+        let paying = begin(town);
+        let readings = vec![reading("M3", 25)];
+        let leaving = MoveOut { account: "B1".into(), service: "S3".into(), on: day("2026-06-10"), readings, mailing_address: None, note: "gone".into() };
+        move_out(&paying.town.context, &leaving).expect("Bob moves out");
+        paying.town.bill("2026-06-10");
+        let mut guest = paying.served.browser();
+        let page = open(&mut guest, "/pay/guest");
+        let found = guest.post_form(&page, "/pay/guest", &[("number", "B1"), ("postcode", "95900")]);
+        assert_eq!(found.status, 200, "{}", found.body);
+        says(&found, &format!("${}", paying.town.balance("B1")));
     }
 
     fn a_wrong_pair_does_not_tell_which_part_is_wrong_and_guesses_come_to_an_end(town: Town) {

@@ -65,6 +65,16 @@ fn version_2_with_charges_kept_back_of_a_batch() {
 }
 
 #[test]
+fn charges_that_are_told_of_each_transaction_are_kept_back_of_the_batch_too() {
+    let of_the_whole = "<Chrgs><Amt Ccy=\"CHF\">1.80</Amt></Chrgs>\n        <NtryDtls>\n          <TxDtls>";
+    let of_the_first = "<NtryDtls><TxDtls><Chrgs><Amt Ccy=\"CHF\">1.80</Amt></Chrgs>";
+    let file = changed("camt053-v2.xml", of_the_whole, of_the_first).expect("the charges explain what is missing");
+    assert_eq!(amounts(&file), amounts(&read_fixture("camt053-v2.xml")));
+    let wrong = changed("camt053-v2.xml", of_the_whole, &of_the_first.replace("1.80", "1.70")).expect_err("ten cents are missing");
+    assert_eq!(wrong.to_string(), "Stmt 1, Ntry 1: Amt: 118.20 was booked, but the amounts of its 2 transactions add up to 120.00");
+}
+
+#[test]
 fn sums_and_balances_that_disagree() {
     let of_v8 = [
         ("<NbOfNtries>6<", "<NbOfNtries>5<", "Stmt 1: TxsSummry, TtlNtries, NbOfNtries: the file says 5, but its entries give 6"),

@@ -57,6 +57,17 @@ on_both! {
         assert_eq!(told(&t), ["bank_entry_waiting B-2 - - 49.70"]);
     }
 
+    fn a_payout_of_long_ago_is_found_in_the_same_look(t: Town) {
+        let (t, books) = town(t, 1);
+        booked(&t, "B-1", 4970, "2026-05-01", "Books / PO-1 settlement", "waiting");
+        wants_to_pay(&t, "pi_1", "A1", 5000);
+        deliver(&t.context, &books.pays("pi_1", 5000, "2026-04-29T10:00:00Z"));
+        books.pays_out("po_1", 4970, "2026-05-01", &[1]);
+        apply(&t);
+        let report = look(&t);
+        assert!(report.agrees(), "{report:#?}");
+    }
+
     fn a_payout_that_does_not_add_up(t: Town) {
         let (t, books) = town(t, 1);
         wants_to_pay(&t, "pi_1", "A1", 5000);

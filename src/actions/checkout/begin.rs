@@ -124,7 +124,8 @@ fn keep(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvid
     };
     let payment = rows::insert(conn, &payment)?;
     rows::set_parts(conn, payment, &parts)?;
-    step(context, conn, &trace_id, "begun", &format!("{} for {} accounts", Money::from_cents(amount_cents), parts.len()))?;
+    let accounts = if parts.len() == 1 { "1 account".to_owned() } else { format!("{} accounts", parts.len()) };
+    step(context, conn, &trace_id, "begun", &format!("{} for {accounts}", Money::from_cents(amount_cents)))?;
     Ok(token)
 }
 

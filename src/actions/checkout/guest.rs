@@ -44,14 +44,15 @@ pub fn find_as_guest(context: &Context, number: &str, postcode: &str, client: &C
     Ok(Attempt::Accepted(GuestAccount { due: account.due(), on_its_way: account.on_its_way(), number: account.head.number }))
 }
 
-/// The account of a number, when the postcode is that of a place it is served at or of where its paper goes.
+/// The account of a number, when the postcode is that of a place it is or was served at (who has moved out still pays the final
+/// bill), or of where its paper goes.
 fn known(conn: &mut DbConnection, number: &str, postcode: &str) -> Result<Option<AccountHead>, ActionError> {
     let head = if number.len() <= LONGEST_NUMBER { account_views::head(conn, number)? } else { None };
     // For a number that is not there the same is asked, so that the time of the answer tells less.
     let account = head.as_ref().map_or(AccountId(0), |head| head.id);
-    let premises = customers::premises_of(conn, &[account])?;
+    let served = customers::addresses_of(conn, account)?;
     let mailing = head.as_ref().and_then(|head| head.mailing_address.as_deref());
-    let mut addresses = premises.iter().map(|(_, premise)| premise.address.as_str()).chain(mailing);
+    let mut addresses = served.iter().map(String::as_str).chain(mailing);
     Ok(head.clone().filter(|_| addresses.any(|address| is_postcode_of(postcode, address))))
 }
 

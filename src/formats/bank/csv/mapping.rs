@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::super::BankFileError;
-use super::super::text::{currency, latin1, line_of, shown};
+use super::super::text::{currency, latin1, line_of, marked_utf16, shown};
 use super::MOST_COLUMNS;
 use super::cells::DateFormat;
 
@@ -173,7 +173,11 @@ const fn yes() -> bool {
 }
 
 impl CsvEncoding {
+    /// A file whose mark says UTF-16 is read as that, whatever the mapping says: spreadsheets save "Unicode text" so.
     pub(super) fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, BankFileError> {
+        if let Some(text) = marked_utf16(bytes) {
+            return Ok(Cow::Owned(text));
+        }
         if self == Self::Latin1 {
             return Ok(Cow::Owned(latin1(bytes)));
         }
