@@ -256,6 +256,21 @@ on_both! {
         town.assert_sound();
     }
 
+    fn a_crowd_that_failed_together_comes_back_a_few_at_a_time(town: Town) {
+        let (town, fake) = paid(town, 12);
+        for n in 1..=12 {
+            refund(&town, &format!("A{n}"), "20.00", &format!("B-{n}")).unwrap();
+        }
+        fake.moods(&[Mood::Away; 12]);
+        assert_eq!(round(&town).waiting, 12, "each is tried at once");
+        let rounds = [0; 3].map(|_| {
+            wait(&town, 60);
+            round(&town).sent
+        });
+        assert_eq!(rounds, [5, 5, 2], "and then again a few in a round");
+        town.assert_sound();
+    }
+
     fn a_refund_that_is_told_without_our_name_is_one(town: Town) {
         let (town, fake) = paid(town, 1);
         refund(&town, "A1", "20.00", "B-1").unwrap();

@@ -37,17 +37,27 @@ pub fn of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> Qu
     refund::table.filter(refund::account_id.eq(account)).order(refund::id.desc()).limit(limit).select(RefundRow::as_select()).load(conn)
 }
 
-/// The refunds about which the provider is to be asked, oldest first.
+/// The refunds about which the provider is to be asked for the first time, or again: oldest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn due(conn: &mut DbConnection, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<RefundId>> {
+pub fn due(conn: &mut DbConnection, now: NaiveDateTime, again: bool, limit: i64) -> QueryResult<Vec<RefundId>> {
+    let (fewest, most) = if again { (1, i32::MAX) } else { (0, 0) };
     refund::table
         .filter(refund::state.eq("created").and(refund::way.eq("provider")).and(refund::next_attempt_at.le(now)))
+        .filter(refund::attempts.between(fewest, most))
         .order((refund::next_attempt_at, refund::id))
         .limit(limit)
         .select(refund::id)
         .load(conn)
+}
+
+/// How many refunds the provider was asked about before and is to be asked again, now or later.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_again(conn: &mut DbConnection) -> QueryResult<i64> {
+    refund::table.filter(refund::state.eq("created").and(refund::way.eq("provider")).and(refund::attempts.gt(0))).count().get_result(conn)
 }
 
 /// Takes the turn to ask the provider: nobody else does until `until`. Whether it was given.
