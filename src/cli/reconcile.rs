@@ -102,7 +102,8 @@ fn show(report: &Report, rows: &[DifferenceView]) -> Result<(), Failure> {
     print::line(&sums("total", &report.total))?;
     if report.in_transit > 0 {
         let what = print::count(report.in_transit, "thing");
-        print::line(&format!("{what} over {} under way, not judged yet", report.total.in_transit))?;
+        let over = if report.total.in_transit.is_zero() { String::new() } else { format!(" over {}", report.total.in_transit) };
+        print::line(&format!("{what}{over} under way, not judged yet"))?;
     }
     let repaired = &report.repaired;
     if repaired.listed > 0 || repaired.changed() {
