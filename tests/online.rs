@@ -421,11 +421,30 @@ on_both! {
         assert_eq!(paying.town.balance("A1"), "32.50");
         says(&open(&mut ada, "/account/A1"), "Return of the payment of 15\u{a0}Jun\u{a0}2026 taken back: it counts");
         says(&open(&mut clerk, "/staff/accounts/A1"), "Return taken back");
-        assert_eq!(heading(&open(&mut ada, &mine)), "Paid, thank you");
+        let page = open(&mut ada, &mine);
+        assert_eq!(heading(&page), "Paid, thank you");
+        says(&page, "You began to pay <span class=\"money\">$20.00</span>; the payment provider says that it was <strong class=\"money\">$15.00</strong>");
+        assert!(!page.body.contains(">$20.00</td>"), "what it was for is what came: {}", page.body);
         paying.later(60);
         paying.act(&payment, "refund", "{\"amount\": 500}");
         paying.settled();
         assert_eq!(paying.town.balance("A1"), "37.50");
+        let mut stranger = paying.served.browser();
+        for browser in [&mut ada, &mut stranger] {
+            let page = open(browser, &mine);
+            assert_eq!(heading(&page), "Paid, and money went back");
+            says(&page, "<strong class=\"money\">$5.00</strong> of it was given back on <time datetime=\"2026-06-15\">");
+            says(&page, "What went back is owed again if it was due; <strong class=\"money\">$10.00</strong> counts");
+            assert!(!page.body.contains("The next bill deducts it"), "{}", page.body);
+        }
+        says(&open(&mut ada, &mine), "the balance is now <strong class=\"money\">$37.50</strong>");
+        says(&open(&mut ada, "/account/A1"), "$15.00</span> on <time datetime=\"2026-06-15\">15 Jun 2026</time>; <strong>$5.00 of it went back to you</strong>");
+        paying.later(60);
+        paying.act(&payment, "refund", "{\"amount\": 1000}");
+        paying.settled();
+        says(&open(&mut stranger, &mine), "<strong class=\"money\">$0.00</strong> counts");
+        says(&open(&mut ada, "/account/A1"), "<strong>all of it went back to you</strong>");
+        assert_eq!(paying.town.balance("A1"), "47.50");
         says(&open(&mut ada, "/account/A1"), "Refund of a payment");
         says(&open(&mut clerk, "/staff/accounts/A1"), "given back through the provider");
         paying.town.assert_sound();

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::standing_path;
 use crate::actions::Context;
 use crate::actions::checkout::{PartStanding, Shown, Stage, Standing, retry, standing};
+use crate::domain::money::Money;
 use crate::web::error::PageError;
 use crate::web::form::{PublicForm, public_token};
 use crate::web::frame::{Frame, act, go_to, page};
@@ -46,6 +47,7 @@ pub(super) struct Nothing {}
 #[template(path = "payments/standing.html")]
 struct StandingPage {
     frame: Frame,
+    currency: Currency,
     csrf: String,
     path: String,
     title: &'static str,
@@ -59,6 +61,8 @@ struct StandingPage {
     /// Whether somebody came back having paid, by the provider's word.
     done: bool,
     looks: Looks,
+    /// What did not go back, once some of it did.
+    kept: String,
     /// Where one begins anew.
     anew: String,
 }
@@ -127,7 +131,8 @@ fn title(stage: &Stage, how: &How) -> &'static str {
         Stage::Open { .. } => "Your payment is not finished",
         Stage::Received => "Payment received, not yet posted",
         Stage::OnItsWay => "Your payment is on its way",
-        Stage::Posted => "Paid, thank you",
+        Stage::Posted { back, .. } if back.is_empty() => "Paid, thank you",
+        Stage::Posted { .. } => "Paid, and money went back",
         Stage::Failed { .. } => "The payment did not go through",
         Stage::Expired => "The time to pay is over",
         Stage::Returned { .. } => "This payment went back",
@@ -178,12 +183,27 @@ fn standing_page(context: &Context, viewer: Option<&Viewer>, csrf: String, token
         unpaid: how.back.as_deref() == Some("unpaid"),
         done: how.is_done(),
         looks: Looks::of(&found.stage, how),
+        kept: currency.money(kept(&found).cents()),
         anew: if found.own { "/pay".to_owned() } else { "/pay/guest".to_owned() },
         stage: found.stage,
+        currency,
     }
 }
 
+/// What of a payment did not go back.
+fn kept(found: &Standing) -> Money {
+    let Stage::Posted { back, .. } = &found.stage else { return found.amount };
+    let back = Money::checked_sum(back.iter().map(|back| back.amount)).unwrap_or_default();
+    found.amount.checked_sub(back).unwrap_or_default().max(Money::ZERO)
+}
+
 impl StandingPage {
+    /// An amount for people.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "templates call methods with references")]
+    fn money(&self, amount: &Money) -> String {
+        self.currency.money(amount.cents())
+    }
+
     /// The day on which it went back.
     #[allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods with references")]
     fn day(&self, on: &chrono::NaiveDate) -> Day {
@@ -235,7 +255,7 @@ mod tests {
         assert_eq!(looks(&Stage::Received, None, Some("29")), Looks::Again { seconds: 6, count: 30 });
         assert_eq!(looks(&Stage::Received, None, Some("30")), Looks::Enough);
         assert_eq!(looks(&Stage::Received, None, Some("off")), Looks::Not);
-        assert_eq!(looks(&Stage::Posted, Some("done"), None), Looks::Not);
+        assert_eq!(looks(&Stage::Posted { instead_of: None, back: Vec::new() }, Some("done"), None), Looks::Not);
         assert_eq!(looks(&open, None, None), Looks::Not);
         assert_eq!(looks(&open, Some("unpaid"), None), Looks::Not);
         assert_eq!(looks(&open, Some("done"), None), Looks::Again { seconds: 2, count: 1 });
