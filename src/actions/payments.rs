@@ -107,6 +107,13 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
         let now = context.now();
         let before = ledger::position(conn, account.id)?;
         if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
+            // Whoever takes money under it now believes that it counts.
+            if let Some(on) = row.returned_on.filter(|_| row.restored_seq.is_none()) {
+                return Err(ActionError::Refused(format!(
+                    "reference: '{}' is of a payment that went back on {on}: a new payment needs a reference of its own",
+                    payment.reference
+                )));
+            }
             return if payment.is(row) { Ok(Posted::already(row.account_seq, before)) } else { Err(ActionError::Refused(payment.clash_with(row))) };
         }
         let after = post_within(context, conn, &payment, Origin::default(), now)?;

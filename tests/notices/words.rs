@@ -49,7 +49,7 @@ fn bill(due: i64) -> Facts {
 
 /// One of each kind, and what must be in its text and its HTML alike.
 fn samples() -> Vec<(Facts, Vec<&'static str>)> {
-    [of_bills_and_payments(), of_autopay_and_refunds(), of_everything_else()].concat()
+    [of_bills_and_payments(), of_autopay(), of_refunds(), of_everything_else()].concat()
 }
 
 fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
@@ -114,7 +114,7 @@ fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
     ]
 }
 
-fn of_autopay_and_refunds() -> Vec<(Facts, Vec<&'static str>)> {
+fn of_autopay() -> Vec<(Facts, Vec<&'static str>)> {
     vec![
         (
             Facts::AutopayActive(AutopayActive {
@@ -151,6 +151,11 @@ fn of_autopay_and_refunds() -> Vec<(Facts, Vec<&'static str>)> {
             Facts::AutopayPaused(AutopayPaused { ended: false, method: "Visa ending 4242".to_owned(), reason: "Two draws failed.".to_owned() }),
             vec!["paused", "Visa ending 4242", "Two draws failed.", "https://water.town.example/account/A-17/autopay"],
         ),
+    ]
+}
+
+fn of_refunds() -> Vec<(Facts, Vec<&'static str>)> {
+    vec![
         (
             Facts::RefundSent(RefundSent {
                 amount_cents: 1500,

@@ -25,6 +25,8 @@ pub enum Stage {
         url: Option<String>,
         /// Why the provider did not take it so far, when it was tried.
         declined: Option<String>,
+        /// Whether the provider said just now that nothing was paid yet.
+        asked: bool,
     },
     /// The provider has it; the ledger does not yet.
     Received,
@@ -118,36 +120,50 @@ pub fn standing(context: &Context, token: &str, person: Option<PersonId>) -> Res
             Ok::<_, ActionError>((checkout, view))
         })
     };
-    let (checkout, view) = load()?;
-    if matches!(view.stage, Stage::Open { .. }) && ask(context, &checkout)? {
-        return Ok(load()?.1);
+    let (checkout, mut view) = load()?;
+    if let Stage::Open { asked, .. } = &mut view.stage {
+        match ask(context, &checkout)? {
+            Answer::Moved => return Ok(load()?.1),
+            Answer::StillOpen => *asked = true,
+            Answer::None => {}
+        }
     }
     Ok(view)
 }
 
-/// Asks the provider whether the customer is through, when no event has told it yet; whether that changed something. The
-/// answer moves the attempt and no balance: the ledger waits for events.
-fn ask(context: &Context, checkout: &CheckoutRow) -> Result<bool, ActionError> {
+/// What the provider said when it was asked.
+enum Answer {
+    /// Something that was not known.
+    Moved,
+    /// That the customer can still pay.
+    StillOpen,
+    /// Nothing, or it was asked a moment ago.
+    None,
+}
+
+/// Asks the provider whether the customer is through, when no event has told it yet. The answer moves the attempt and no
+/// balance: the ledger waits for events.
+fn ask(context: &Context, checkout: &CheckoutRow) -> Result<Answer, ActionError> {
     let provider = context.providers.by_name(&checkout.provider).filter(|provider| provider.merchant() == checkout.merchant);
-    let (Some(provider), Some(session)) = (provider, &checkout.session_ref) else { return Ok(false) };
+    let (Some(provider), Some(session)) = (provider, &checkout.session_ref) else { return Ok(Answer::None) };
     let now = context.now();
     let not_since = now - TimeDelta::seconds(ASK_AGAIN_SECONDS);
     if !context.database.write(|conn| rows::take_turn(conn, checkout.id, not_since, now).map_err(ActionError::from))? {
-        return Ok(false);
+        return Ok(Answer::None);
     }
     let status = match provider.checkout(session) {
         Ok(session) => match session.status {
-            CheckoutStatus::Open => return Ok(false),
+            CheckoutStatus::Open => return Ok(Answer::StillOpen),
             CheckoutStatus::Complete => "complete",
             CheckoutStatus::Expired => "expired",
         },
         Err(error) => {
             log::warn!("where a checkout stands cannot be asked now: {}", error.kind());
-            return Ok(false);
+            return Ok(Answer::None);
         }
     };
     let moved = context.database.write(|conn| rows::move_checkout(conn, checkout.id, status, context.now()).map_err(ActionError::from))?;
-    Ok(moved > 0)
+    Ok(if moved > 0 { Answer::Moved } else { Answer::None })
 }
 
 fn view(conn: &mut DbConnection, checkout: &CheckoutRow, person: Option<PersonId>) -> Result<Standing, ActionError> {
@@ -183,11 +199,7 @@ fn is_posted(payment: &ProviderPaymentRow) -> bool {
 }
 
 /// What the ledger has of a payment for each account that it was begun for.
-fn posted_shares(
-    conn: &mut DbConnection,
-    payment: &ProviderPaymentRow,
-    begun: &[(AccountId, i64)],
-) -> Result<Vec<(AccountId, i64)>, ActionError> {
+fn posted_shares(conn: &mut DbConnection, payment: &ProviderPaymentRow, begun: &[(AccountId, i64)]) -> Result<Vec<(AccountId, i64)>, ActionError> {
     let posted = payments::of_provider_payment(conn, payment.id)?;
     let share = |account: AccountId| posted.iter().filter(|row| row.account_id == account).map(|row| row.amount_cents).sum();
     Ok(begun.iter().map(|(account, _)| (*account, share(*account))).collect())
@@ -200,7 +212,8 @@ fn posted(conn: &mut DbConnection, checkout: &CheckoutRow, payment: Option<&Prov
         Some(payment) => refunds::given_back(conn, payment.id)?,
         None => Vec::new(),
     };
-    let back = |(on, cents, reason): (NaiveDate, i64, String)| Back { on, amount: Money::from_cents(cents), by_bank: reason.starts_with(TAKEN_BY_BANK) };
+    let back =
+        |(on, cents, reason): (NaiveDate, i64, String)| Back { on, amount: Money::from_cents(cents), by_bank: reason.starts_with(TAKEN_BY_BANK) };
     Ok(Stage::Posted { instead_of: Some(begun).filter(|begun| *begun != amount), back: found.into_iter().map(back).collect() })
 }
 
@@ -229,7 +242,7 @@ fn stage(conn: &mut DbConnection, checkout: &CheckoutRow, payment: Option<Provid
         // A card that was declined can be followed by another one, as long as the provider's page is open.
         PaymentState::Created | PaymentState::Failed => match checkout.status.as_str() {
             "created" => Stage::NotOpened,
-            "open" => Stage::Open { url: checkout.session_url.clone(), declined: reason.filter(|_| state == PaymentState::Failed) },
+            "open" => Stage::Open { url: checkout.session_url.clone(), declined: reason.filter(|_| state == PaymentState::Failed), asked: false },
             // Whoever is through by card has paid: what failed was the card before. A bank says only days later that it fails.
             "complete" if state == PaymentState::Created || !from_bank => Stage::Received,
             "expired" if state == PaymentState::Created => Stage::Expired,

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use crate::actions::payments::{NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within, tell_stands_again};
+use crate::actions::payments::{
+    NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within, tell_stands_again,
+};
 use crate::actions::{ActionError, Context, notices, refunds};
 use crate::db::payments::{self as posted_rows, PaymentRow};
 use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
