@@ -91,7 +91,7 @@ impl From<LedgerError> for ActionError {
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] for an amount that is not above zero, a
-/// value date in the future, or a reference that stands for another payment.
+/// value date in the future, or a reference that stands for another payment or for one that went back.
 pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> Result<Posted, ActionError> {
     if payment.amount <= Money::default() {
         return Err(ActionError::Refused(format!("amount: {} is not a payment: expected more than 0", payment.amount)));
