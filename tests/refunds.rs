@@ -371,7 +371,7 @@ on_both! {
         let mut clerk = served.staff(Role::Clerk);
         says(&open(&mut clerk, "/staff/accounts/A1/payments/1"), "/staff/accounts/A1/payments/1/refund");
         let page = open(&mut clerk, "/staff/accounts/A1/payments/1/refund");
-        says(&page, "$50.00 of it can still be given back");
+        says(&page, "At most $50.00 can be given back: $50.00 of the payment is left");
         let path = "/staff/accounts/A1/payments/1/refund";
         assert_eq!(send(&mut clerk, &page, path, &[("amount", "60"), ("note", "x"), ("reference", "B-1")]).status, 422);
         let reference = field(&page, "reference");

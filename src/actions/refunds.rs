@@ -402,6 +402,7 @@ fn sent_notice(context: &Context, conn: &mut DbConnection, refund: &RefundRow, n
             amount_cents: refund.amount_cents,
             sent_on,
             payment_reference: payment.and_then(|payment| payment.provider_ref),
+            instead_of_cents: None,
             balance_cents: ledger::position(conn, refund.account_id)?.balance.cents(),
         }),
     })

@@ -193,7 +193,10 @@ fn take_folder(folder: &Path) -> Result<std::fs::File, Failure> {
     let lock = std::fs::File::create(folder.join("demo.lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::No(format!("another demonstration is at work in {}", folder.display()))),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::No(format!(
+            "another demonstration is at work in {}: stop it first (Ctrl+C where it runs), or make one of your own with --folder",
+            folder.display()
+        ))),
         Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }

@@ -1,6 +1,6 @@
 //! Refunds that we make: what can be given back of a payment, who is to be asked, and how far each got.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -8,6 +8,9 @@ use super::DbConnection;
 use super::provider_payments::RefundRow;
 use super::schema::{payment, refund};
 use crate::domain::ids::{AccountId, PaymentId, ProviderPaymentId, RefundId};
+
+/// So many refunds of one payment are shown.
+const MOST_SHOWN: i64 = 100;
 
 /// A refund.
 ///
@@ -93,6 +96,20 @@ pub fn another_is_called(conn: &mut DbConnection, row: &RefundRow, reference: &s
             .and(refund::superseded_seq.is_null()),
     );
     diesel::select(diesel::dsl::exists(others)).get_result(conn)
+}
+
+/// What of a payment went back, or is about to, oldest first: its day, how much, and why.
+///
+/// # Errors
+/// Those of the database.
+pub fn given_back(conn: &mut DbConnection, payment: ProviderPaymentId) -> QueryResult<Vec<(NaiveDate, i64, String)>> {
+    refund::table
+        .filter(refund::provider_payment_id.eq(payment))
+        .filter(refund::superseded_seq.is_null().or(refund::state.eq_any(["submitted", "succeeded"])))
+        .order((refund::made_on, refund::id))
+        .limit(MOST_SHOWN)
+        .select((refund::made_on, refund::amount_cents, refund::reason))
+        .load(conn)
 }
 
 /// A payment of an account that came through a provider and is in the ledger.

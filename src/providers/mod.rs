@@ -273,6 +273,11 @@ pub trait PaymentProvider: Send + Sync {
     /// Our identity with it.
     fn merchant(&self) -> &str;
 
+    /// The least that it takes at once.
+    fn least_amount(&self) -> Money {
+        Money::from_cents(1)
+    }
+
     /// Whether it can be called and believed: its secrets are there.
     ///
     /// # Errors

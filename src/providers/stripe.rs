@@ -31,6 +31,7 @@ pub struct Stripe {
     /// Those that are active, or which are missing.
     secrets: Result<Vec<Secret>, String>,
     tolerance: u64,
+    least: Money,
     caller: Caller,
 }
 
@@ -43,6 +44,7 @@ impl Stripe {
             merchant: settings.merchant.clone(),
             secrets: settings.callback_secrets(),
             tolerance: u64::from(settings.tolerance_seconds),
+            least: Money::from_cents(i64::from(settings.least_amount_cents)),
             caller: Caller::new(settings, settings.key()),
         }
     }
@@ -142,6 +144,10 @@ impl PaymentProvider for Stripe {
 
     fn merchant(&self) -> &str {
         &self.merchant
+    }
+
+    fn least_amount(&self) -> Money {
+        self.least
     }
 
     fn ready(&self) -> Result<(), String> {
