@@ -31,6 +31,11 @@ fn take(town: &Town, name: &str, mapping: &str, rows: &[&str]) -> BankReport {
     import(town, name, mapping, rows).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// All movements that wait.
+fn list(town: &Town) -> Vec<aquabills::db::bank::EntryRow> {
+    waiting(town).into_iter().map(|view| view.row).collect()
+}
+
 fn undo(town: &Town, id: i64) {
     decide(&town.context, BankEntryId(id), &Verdict::Undo, "read by the wrong mapping", None).expect("it is taken back");
 }
@@ -58,7 +63,6 @@ on_both! {
         assert_eq!(counts(&take(&town, "longer.csv", "ops", &[FIRST, "2026-06-11,5.00,A-1001,Jane Smith,DE01,,E-2"])), "1 new, 1 known: 1 applied, 0 waiting, 0 settled, 0 aside");
         // Another bank account has references of its own.
         assert_eq!(take(&town, "other.csv", "ops2", &["2026-06-12,7.00,A-1001,Jane Smith,DE01,,E-1"]).applied, 1);
-        // A return has the other direction: it is not the same money told twice.
         town.assert_sound();
     }
 
@@ -190,6 +194,20 @@ on_both! {
         assert_eq!(take(&town, "j.csv", "bare", &both).unchanged, 1);
         assert_eq!(take(&town, "j.csv", "ops", &both).unchanged, 2);
         town.assert_sound();
+    }
+
+    fn a_trace_number_is_used_again_on_another_day(town: Town) {
+        let town = self::town(town);
+        let sample = String::from_utf8(crate::returns::sample("ach-web-credit.ach")).expect("a file of plain letters");
+        assert_eq!(file(&town, "1.ach", &sample).accepted, 1);
+        let entry = &list(&town)[0];
+        let effective = entry.value_on.expect("a day").format("%y%m%d").to_string();
+        let later = sample.replace(&effective, "260611");
+        assert_ne!(later, sample);
+        assert_eq!(file(&town, "2.ach", &later).accepted, 1);
+        let rows = list(&town);
+        assert_eq!(rows[0].bank_ref, rows[1].bank_ref);
+        assert!(rows[0].booked_on != rows[1].booked_on && !rows[1].why.contains("there already"), "{rows:?}");
     }
 
     fn the_old_story_of_one_reference_goes_on(town: Town) {

@@ -72,7 +72,7 @@ impl<'a> Doubts<'a> {
         let (by_reference, by_booking) = (by_name(&stored, |row| row.bank_ref.as_ref()), by_name(&stored, |row| row.booking_ref.as_ref()));
         let fresh: HashSet<usize> = new.iter().map(|(at, _)| *at).collect();
         // Of this file, what stands before a movement is there already.
-        let (mut here, mut booked): (HashMap<&str, Vec<&EntryRow>>, HashMap<&str, Vec<&EntryRow>>) = (HashMap::new(), HashMap::new());
+        let (mut here, mut booked) = (ByName::new(), ByName::new());
         let mut doubts = HashMap::new();
         for (at, row) in all {
             let (reference, booking) = (row.bank_ref.as_deref(), row.booking_ref.as_deref());
@@ -82,8 +82,12 @@ impl<'a> Doubts<'a> {
                 if let Some(other) = before.copied().find(|other| is_doubtful(self.format, other, row)) {
                     doubts.insert(*at, self.there_already(conn, other, row)?);
                 }
-                reference.into_iter().for_each(|name| here.entry(name).or_default().push(row));
-                booking.into_iter().for_each(|name| booked.entry(name).or_default().push(row));
+                if let Some(name) = reference {
+                    here.entry(name).or_default().push(row);
+                }
+                if let Some(name) = booking {
+                    booked.entry(name).or_default().push(row);
+                }
             }
         }
         Ok(doubts)
@@ -136,7 +140,9 @@ impl<'a> Doubts<'a> {
         let told: HashSet<&str> = all.iter().map(|(_, row)| row.entry_key.as_str()).collect();
         stored.retain(|row| self.stays(row) && !told.contains(row.entry_key.as_str()) && Some(row.file_id) != self.again);
         let mut left: HashMap<(NaiveDate, i64), Vec<&EntryRow>> = HashMap::new();
-        stored.iter().for_each(|row| left.entry((row.booked_on, row.amount_cents)).or_default().push(row));
+        for row in &stored {
+            left.entry((row.booked_on, row.amount_cents)).or_default().push(row);
+        }
         let mut doubts = HashMap::new();
         for (at, row) in new {
             let Some(others) = left.get_mut(&(row.booked_on, row.amount_cents)) else { continue };
@@ -154,8 +160,11 @@ impl<'a> Doubts<'a> {
     }
 }
 
-fn by_name(rows: &[EntryRow], name: fn(&EntryRow) -> Option<&String>) -> HashMap<&str, Vec<&EntryRow>> {
-    let mut named: HashMap<&str, Vec<&EntryRow>> = HashMap::new();
+/// Movements by a reference.
+type ByName<'a> = HashMap<&'a str, Vec<&'a EntryRow>>;
+
+fn by_name(rows: &[EntryRow], name: fn(&EntryRow) -> Option<&String>) -> ByName<'_> {
+    let mut named = ByName::new();
     for row in rows {
         if let Some(name) = name(row) {
             named.entry(name).or_default().push(row);
@@ -184,8 +193,8 @@ fn looks_like(other: &EntryRow, row: &EntryRow) -> bool {
     }
     let alike = |one: &str, two: &str| one.trim().to_lowercase() == two.trim().to_lowercase();
     let may_be = |one: &str, two: &str| one.trim().is_empty() || two.trim().is_empty() || alike(one, two);
-    let named = !row.reference.trim().is_empty() || !(row.party_name.trim().is_empty() && other.party_name.trim().is_empty());
-    alike(&other.reference, &row.reference) && may_be(&other.party_name, &row.party_name) && (named || may_be(&other.text, &row.text))
+    let unnamed = [&row.reference, &row.party_name, &other.party_name].iter().all(|text| text.trim().is_empty());
+    alike(&other.reference, &row.reference) && may_be(&other.party_name, &row.party_name) && (!unnamed || may_be(&other.text, &row.text))
 }
 
 /// What a known movement names now and did not name then; none where both may be the same.
