@@ -243,7 +243,7 @@ fn xml_that_is_broken_or_an_attack() {
             ("<Document", "<!DOCTYPE x [<!ENTITY a \"b\">]><Document", "line 3: document type: a DOCTYPE declaration is not allowed; expected none"),
             ("Jörg &amp;", "Jörg &lol;", "line 28: XML: the entity 'lol' is not known; expected lt, gt, amp, apos, quot or a number"),
             ("Jörg &amp;", "Jörg &#0;", "line 28: XML: the entity '#0' is not known; expected lt, gt, amp, apos, quot or a number"),
-            ("</Stmt>", "</Statement>", "line 75: XML: it is not well-formed: ill-formed document: expected `</Stmt>`, but `</Statement>` …"),
+            ("</Stmt>", "</Statement>", "line 75: XML: it is not well-formed: ill-formed document: expected `</Stmt>`, but `</Statement>` was found"),
             ("</Document>", "", "line 78: end of file: the document is not complete: elements are not closed"),
             ("</Document>", "</Document><Document/>", "line 77: end of file: something follows the end of Document; expected nothing"),
             ("<GrpHdr>", "money<GrpHdr>", "line 5: text: text between the elements; expected elements"),
