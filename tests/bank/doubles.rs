@@ -80,20 +80,20 @@ on_both! {
     fn references_of_other_formats_wait_too(town: Town) {
         let town = self::town(town);
         let paid = Booking { cents: 2_000, bank_ref: "R-1", reference: "A-1001", ..Booking::default() };
-        assert_eq!(file(&town, "a.xml", &camt("053", "S1", "2026-06-10", &[paid.clone()])).applied, 1);
+        assert_eq!(file(&town, "a.xml", &camt("053", "S1", "2026-06-10", std::slice::from_ref(&paid))).applied, 1);
         let more = Booking { cents: 2_100, ..paid.clone() };
         assert_eq!(file(&town, "b.xml", &camt("053", "S2", "2026-06-11", &[more])).waiting, 1);
-        assert_eq!(file(&town, "c.xml", &camt("053", "S3", "2026-06-11", &[paid.clone()])).waiting, 1);
+        assert_eq!(file(&town, "c.xml", &camt("053", "S3", "2026-06-11", std::slice::from_ref(&paid))).waiting, 1);
         // A booking in parts on another day is the same booking.
         let parts = Booking { parts: vec![(1_500, "A-1001"), (500, "A-1002")], ..paid.clone() };
         assert_eq!(file(&town, "d.xml", &camt("054", "N4", "2026-06-12", &[parts])).waiting, 2);
         // What stands for no reference is none.
         let none = Booking { bank_ref: "NOTPROVIDED", ..paid };
-        assert_eq!(file(&town, "e.xml", &camt("053", "S5", "2026-06-13", &[none.clone()])).applied, 1);
+        assert_eq!(file(&town, "e.xml", &camt("053", "S5", "2026-06-13", std::slice::from_ref(&none))).applied, 1);
         assert_eq!(file(&town, "f.xml", &camt("053", "S6", "2026-06-14", &[none])).applied, 1, "{:?}", waiting(&town));
         // What was booked and taken back has one reference and two directions.
         let kept = Booking { cents: 3_300, bank_ref: "R-9", reference: "A-1003", ..Booking::default() };
-        file(&town, "g.xml", &camt("053", "S7", "2026-06-14", &[kept.clone()]));
+        file(&town, "g.xml", &camt("053", "S7", "2026-06-14", std::slice::from_ref(&kept)));
         let back = Booking { cents: -3_300, returned: Some("AC04"), ..kept };
         assert_eq!(file(&town, "h.xml", &camt("053", "S8", "2026-06-15", &[back])).applied, 1, "{:?}", waiting(&town));
         assert_eq!((town.balance("A-1001"), town.balance("A-1003")), ("40.00".to_owned(), "100.00".to_owned()));
