@@ -21,6 +21,7 @@ pub mod metering;
 mod migrations;
 pub mod notices;
 pub mod operations;
+pub mod overcharges;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
@@ -31,6 +32,7 @@ mod schema;
 pub mod service_views;
 pub mod sign_in;
 mod sql_types;
+pub mod sweep;
 pub mod trace;
 mod turns;
 
@@ -288,6 +290,10 @@ const RACE_KEYS: &[&str] = &[
     "bank_file.sha256",
     "bank_entry_bank_account_entry_key_key",
     "bank_entry.entry_key",
+    "overcharge_case_once",
+    "overcharge_case.cause",
+    "overcharge_finding_once",
+    "overcharge_finding.finding_key",
 ];
 
 impl LostRace for DieselError {

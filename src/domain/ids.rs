@@ -69,4 +69,8 @@ ids! {
     DrawId,
     /// An alarm.
     AlarmId,
+    /// Findings of one cause.
+    CaseId,
+    /// One difference between what was billed and what should have been.
+    FindingId,
 }

@@ -11,6 +11,7 @@ mod forms;
 mod holds;
 mod moves;
 mod notices;
+mod overcharges;
 mod overview;
 mod payments;
 mod reads;
@@ -58,6 +59,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     bank_act::routes(routes);
     notices::routes(routes);
     reconciliation::routes(routes);
+    overcharges::routes(routes);
     schedule::routes(routes);
     watch::routes(routes);
     trace::routes(routes);
