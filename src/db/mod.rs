@@ -22,6 +22,7 @@ mod migrations;
 pub mod notices;
 pub mod operations;
 pub mod payments;
+pub mod policy;
 pub mod provider_payments;
 pub mod rates;
 pub mod reconciliation;

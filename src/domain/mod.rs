@@ -18,6 +18,7 @@ pub mod money;
 pub mod notices;
 pub mod passwords;
 pub mod payments;
+pub mod policy;
 pub mod postcode;
 pub mod quantity;
 pub mod rates;
