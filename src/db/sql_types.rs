@@ -83,4 +83,7 @@ big_int_columns!(
     MandateId,
     DrawId,
     AlarmId,
+    ApprovalId,
+    AdjustmentId,
+    RefundBatchId,
 );

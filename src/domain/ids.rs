@@ -69,4 +69,10 @@ ids! {
     DrawId,
     /// An alarm.
     AlarmId,
+    /// What somebody asked another person to approve.
+    ApprovalId,
+    /// A credit or a charge.
+    AdjustmentId,
+    /// A file of payouts or cheques.
+    RefundBatchId,
 }

@@ -4,6 +4,7 @@
 //! What does not: anything that reads or writes the outside world.
 
 pub mod alarms;
+pub mod approvals;
 pub mod autopay;
 pub mod billing;
 pub mod calendar;
@@ -18,6 +19,7 @@ pub mod money;
 pub mod notices;
 pub mod passwords;
 pub mod payments;
+pub mod payouts;
 pub mod policy;
 pub mod postcode;
 pub mod quantity;

@@ -1,0 +1,93 @@
+//! Who acts: the person behind a sign-in, and what that person gave before.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDateTime;
+
+use crate::actions::{ActionError, sign_in};
+use crate::db::DbConnection;
+use crate::db::approvals as rows;
+use crate::db::sign_in::{LoginRow, login_by_email};
+use crate::domain::approvals::{name_key, person_key};
+use crate::domain::ids::AccountId;
+use crate::domain::money::Money;
+use crate::domain::roles::Role;
+
+/// Credits with these reasons are given by the program, not by a person.
+const BY_PROGRAM: [&str; 2] = ["refund-failed", "transfer"];
+
+/// Somebody who acts.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    /// As they call themselves.
+    pub by: String,
+    /// Who that is, whatever the sign-in.
+    pub person: String,
+    /// The name, however it is written.
+    pub name: String,
+    /// The sign-in, when there is one.
+    pub login: Option<LoginRow>,
+}
+
+/// Who an actor is.
+pub(super) fn who_is(conn: &mut DbConnection, actor: &str) -> Result<Who, ActionError> {
+    let login = login_by_email(conn, &sign_in::plain_email(actor))?;
+    let person = person_key(actor);
+    let called = login.as_ref().map_or(actor, |login| login.name.as_str());
+    let name = Some(name_key(called)).filter(|name| !name.is_empty()).unwrap_or_else(|| person.clone());
+    let by = login.as_ref().map_or_else(|| actor.to_owned(), |login| login.email.clone());
+    Ok(Who {
+        by,
+        person: if person.is_empty() { "nobody".to_owned() } else { person },
+        name: if name.is_empty() { "nobody".to_owned() } else { name },
+        login,
+    })
+}
+
+impl Who {
+    /// Whether this is somebody of the utility who may sign in.
+    pub(super) fn is_staff(&self) -> bool {
+        self.role().is_some_and(Role::is_staff)
+    }
+
+    /// The role of a sign-in that is not disabled.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.login.as_ref().filter(|login| login.disabled_at.is_none()).and_then(|login| login.role.parse().ok())
+    }
+
+    /// Whether two are one person: the same address, or the same name. Nobody knows who stands behind names that are no sign-ins:
+    /// they count as one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.person == other.person || self.name == other.name || (self.login.is_none() && other.login.is_none())
+    }
+}
+
+/// What somebody gave an account since a moment without another's approval: credits, or refunds.
+pub(super) fn given_by(conn: &mut DbConnection, account: AccountId, since: NaiveDateTime, who: &Who, refunds: bool) -> Result<Money, ActionError> {
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    let mut total = Money::ZERO;
+    for given in rows::given_since(conn, account, since)? {
+        let amount = Money::from_cents(given.amount_cents);
+        let size = match (refunds, given.reason_code.as_str()) {
+            (true, "refund") => amount,
+            (true, _) => Money::ZERO,
+            (false, code) if BY_PROGRAM.contains(&code) => Money::ZERO,
+            (false, _) => -amount,
+        };
+        if !size.is_positive() {
+            continue;
+        }
+        let theirs = match known.get(&given.entered_by) {
+            Some(theirs) => *theirs,
+            None => {
+                let theirs = who_is(conn, &given.entered_by)?.is(who);
+                known.insert(given.entered_by.clone(), theirs);
+                theirs
+            }
+        };
+        if theirs {
+            total = total.checked_add(size).ok_or_else(|| ActionError::Refused("amount: it is too large".to_owned()))?;
+        }
+    }
+    Ok(total)
+}
