@@ -131,6 +131,10 @@ fn make(conn: &mut DbConnection, context: &Context, policy: &Policy, medium: Med
     // As they are under the locks: one may have been called back meanwhile.
     let waiting: Vec<Payable> =
         rows::payable(conn, medium.as_str(), MOST)?.into_iter().filter(|row| accounts.binary_search(&row.account_id).is_ok()).collect();
+    // Whoever made it meanwhile held these locks.
+    if let Some((row, body)) = rows::batch_of(conn, medium.as_str(), on)? {
+        return Ok((report(&row, medium, true), body));
+    }
     let void = if medium == Medium::Cheque { rows::cancelled_cheques(conn, MOST)? } else { Vec::new() };
     let format = match (medium, policy.refunds.payout_format) {
         (Medium::Cheque, _) => "positive-pay",

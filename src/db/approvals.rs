@@ -161,18 +161,25 @@ pub fn decision(conn: &mut DbConnection, id: ApprovalId) -> QueryResult<Option<D
     approval_decision::table.find(id).select(DecisionRow::as_select()).first(conn).optional()
 }
 
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    id: ApprovalId,
+}
+
+const UNDECIDED: &str = "SELECT a.id FROM approval a WHERE NOT EXISTS (SELECT 1 FROM approval_decision d WHERE d.approval_id = a.id)";
+
 /// A page of requests that wait, the oldest first, after one.
 ///
 /// # Errors
 /// Those of the database.
 pub fn waiting(conn: &mut DbConnection, after: ApprovalId, limit: i64) -> QueryResult<Vec<ApprovalRow>> {
-    approval::table
-        .filter(diesel::dsl::not(diesel::dsl::exists(approval_decision::table.filter(approval_decision::approval_id.eq(approval::id)))))
-        .filter(approval::id.gt(after))
-        .order(approval::id)
-        .limit(limit)
-        .select(ApprovalRow::as_select())
-        .load(conn)
+    let found: Vec<Found> = diesel::sql_query(format!("{UNDECIDED} AND a.id > $1 ORDER BY a.id LIMIT $2"))
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(conn)?;
+    let ids: Vec<ApprovalId> = found.iter().map(|row| row.id).collect();
+    approval::table.filter(approval::id.eq_any(ids)).order(approval::id).select(ApprovalRow::as_select()).load(conn)
 }
 
 /// A page of requests that were decided, the newest first, before one.
@@ -180,13 +187,16 @@ pub fn waiting(conn: &mut DbConnection, after: ApprovalId, limit: i64) -> QueryR
 /// # Errors
 /// Those of the database.
 pub fn decided(conn: &mut DbConnection, before: ApprovalId, limit: i64) -> QueryResult<Vec<(ApprovalRow, DecisionRow)>> {
-    approval::table
-        .inner_join(approval_decision::table.on(approval_decision::approval_id.eq(approval::id)))
-        .filter(approval::id.lt(before))
-        .order(approval::id.desc())
+    let mut decisions: Vec<DecisionRow> = approval_decision::table
+        .filter(approval_decision::approval_id.lt(before))
+        .order(approval_decision::approval_id.desc())
         .limit(limit)
-        .select((ApprovalRow::as_select(), DecisionRow::as_select()))
-        .load(conn)
+        .select(DecisionRow::as_select())
+        .load(conn)?;
+    let ids: Vec<ApprovalId> = decisions.iter().map(|row| row.approval_id).collect();
+    let rows: Vec<ApprovalRow> =
+        approval::table.filter(approval::id.eq_any(ids)).order(approval::id.desc()).select(ApprovalRow::as_select()).load(conn)?;
+    Ok(rows.into_iter().zip(decisions.drain(..)).collect())
 }
 
 /// Requests that wait though their time is over.
@@ -194,13 +204,11 @@ pub fn decided(conn: &mut DbConnection, before: ApprovalId, limit: i64) -> Query
 /// # Errors
 /// Those of the database.
 pub fn expired(conn: &mut DbConnection, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<ApprovalId>> {
-    approval::table
-        .filter(diesel::dsl::not(diesel::dsl::exists(approval_decision::table.filter(approval_decision::approval_id.eq(approval::id)))))
-        .filter(approval::expires_at.lt(now))
-        .order(approval::id)
-        .limit(limit)
-        .select(approval::id)
-        .load(conn)
+    let found: Vec<Found> = diesel::sql_query(format!("{UNDECIDED} AND a.expires_at < $1 ORDER BY a.id LIMIT $2"))
+        .bind::<Timestamp, _>(now)
+        .bind::<BigInt, _>(limit)
+        .load(conn)?;
+    Ok(found.into_iter().map(|row| row.id).collect())
 }
 
 /// Raises the work item of a request.

@@ -10,27 +10,39 @@ use super::schema::{refund_batch, refund_batch_item, refund_payee};
 use crate::domain::ids::{AccountId, PaymentId, RefundBatchId, RefundId};
 use crate::domain::payouts::Payee;
 
+#[derive(Insertable)]
+#[diesel(table_name = refund_payee, treat_none_as_default_value = false)]
+struct NewPayee {
+    refund_id: RefundId,
+    medium: String,
+    name: String,
+    address: Option<String>,
+    bank_code: Option<String>,
+    bank_account: Option<String>,
+    account_kind: Option<String>,
+}
+
 /// Says to whom a payout goes.
 ///
 /// # Errors
 /// Those of the database.
 pub fn insert_payee(conn: &mut DbConnection, refund: RefundId, payee: &Payee) -> QueryResult<()> {
-    let (address, bank) = match payee {
-        Payee::Payout { bank_code, bank_account, savings, .. } => (None, Some((bank_code, bank_account, *savings))),
-        Payee::Cheque { address, .. } => (Some(address), None),
+    let (medium, name) = (payee.medium().to_owned(), payee.name().to_owned());
+    let row = match payee.clone() {
+        Payee::Payout { bank_code, bank_account, savings, .. } => NewPayee {
+            refund_id: refund,
+            medium,
+            name,
+            address: None,
+            bank_code: Some(bank_code),
+            bank_account: Some(bank_account),
+            account_kind: Some(if savings { "savings" } else { "checking" }.to_owned()),
+        },
+        Payee::Cheque { address, .. } => {
+            NewPayee { refund_id: refund, medium, name, address: Some(address), bank_code: None, bank_account: None, account_kind: None }
+        }
     };
-    diesel::insert_into(refund_payee::table)
-        .values((
-            refund_payee::refund_id.eq(refund),
-            refund_payee::medium.eq(payee.medium()),
-            refund_payee::name.eq(payee.name()),
-            refund_payee::address.eq(address),
-            refund_payee::bank_code.eq(bank.map(|(code, _, _)| code)),
-            refund_payee::bank_account.eq(bank.map(|(_, account, _)| account)),
-            refund_payee::account_kind.eq(bank.map(|(_, _, savings)| if savings { "savings" } else { "checking" })),
-        ))
-        .execute(conn)
-        .map(|_| ())
+    diesel::insert_into(refund_payee::table).values(&row).execute(conn).map(|_| ())
 }
 
 /// A payment that stands in an account's ledger, and what of it was given back already.
@@ -152,11 +164,14 @@ pub struct BatchItemRow {
 /// # Errors
 /// Those of the database.
 pub fn batch_of(conn: &mut DbConnection, medium: &str, on: NaiveDate) -> QueryResult<Option<(BatchRow, Vec<u8>)>> {
-    refund_batch::table
+    let found: Option<BatchRow> = refund_batch::table
         .filter(refund_batch::medium.eq(medium).and(refund_batch::made_on.eq(on)))
-        .select((BatchRow::as_select(), refund_batch::body))
+        .select(BatchRow::as_select())
         .first(conn)
-        .optional()
+        .optional()?;
+    let Some(row) = found else { return Ok(None) };
+    let body: Vec<u8> = refund_batch::table.find(row.id).select(refund_batch::body).first(conn)?;
+    Ok(Some((row, body)))
 }
 
 /// A page of batches, the newest first.

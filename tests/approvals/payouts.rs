@@ -133,7 +133,7 @@ on_both! {
         assert_eq!(file.format, BankFormat::Ach);
         let entries: Vec<(i64, &str)> = file.statements.iter().flat_map(|statement| &statement.entries).map(|entry| (entry.amount.cents(), entry.party_name.as_deref().unwrap_or_default())).collect();
         assert_eq!(entries, [(10_000, "Zoe Mill"), (1_234, "Bob Brook")]);
-        let credit = file.control_totals.iter().find(|control| control.name.contains("total credit")).expect("a control total");
+        let credit = file.controls.iter().find(|control| control.name.contains("total credit")).expect("a control total");
         assert_eq!(credit.value, ControlValue::Amount("112.34".parse().unwrap()));
         // Again, also later with more that waits: the same bytes; what came later is in the next day's.
         town.pay("A3", "8.00", "P-9");

@@ -62,10 +62,10 @@ impl Who {
     }
 }
 
-/// What somebody gave an account since a moment without another's approval: credits, or refunds.
+/// What somebody gave an account since a moment without another's approval: credits, or refunds. Whoever is the same person as
+/// somebody who is the same person counts, too.
 pub(super) fn given_by(conn: &mut DbConnection, account: AccountId, since: NaiveDateTime, who: &Who, refunds: bool) -> Result<Money, ActionError> {
-    let mut known: BTreeMap<String, bool> = BTreeMap::new();
-    let mut total = Money::ZERO;
+    let mut givers: BTreeMap<String, (Who, Vec<Money>)> = BTreeMap::new();
     for given in rows::given_since(conn, account, since)? {
         let amount = Money::from_cents(given.amount_cents);
         let size = match (refunds, given.reason_code.as_str()) {
@@ -77,17 +77,21 @@ pub(super) fn given_by(conn: &mut DbConnection, account: AccountId, since: Naive
         if !size.is_positive() {
             continue;
         }
-        let theirs = match known.get(&given.entered_by) {
-            Some(theirs) => *theirs,
+        match givers.get_mut(&given.entered_by) {
+            Some((_, sizes)) => sizes.push(size),
             None => {
-                let theirs = who_is(conn, &given.entered_by)?.is(who);
-                known.insert(given.entered_by.clone(), theirs);
-                theirs
+                let giver = who_is(conn, &given.entered_by)?;
+                givers.insert(given.entered_by, (giver, vec![size]));
             }
-        };
-        if theirs {
-            total = total.checked_add(size).ok_or_else(|| ActionError::Refused("amount: it is too large".to_owned()))?;
         }
     }
-    Ok(total)
+    let mut same = vec![who.clone()];
+    let mut others: Vec<(Who, Vec<Money>)> = givers.into_values().collect();
+    let mut theirs = Vec::new();
+    while let Some(at) = others.iter().position(|(giver, _)| same.iter().any(|known| known.is(giver))) {
+        let (giver, sizes) = others.swap_remove(at);
+        same.push(giver);
+        theirs.extend(sizes);
+    }
+    Money::checked_sum(theirs).ok_or_else(|| ActionError::Refused("amount: it is too large".to_owned()))
 }
