@@ -6,7 +6,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::forms::{Sent, value};
-use super::{PAGE_ROWS, Say, frame, words};
+use super::{PAGE_ROWS, Say, frame};
 use crate::actions::approvals::{ApprovalView, Seen, Status, Verdict, decide, list_decided, list_waiting, show};
 use crate::actions::staff_account::{Slice, one_more};
 use crate::actions::{ActionError, Context};
