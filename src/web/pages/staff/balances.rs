@@ -136,7 +136,7 @@ async fn refund(context: web::Data<Context>, number: web::Path<String>, sent: Ch
     let at = acting.clone();
     let (head, safe) = act(move || look_safely(&at, &number)).await?;
     let mut form = refund_fields(&context, &head, &safe).filled(&sent);
-    let amount = form.parse("amount", Money::parse);
+    let amount = form.parse("amount", Money::parse_paid);
     let note = form.text("note");
     let reference = form.text("reference");
     let payee = payee_of(&mut form);
