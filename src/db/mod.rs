@@ -6,6 +6,7 @@
 
 pub mod account_views;
 pub mod alarms;
+pub mod approvals;
 pub mod autopay;
 pub mod bank;
 pub mod bank_match;
@@ -23,6 +24,8 @@ pub mod notices;
 pub mod operations;
 pub mod overcharges;
 pub mod payments;
+pub mod payouts;
+pub mod policy;
 pub mod provider_payments;
 pub mod rates;
 pub mod reconciliation;
@@ -294,6 +297,14 @@ const RACE_KEYS: &[&str] = &[
     "overcharge_case.cause",
     "overcharge_finding_once",
     "overcharge_finding.finding_key",
+    "approval_reference_key",
+    "approval.reference",
+    "approval_decision_pkey",
+    "approval_decision.approval_id",
+    "adjustment_reversed_once",
+    "adjustment_reversal.reverses_id",
+    "refund_batch_medium_made_on_key",
+    "refund_batch.made_on",
 ];
 
 impl LostRace for DieselError {

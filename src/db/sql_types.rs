@@ -8,9 +8,9 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CaseId, CheckoutId, DrawId, FindingId, InstallationId, LoginId, MandateId, MeterId,
-    NoticeId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RefundId, RegisterId, RunId, ServicePointId,
-    TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
+    AccountId, AdjustmentId, AgreementId, AlarmId, ApprovalId, BankEntryId, BankFileId, CaseId, CheckoutId, DrawId, FindingId, InstallationId,
+    LoginId, MandateId, MeterId, NoticeId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RefundBatchId, RefundId,
+    RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -85,4 +85,7 @@ big_int_columns!(
     AlarmId,
     CaseId,
     FindingId,
+    ApprovalId,
+    AdjustmentId,
+    RefundBatchId,
 );

@@ -73,4 +73,10 @@ ids! {
     CaseId,
     /// One difference between what was billed and what should have been.
     FindingId,
+    /// What somebody asked another person to approve.
+    ApprovalId,
+    /// A credit or a charge.
+    AdjustmentId,
+    /// A file of payouts or cheques.
+    RefundBatchId,
 }

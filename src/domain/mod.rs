@@ -4,6 +4,7 @@
 //! What does not: anything that reads or writes the outside world.
 
 pub mod alarms;
+pub mod approvals;
 pub mod autopay;
 pub mod billing;
 pub mod calendar;
@@ -19,6 +20,8 @@ pub mod notices;
 pub mod overcharges;
 pub mod passwords;
 pub mod payments;
+pub mod payouts;
+pub mod policy;
 pub mod postcode;
 pub mod quantity;
 pub mod rates;
