@@ -34,6 +34,7 @@ pub mod moves;
 pub mod notice_view;
 pub mod notices;
 pub mod payments;
+pub mod rebill;
 pub mod reconcile;
 pub mod refunds;
 pub mod run_view;

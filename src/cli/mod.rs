@@ -11,6 +11,7 @@ mod bank;
 mod bench;
 mod bill;
 mod bill_hold;
+mod bills;
 mod demo;
 mod estimate;
 mod export;
@@ -87,6 +88,8 @@ enum Command {
     Estimate(estimate::Args),
     /// Bills a cycle through a day, or goes on with an unfinished run
     Bill(bill::Args),
+    /// Cancels bills, and bills them anew
+    Bills(bills::Args),
     /// Lists bill runs, shows one, discards or rolls back one
     Runs(runs::Args),
     /// Lists what runs by itself
@@ -224,6 +227,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Read(args) => read::run(global, &args),
         Command::Estimate(args) => estimate::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
+        Command::Bills(args) => bills::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Schedule(args) => schedule::run(global, &args),
         Command::Held(args) => held::run(global, &args),

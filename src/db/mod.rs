@@ -24,6 +24,7 @@ pub mod operations;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
+pub mod rebills;
 pub mod reconciliation;
 pub mod refunds;
 pub mod schedule;
@@ -288,6 +289,10 @@ const RACE_KEYS: &[&str] = &[
     "bank_file.sha256",
     "bank_entry_bank_account_entry_key_key",
     "bank_entry.entry_key",
+    "rebill_bill_once",
+    "rebill_bill.run_id",
+    "rebill_token_key",
+    "rebill.token",
 ];
 
 impl LostRace for DieselError {

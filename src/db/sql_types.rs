@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
     AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CheckoutId, DrawId, InstallationId, LoginId, MandateId, MeterId, NoticeId, PaymentId,
-    PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId,
+    PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RebillId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId,
     TransactionId, UnappliedCreditId,
 };
 
@@ -65,6 +65,7 @@ big_int_columns!(
     PersonId,
     PremiseId,
     ReadId,
+    RebillId,
     RegisterId,
     RunId,
     ServicePointId,

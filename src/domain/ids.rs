@@ -69,4 +69,6 @@ ids! {
     DrawId,
     /// An alarm.
     AlarmId,
+    /// A request to cancel bills, or to bill them anew.
+    RebillId,
 }

@@ -21,6 +21,7 @@ pub mod payments;
 pub mod postcode;
 pub mod quantity;
 pub mod rates;
+pub mod rebilling;
 pub mod reconciliation;
 pub mod retry;
 pub mod roles;

@@ -30,9 +30,9 @@ pub(super) struct RunTerms {
 #[derive(Default)]
 pub(super) struct PricedChunk {
     pub(super) totals: RunTotals,
-    basis: Basis,
-    segments: Vec<SegmentRow>,
-    exceptions: Vec<ExceptionRow>,
+    pub(super) basis: Basis,
+    pub(super) segments: Vec<SegmentRow>,
+    pub(super) exceptions: Vec<ExceptionRow>,
     todos: Vec<NewToDo>,
 }
 
@@ -85,7 +85,11 @@ fn store_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, priced: &Pri
 
 /// Prices a chunk without writing.
 pub(super) fn compute_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<PricedChunk, ActionError> {
-    let mut data = ChunkData::load(context, run, chunk, book)?;
+    price_data(context, run, book, ChunkData::load(context, run, chunk, book)?)
+}
+
+/// Prices what a chunk's data are.
+pub(super) fn price_data(context: &Context, run: &RunTerms, book: &TariffBook, mut data: ChunkData) -> Result<PricedChunk, ActionError> {
     let basis = std::mem::take(&mut data.basis);
     let mut priced = PricedChunk::default();
     priced.totals.unapplied = data.unapplied;
