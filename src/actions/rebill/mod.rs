@@ -9,6 +9,7 @@
 
 mod anew;
 mod cancel;
+mod credit;
 mod plan;
 mod preview;
 mod view;
@@ -27,9 +28,10 @@ use crate::domain::gates::GateResult;
 use crate::domain::ids::{AccountId, RebillId, RunId};
 
 pub(in crate::actions) use anew::{billed_within, finish_with};
+pub use credit::{ExactCorrection, correct_within};
 pub use plan::PlannedBill;
 pub use preview::{AccountPreview, Preview, preview};
-pub use view::{RebillPage, ReplacedBy, rebill_page, replaced_by};
+pub use view::{RebillLine, RebillPage, ReplacedBy, note_failure, rebill_page, replaced_by};
 
 /// A bill: its run and its account.
 pub type BillKey = (RunId, AccountId);
@@ -250,6 +252,14 @@ fn claimed(context: &Context, bills: &[BillKey]) -> Result<Option<RebillId>, Act
         }
     }
     Ok(owner.into_iter().find(|(_, count)| *count == bills.len()).map(|(id, _)| id))
+}
+
+/// The request with an idempotency key, when there is one.
+///
+/// # Errors
+/// Those of the database.
+pub fn known(context: &Context, token: &str) -> Result<Option<RebillId>, ActionError> {
+    Ok(context.database.read(|conn| rebills::by_token(conn, token))?.map(|row| row.id))
 }
 
 /// Goes on with a request where it stopped.

@@ -6,6 +6,7 @@ use super::RebillReport;
 use crate::actions::staff_account::{Slice, one_more};
 use crate::actions::{ActionError, Context};
 use crate::db::billing::bill_number;
+use crate::db::operations::AuditFilter;
 use crate::db::rebills::{self, RebillAccountRow};
 use crate::db::{customers, operations};
 use crate::domain::ids::{AccountId, RebillId, RunId};
@@ -54,6 +55,20 @@ pub struct RebillPage {
     pub accounts: Slice<RebillLine>,
     /// Whether a runner shows signs of life.
     pub somebody_at_work: bool,
+    /// Why the last attempt ended early.
+    pub failure: Option<String>,
+}
+
+/// What an attempt that ended early is called in the audit trail.
+const FAILED: &str = "rebill.failed";
+
+/// Writes into a request's trail why an attempt to work on it ended early.
+///
+/// # Errors
+/// Those of the database.
+pub fn note_failure(context: &Context, id: RebillId, error: &ActionError) -> Result<(), ActionError> {
+    let message = error.to_string();
+    context.database.write(|conn| Ok(operations::audit(conn, context.now(), &context.actor, FAILED, &format!("rebill {id}"), &message)?))
 }
 
 /// A request's page.
@@ -62,7 +77,7 @@ pub struct RebillPage {
 /// [`ActionError::NotFound`].
 pub fn rebill_page(context: &Context, id: RebillId, after: i64, limit: usize) -> Result<RebillPage, ActionError> {
     let report = super::report(context, id)?;
-    let (accounts, lease) = context.database.snapshot(|conn| {
+    let (accounts, lease, failure) = context.database.snapshot(|conn| {
         let rows = rebills::accounts(conn, id, None, AccountId(after), one_more(limit))?;
         let slice = Slice::cut(rows, limit, |row| row.account_id.0);
         let ids: Vec<AccountId> = slice.rows.iter().map(|row| row.account_id).collect();
@@ -74,8 +89,10 @@ pub fn rebill_page(context: &Context, id: RebillId, after: i64, limit: usize) ->
             lines.push(RebillLine { account: customers::account_number(conn, row.account_id)?, row, bills });
         }
         let lease = operations::lease(conn, "bill_run")?;
-        Ok::<_, ActionError>((Slice { rows: lines, next: slice.next }, lease))
+        let filter = AuditFilter { action: Some(FAILED.to_owned()), subject: Some(format!("rebill {id}")), ..AuditFilter::default() };
+        let failure = operations::audit_page(conn, &filter, 1)?.into_iter().next().map(|event| event.detail);
+        Ok::<_, ActionError>((Slice { rows: lines, next: slice.next }, lease, failure))
     })?;
     let somebody_at_work = lease.is_some_and(|lease| lease.expires_at > context.now());
-    Ok(RebillPage { report, accounts, somebody_at_work })
+    Ok(RebillPage { report, accounts, somebody_at_work, failure })
 }

@@ -14,6 +14,7 @@ mod notices;
 mod overview;
 mod payments;
 mod reads;
+mod rebills;
 mod reconciliation;
 mod refunds;
 mod runs;
@@ -48,6 +49,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     autopay::routes(routes);
     refunds::routes(routes);
     holds::routes(routes);
+    rebills::routes(routes);
     accounts::routes(routes);
     services::routes(routes);
     moves::routes(routes);
