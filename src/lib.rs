@@ -21,7 +21,7 @@
 //! - [`web`], [`cli`], [`jobs`]: how people and the clock reach the verbs.
 //!
 //! In every layer the same area names are used: customers, metering, rates, billing, ledger, payments,
-//! reconciliation, notices, operations.
+//! reconciliation, overcharges, notices, operations.
 
 pub mod actions;
 pub mod cli;

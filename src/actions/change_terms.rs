@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::tariffs::load_book;
 use super::{ActionError, Context};
-use crate::db::customers::{self, TermRow};
-use crate::db::{DbConnection, billing, operations};
+use crate::db::customers::{self, AgreementRow, TermRow};
+use crate::db::{DbConnection, billing, operations, overcharges};
 use crate::domain::billing::TariffBook;
 use crate::domain::ids::AgreementId;
 use crate::domain::rates::Attributes;
@@ -45,6 +45,20 @@ pub struct Terms {
 /// [`ActionError::NotFound`] for an unknown service, [`ActionError::Refused`] when the service is billed beyond that day, later terms were
 /// entered already, or the tariff cannot price the new terms.
 pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, ActionError> {
+    set_terms(context, change, false)
+}
+
+/// The same for terms that were wrong when the service was billed: from a day on that is billed already, until the next terms that
+/// were entered. The bills stay as they were sent; the account is looked at again, and what it was charged too much or too
+/// little is found.
+///
+/// # Errors
+/// As [`change_terms`], but for what is billed.
+pub fn correct_terms(context: &Context, change: &TermChange) -> Result<Terms, ActionError> {
+    set_terms(context, change, true)
+}
+
+fn set_terms(context: &Context, change: &TermChange, corrects: bool) -> Result<Terms, ActionError> {
     if change.note.trim().is_empty() {
         return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
     }
@@ -53,7 +67,11 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         customers::lock_terms(conn, true)?;
         let found = customers::service_points_by_code(conn, &[&change.service])?.into_iter().next();
         let (point, _) = found.ok_or_else(|| ActionError::not_found("service", &change.service))?;
-        let agreement = customers::latest_agreements_at(conn, &[point.id])?.into_iter().next_back().filter(|row| row.end_on.is_none());
+        // What is put right may have ended since.
+        let fits = |row: &AgreementRow| row.end_on.is_none_or(|end| corrects && change.effective_on < end);
+        let served = |row: &AgreementRow| corrects && row.start_on.is_none_or(|start| start <= change.effective_on) && fits(row);
+        let agreements = customers::latest_agreements_at(conn, &[point.id])?;
+        let agreement = agreements.iter().find(|row| served(row)).cloned().or_else(|| agreements.into_iter().next_back().filter(fits));
         let agreement =
             agreement.ok_or_else(|| ActionError::Refused(format!("service: '{}' is served to nobody: its terms do not change", change.service)))?;
         let on = change.effective_on;
@@ -73,7 +91,12 @@ pub fn change_terms(context: &Context, change: &TermChange) -> Result<Terms, Act
         if unchanged {
             return Ok(Terms { effective_on: on, rate_class, attributes, unchanged });
         }
-        still_open(conn, &change.service, agreement.id, &terms, on)?;
+        if corrects {
+            let why = format!("terms of service {} from {on} put right", change.service);
+            overcharges::queue(conn, &[agreement.account_id], &why, context.now())?;
+        } else {
+            still_open(conn, &change.service, agreement.id, &terms, on)?;
+        }
         book.check_terms(&agreement.schedule, &rate_class, &attributes, on).map_err(|error| ActionError::Refused(error.to_string()))?;
         stays_metered(&book, &agreement.schedule, (class, &rate_class), on)?;
         let text = serde_json::to_string(&attributes).map_err(|error| ActionError::Form(error.to_string()))?;

@@ -5,7 +5,7 @@ use chrono::Datelike;
 use super::import::take::{Manner, take};
 use super::payments::EARLIEST_YEAR;
 use super::{ActionError, Context};
-use crate::db::{DbConnection, operations};
+use crate::db::{DbConnection, metering, operations, overcharges};
 use crate::domain::quantity::from_milli;
 
 pub use super::import::take::{NewRead, ReadOutcome};
@@ -30,6 +30,18 @@ pub fn confirm_read(context: &Context, read: &NewRead, note: &str) -> Result<Rea
     enter(context, read, Manner::Confirmed, note)
 }
 
+/// Takes in one read of a day that is billed, which a member of staff vouches for. The bill stays as it was sent; the account is
+/// looked at again, and what the bill charged too much or too little is found.
+///
+/// # Errors
+/// As [`confirm_read`].
+pub fn correct_read(context: &Context, read: &NewRead, note: &str) -> Result<ReadOutcome, ActionError> {
+    if note.trim().is_empty() {
+        return Err(ActionError::Refused("note: it is empty: expected why the read is right, in words".to_owned()));
+    }
+    enter(context, read, Manner::Corrected, note)
+}
+
 fn enter(context: &Context, read: &NewRead, manner: Manner, note: &str) -> Result<ReadOutcome, ActionError> {
     context.database.write(|conn| enter_within(context, conn, read, manner, note))
 }
@@ -41,6 +53,11 @@ fn enter_within(context: &Context, conn: &mut DbConnection, read: &NewRead, mann
     let outcome = take(context, conn, std::slice::from_ref(read), manner, false)?;
     let outcome = outcome.into_iter().next().unwrap_or(ReadOutcome::Unchanged);
     record(context, conn, read, &outcome, note)?;
+    if manner == Manner::Corrected && outcome == ReadOutcome::Accepted {
+        let meters: Vec<_> = metering::meters_by_serial(conn, &[&read.meter])?.into_iter().map(|meter| meter.id).collect();
+        let why = format!("read of meter {} on {} entered after it was billed", read.meter, read.read_on);
+        overcharges::queue_meters(conn, &meters, &why, context.now())?;
+    }
     Ok(outcome)
 }
 

@@ -9,7 +9,7 @@ use super::import::compared::to_do_reads;
 use super::{ActionError, Context};
 use crate::db::metering::BilledSpan;
 use crate::db::operations::{self, RankedToDo, ToDoRow};
-use crate::db::{DbConnection, metering};
+use crate::db::{DbConnection, metering, overcharges};
 use crate::domain::ids::{ReadId, ToDoId};
 
 pub use super::import::compared::ToDoRead;
@@ -301,6 +301,19 @@ fn drop_bills(context: &Context, conn: &mut DbConnection, bills: &[ToDoId], on: 
 /// # Errors
 /// [`ActionError::NotFound`] when there is no such read, [`ActionError::Refused`] when it is billed.
 pub fn reject_read(context: &Context, serial: &str, register: &str, on: NaiveDate, note: &str) -> Result<(), ActionError> {
+    set_read_aside(context, (serial, register, on), note, false)
+}
+
+/// The same for a read that a bill was made from. The bill stays as it was sent, and so does the read's row; the accounts that it was
+/// billed to are looked at again, and what they were charged too much or too little is found.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when there is no such read.
+pub fn reject_billed_read(context: &Context, serial: &str, register: &str, on: NaiveDate, note: &str) -> Result<(), ActionError> {
+    set_read_aside(context, (serial, register, on), note, true)
+}
+
+fn set_read_aside(context: &Context, (serial, register, on): (&str, &str, NaiveDate), note: &str, corrects: bool) -> Result<(), ActionError> {
     if note.trim().is_empty() {
         return Err(ActionError::Refused("note: it is empty: expected why, in words".to_owned()));
     }
@@ -313,8 +326,12 @@ pub fn reject_read(context: &Context, serial: &str, register: &str, on: NaiveDat
         let read = read.ok_or_else(|| ActionError::not_found("read", &named))?;
         let services = metering::register_services(conn, &[row.meter_id])?;
         let billed: Vec<_> = metering::billed_spans(conn, &[row.meter_id])?.into_iter().filter(|span| span.register_id == row.id).collect();
-        if let Some(billed) = BilledSpan::over(&billed, on) {
-            return Err(ActionError::Refused(format!("the read of {named} is billed (through {billed}): take that bill back first")));
+        let billed = BilledSpan::over(&billed, on);
+        if let Some(billed) = billed.filter(|_| !corrects) {
+            return Err(ActionError::Refused(format!(
+                "the read of {named} is billed (through {billed}): take that bill back first, or set the read aside all the same (--billed) and mend \
+                 what is found"
+            )));
         }
         if !["actual", "estimated", "customer", "final"].contains(&read.kind.as_str()) {
             return Err(ActionError::Refused(format!("the read of {named} belongs to a meter exchange: it is decided about only while it is held")));
@@ -325,6 +342,9 @@ pub fn reject_read(context: &Context, serial: &str, register: &str, on: NaiveDat
         for service in services.iter().filter(|service| service.register_id == row.id) {
             let bills = operations::open_bills_over(conn, service.agreement_id, on)?;
             drop_bills(context, conn, &bills, on)?;
+        }
+        if billed.is_some() {
+            overcharges::queue_meters(conn, &[row.meter_id], &format!("read of meter {named} set aside after it was billed"), context.now())?;
         }
         operations::audit(conn, context.now(), &context.actor, "read.reject", &named, note)?;
         Ok(())

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{ActionError, Context};
 use crate::db::rates::{self, TariffVersionRow};
-use crate::db::{DbConnection, operations};
+use crate::db::{DbConnection, operations, overcharges};
 use crate::domain::billing::TariffBook;
 use crate::domain::rates::{Severity, Tariff, lint};
 
@@ -131,6 +131,8 @@ fn insert_if_new(
     }
     row.revision = revision.unwrap_or(0) + 1;
     rates::insert_version(conn, row)?;
+    let why = format!("tariff {} from {} imported after bills by it", row.schedule, row.effective_on);
+    overcharges::queue_schedule(conn, &row.schedule, row.effective_on, &why, row.imported_at)?;
     let detail = format!("{} {}", row.effective_on, row.sha256);
     operations::audit(conn, row.imported_at, &context.actor, "tariff.import", &row.schedule, &detail)?;
     Ok(true)

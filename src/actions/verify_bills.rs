@@ -44,7 +44,7 @@ pub fn verify_bills(context: &Context, progress: &(dyn Fn(usize, usize) + Sync))
         chunks.extend(context.database.read(|conn| billing::chunks(conn, run))?);
     }
     let report = Mutex::new(VerifyReport::default());
-    super::bill_run::each_chunk(context, &chunks, progress, |chunk| {
+    super::bill_run::each_chunk("verifying", context, None, &chunks, progress, |chunk| {
         let part = verify_chunk(context, chunk, &book)?;
         merge(&mut report.lock().unwrap_or_else(PoisonError::into_inner), part);
         Ok(())

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::held::{Decision, ToDoFilter, decide_all, decide_some, list_todos, reject_read};
+use crate::actions::held::{Decision, ToDoFilter, decide_all, decide_some, list_todos, reject_billed_read, reject_read};
 use crate::domain::ids::ToDoId;
 use crate::domain::money::Money;
 
@@ -55,7 +55,7 @@ enum Command {
     Release(DecideArgs),
     /// Says that held reads are wrong: they are set aside
     Reject(DecideArgs),
-    /// Sets an accepted read aside that is wrong and not billed, so that another can take its place
+    /// Sets an accepted read aside that is wrong, so that another can take its place
     RejectRead {
         /// The meter's number
         meter: String,
@@ -64,6 +64,9 @@ enum Command {
         /// Which of the meter's registers
         #[arg(long, default_value = "1")]
         register: String,
+        /// Also when it is billed: the bill stays, and what it charged wrongly is found
+        #[arg(long)]
+        billed: bool,
         /// Why
         #[arg(long)]
         note: String,
@@ -108,8 +111,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::message(&print::count(u64::try_from(items.len()).unwrap_or(0), "item"));
             return Ok(true);
         }
-        Command::RejectRead { meter, on, register, note } => {
-            reject_read(&context, meter, register, *on, note)?;
+        Command::RejectRead { meter, on, register, billed, note } => {
+            let reject = if *billed { reject_billed_read } else { reject_read };
+            reject(&context, meter, register, *on, note)?;
             print::line(&format!("the read of meter {meter} of {on} is set aside"))?;
             return Ok(true);
         }

@@ -19,7 +19,9 @@ mod held;
 mod import;
 mod inbox;
 mod ledger;
+mod meter;
 mod notices;
+mod overcharges;
 mod payment;
 mod print;
 mod quote;
@@ -112,6 +114,8 @@ enum Command {
     Bank(bank::Args),
     /// Moves people in and out, changes the terms of a service
     Service(service::Args),
+    /// Corrects what is recorded of a meter: multiplier, digits, unit, where it is
+    Meter(meter::Args),
     /// Shows an account with its balance and transactions
     Account(account::Args),
     /// Shows one bill in full
@@ -128,6 +132,8 @@ enum Command {
     Notices(notices::Args),
     /// Compares ledger, providers and bank
     Reconcile(reconcile::Args),
+    /// Derives every bill again, lists what was charged wrongly, dismisses a case
+    Overcharges(overcharges::Args),
     /// Lists what providers sent, applies what waits, tells payments again
     Inbox(inbox::Args),
     /// Measures
@@ -239,6 +245,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::BillHold(args) => bill_hold::run(global, &args),
         Command::Bank(args) => bank::run(global, &args),
         Command::Service(args) => service::run(global, args),
+        Command::Meter(args) => meter::run(global, &args),
         Command::Account(args) => account::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
@@ -247,6 +254,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Staff(args) => staff::run(global, &args),
         Command::Notices(args) => notices::run(global, &args),
         Command::Reconcile(args) => reconcile::run(global, &args),
+        Command::Overcharges(args) => overcharges::run(global, &args),
         Command::Inbox(args) => inbox::run(global, &args),
         Command::Bench(args) => bench::run(global, &args),
         Command::SandboxProvider(args) => sandbox_provider::run(&args),

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::enter_read::{NewRead, ReadOutcome, confirm_read, enter_read};
+use crate::actions::enter_read::{NewRead, ReadOutcome, confirm_read, correct_read, enter_read};
 use crate::domain::metering::ReadKind;
 use crate::domain::quantity::parse_milli;
 
@@ -41,6 +41,9 @@ struct EnterArgs {
     /// Takes the read as right although it is doubtful or was rejected before; says why
     #[arg(long, value_name = "WHY")]
     confirm: Option<String>,
+    /// With --confirm: also of a day that is billed; the bill stays, and what it charged wrongly is found
+    #[arg(long, requires = "confirm")]
+    billed: bool,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -57,6 +60,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     };
     let context = global.existing()?;
     let outcome = match &args.confirm {
+        Some(why) if args.billed => correct_read(&context, &read, why)?,
         Some(why) => confirm_read(&context, &read, why)?,
         None => enter_read(&context, &read)?,
     };

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::change_terms::{TermChange, change_terms};
+use crate::actions::change_terms::{TermChange, change_terms, correct_terms};
 use crate::actions::exchange_meter::{Exchange, ExchangeOutcome, exchange_meter};
 use crate::actions::moves::{MoveIn, MoveOut, MoveReport, Reading, move_in, move_out, set_owner};
 use crate::domain::quantity::parse_milli;
@@ -86,6 +86,9 @@ enum Command {
         /// An attribute: NAME=VALUE; an empty value takes it away
         #[arg(long = "set", value_parser = parse_attribute)]
         attributes: Vec<(String, String)>,
+        /// Also from a day that is billed: the bills stay, and what they charged wrongly is found
+        #[arg(long)]
+        billed: bool,
         /// Why, in words
         #[arg(long)]
         note: String,
@@ -136,9 +139,9 @@ pub(super) fn run(global: &Global, args: Args) -> Result<bool, Failure> {
             print::line(&format!("between two tenants service {service} {goes} to {owner}"))?;
             Ok(true)
         }
-        Command::Change { service, from, class, attributes, note } => {
+        Command::Change { service, from, class, attributes, billed, note } => {
             let change = TermChange { service: service.clone(), effective_on: from, rate_class: class, attributes, note };
-            let terms = change_terms(&context, &change)?;
+            let terms = if billed { correct_terms(&context, &change)? } else { change_terms(&context, &change)? };
             let attributes: Vec<String> = terms.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let already = if terms.unchanged { "is already" } else { "is now" };
             print::line(&format!("service {service} {already} {} {} from {from}", terms.rate_class, attributes.join(" ")))?;

@@ -8,6 +8,7 @@ mod autopay;
 mod bank;
 mod mail;
 mod metrics;
+mod overcharges;
 mod providers;
 mod reconciliation;
 mod schedule;
@@ -28,6 +29,7 @@ pub use autopay::AutopaySettings;
 pub use bank::BankSettings;
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use metrics::MetricsSettings;
+pub use overcharges::OverchargeSettings;
 pub(crate) use providers::is_this_machine;
 pub use providers::{ProviderKind, ProviderSettings, Secret};
 pub use reconciliation::ReconciliationSettings;
@@ -81,6 +83,8 @@ pub struct Config {
     pub reconciliation: ReconciliationSettings,
     /// What banks send.
     pub bank: BankSettings,
+    /// The sweep for overcharges.
+    pub overcharges: OverchargeSettings,
 }
 
 /// What is said of paying when the utility says nothing.
@@ -137,6 +141,7 @@ impl Default for Config {
             providers: Vec::new(),
             reconciliation: ReconciliationSettings::default(),
             bank: BankSettings::default(),
+            overcharges: OverchargeSettings::default(),
         }
     }
 }
@@ -205,6 +210,7 @@ impl Config {
             .chain(&config.autopay.bounds())
             .chain(&alarms)
             .chain(&telemetry)
+            .chain(&config.overcharges.bounds())
             .find(|(_, fits, _)| !fits)
             .map(|(name, _, expected)| format!("{name}: expected {expected}"));
         let fault = fault.or_else(|| config.mail.fault()).or_else(|| schedule::check(&config.schedule, config.time_zone).err());

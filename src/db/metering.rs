@@ -158,6 +158,36 @@ pub fn remove_meter(conn: &mut DbConnection, id: InstallationId, on: NaiveDate) 
     diesel::update(installation::table.find(id)).set(installation::removed_on.eq(on)).execute(conn).map(|_| ())
 }
 
+/// Corrects what is recorded of a register. What bills were made from, they keep themselves.
+///
+/// # Errors
+/// Those of the database.
+pub fn correct_register(conn: &mut DbConnection, row: &RegisterRow) -> QueryResult<()> {
+    diesel::update(register::table.find(row.id))
+        .set((register::digits.eq(row.digits), register::multiplier_milli.eq(row.multiplier_milli), register::unit.eq(&row.unit)))
+        .execute(conn)
+        .map(|_| ())
+}
+
+/// Records that a meter is at another service point for as long as it was recorded at this one, and still is.
+///
+/// # Errors
+/// Those of the database.
+pub fn relocate(conn: &mut DbConnection, id: InstallationId, to: ServicePointId) -> QueryResult<()> {
+    diesel::update(installation::table.find(id))
+        .set((installation::service_point_id.eq(to), installation::removed_on.eq(None::<NaiveDate>)))
+        .execute(conn)
+        .map(|_| ())
+}
+
+/// Inserts an installation.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_installation(conn: &mut DbConnection, row: &InstallationRow) -> QueryResult<()> {
+    diesel::insert_into(installation::table).values(row).execute(conn).map(|_| ())
+}
+
 /// The reads of these registers that are not rejected, by register and date.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ pub mod metering;
 mod migrations;
 pub mod notices;
 pub mod operations;
+pub mod overcharges;
 pub mod payments;
 pub mod provider_payments;
 pub mod rates;
@@ -32,6 +33,7 @@ mod schema;
 pub mod service_views;
 pub mod sign_in;
 mod sql_types;
+pub mod sweep;
 pub mod trace;
 mod turns;
 
@@ -293,6 +295,10 @@ const RACE_KEYS: &[&str] = &[
     "rebill_bill.run_id",
     "rebill_token_key",
     "rebill.token",
+    "overcharge_case_once",
+    "overcharge_case.cause",
+    "overcharge_finding_once",
+    "overcharge_finding.finding_key",
 ];
 
 impl LostRace for DieselError {

@@ -757,6 +757,55 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    overcharge_case (id) {
+        id -> BigInt,
+        cause -> Text,
+        subject -> Text,
+        status -> Text,
+        opened_at -> Timestamp,
+        closed_at -> Nullable<Timestamp>,
+        closed_by -> Nullable<Text>,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    overcharge_finding (id) {
+        id -> BigInt,
+        case_id -> BigInt,
+        finding_key -> Text,
+        kind -> Text,
+        cause -> Text,
+        account_id -> BigInt,
+        agreement_id -> Nullable<BigInt>,
+        run_id -> Nullable<BigInt>,
+        from_on -> Date,
+        to_on -> Date,
+        billed_cents -> BigInt,
+        mended_before_cents -> BigInt,
+        should_cents -> BigInt,
+        difference_cents -> BigInt,
+        information -> Integer,
+        detail -> Text,
+        evidence -> Text,
+        found_at -> Timestamp,
+        status -> Text,
+        settled_by -> Nullable<Text>,
+        settled_at -> Nullable<Timestamp>,
+        mended_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    sweep_queue (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        why -> Text,
+        since -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     person,
     account,
@@ -810,6 +859,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     bill_hold,
     trace_step,
     alarm,
+    overcharge_case,
+    overcharge_finding,
+    sweep_queue,
 );
 
 diesel::table! {

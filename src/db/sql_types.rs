@@ -8,9 +8,9 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CheckoutId, DrawId, InstallationId, LoginId, MandateId, MeterId, NoticeId, PaymentId,
-    PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RebillId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId,
-    TransactionId, UnappliedCreditId,
+    AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CaseId, CheckoutId, DrawId, FindingId, InstallationId, LoginId, MandateId, MeterId,
+    NoticeId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RebillId, RefundId, RegisterId, RunId, ServicePointId,
+    TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -84,4 +84,6 @@ big_int_columns!(
     MandateId,
     DrawId,
     AlarmId,
+    CaseId,
+    FindingId,
 );

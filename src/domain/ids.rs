@@ -71,4 +71,8 @@ ids! {
     AlarmId,
     /// A request to cancel bills, or to bill them anew.
     RebillId,
+    /// Findings of one cause.
+    CaseId,
+    /// One difference between what was billed and what should have been.
+    FindingId,
 }

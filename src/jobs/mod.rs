@@ -8,6 +8,7 @@ pub mod mailer;
 mod reconciler;
 mod refunds;
 mod scheduler;
+mod sweeper;
 mod watcher;
 
 use std::thread::{self, JoinHandle};
@@ -39,6 +40,7 @@ impl Jobs {
         jobs.add("refunds", context, refunds::run)?;
         jobs.add("watcher", context, watcher::run)?;
         jobs.add("reconciler", context, reconciler::run)?;
+        jobs.add("sweeper", context, sweeper::run)?;
         jobs.add("bank folder", context, bank_folder::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)

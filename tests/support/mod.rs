@@ -16,6 +16,8 @@ use std::sync::Arc;
 use aquabills::actions::bill_run::{Fault, RunOptions, RunReport, run_bills};
 use aquabills::actions::check_ledger::{LedgerReport, check_ledger};
 use aquabills::actions::import::{ImportOptions, ImportReport, exchanges, payments, reads, services};
+use aquabills::actions::overcharges::cases;
+use aquabills::actions::overcharges::scan::scan_all;
 use aquabills::actions::payments::{COUNTER_PROVIDER, NewPayment, Posted, post_payment};
 use aquabills::actions::tariffs::{TariffReport, import_tariff};
 use aquabills::actions::verify_bills::{VerifyReport, verify_bills};
@@ -211,6 +213,15 @@ impl Town {
         assert_eq!(ledger.faults, 0, "{:#?}", ledger.first_faults);
         let bills = self.verify();
         assert_eq!(bills.differences, 0, "{:#?}", bills.first_differences);
+        self.assert_nothing_overcharged();
+    }
+
+    /// Fails when a bill is not what it would be if it were made today: nobody is credited who should not be.
+    pub fn assert_nothing_overcharged(&self) {
+        let scan = scan_all(&self.context, &|_, _| {}).expect("the bills are derived again");
+        let cases = cases::list(&self.context, false, 0, 10).expect("the cases are read");
+        assert!(scan.is_clean(), "{scan:#?}\n{cases:#?}");
+        assert_eq!(scan.first_unjudged, [], "every bill that stands can be judged");
     }
 
     /// The bills as exported rows, without the header.

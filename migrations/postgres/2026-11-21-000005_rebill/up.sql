@@ -8,7 +8,7 @@ CREATE TABLE rebill (
     -- Reads up to and including this day are billed anew.
     through_on DATE NOT NULL,
     -- The case of overcharges that it mends.
-    case_id BIGINT,
+    case_id BIGINT REFERENCES overcharge_case (id),
     status TEXT NOT NULL CHECK (status IN ('cancelling', 'billing', 'done')),
     -- The run that billed the accounts anew.
     run_id BIGINT REFERENCES bill_run (id),

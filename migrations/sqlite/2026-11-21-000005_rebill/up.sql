@@ -8,7 +8,7 @@ CREATE TABLE rebill (
     -- Reads up to and including this day are billed anew.
     through_on TEXT NOT NULL,
     -- The case of overcharges that it mends.
-    case_id INTEGER,
+    case_id INTEGER REFERENCES overcharge_case (id),
     status TEXT NOT NULL CHECK (status IN ('cancelling', 'billing', 'done')),
     -- The run that billed the accounts anew.
     run_id INTEGER REFERENCES bill_run (id),

@@ -491,15 +491,17 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
     Ok(RunReport { run_id: None, status: "dry run".to_owned(), totals, gates, held_because })
 }
 
-/// Works through chunks in parallel without a lease: for work that only reads.
+/// Works through chunks in parallel, under a lease when there is one: for work on many accounts that is no run.
 ///
 /// # Errors
 /// The first error of `work`.
 pub(super) fn each_chunk(
+    step: &str,
     context: &Context,
+    lease: Option<&Lease>,
     chunks: &[ChunkRow],
     progress: &(dyn Fn(usize, usize) + Sync),
     work: impl Fn(&ChunkRow) -> Result<(), ActionError> + Sync,
 ) -> Result<(), ActionError> {
-    workers::each("verifying", context, None, chunks, progress, work)
+    workers::each(step, context, lease, chunks, progress, work)
 }

@@ -8,16 +8,14 @@ use crate::actions::{ActionError, Context, inbox};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
 use crate::db::operations::{self, NewToDo};
 use crate::db::{customers, inbox as db_inbox, look_up_by_index};
-use crate::domain::billing::{
-    AgreementTerms, BillingHold, CORRECTION, EstimatedSegment, SegmentCharge, SegmentInputs, TariffBook, charge, plan, recompute,
-};
-use crate::domain::calendar::calendar_periods;
+use crate::domain::billing::{CORRECTION, SegmentCharge, SegmentInputs, TariffBook, recompute};
 use crate::domain::gates::{RunTotals, rises_beyond};
 use crate::domain::ids::RunId;
 use crate::domain::limits::implausible_segment;
-use crate::domain::metering::{MeteringHold, Period, ReadKind, RegisterReads, periods_despite_held, unbilled_periods};
+use crate::domain::metering::RegisterReads;
 use crate::domain::money::Money;
 use crate::domain::rates::ChargeLine;
+use crate::domain::service::{Service, close_with_removal};
 
 /// What of a run matters to pricing.
 pub(super) struct RunTerms {
@@ -101,16 +99,6 @@ pub(super) fn price_data(context: &Context, run: &RunTerms, book: &TariffBook, m
     Ok(priced)
 }
 
-/// The last reading of a meter that was taken out on an agreement's last day is its final read: what it counted for this
-/// customer ends there.
-fn close_with_removal(registers: &mut [RegisterReads], end_on: Option<NaiveDate>) {
-    for read in registers.iter_mut().flat_map(|register| &mut register.reads) {
-        if Some(read.read_on) == end_on && read.kind == ReadKind::Removal {
-            read.kind = ReadKind::Final;
-        }
-    }
-}
-
 struct Pricer<'a> {
     context: &'a Context,
     run: &'a RunTerms,
@@ -158,7 +146,9 @@ impl Pricer<'_> {
             return Ok(Outcome::Held(format!("run {run} priced its last period and is not issued: finish it, or discard it")));
         }
         let terms = self.data.terms(agreement)?;
-        let (periods, mut held) = match self.periods(agreement, &terms, registers) {
+        let history = self.data.history.remove(&agreement.id);
+        let service = Service { book: self.book, terms: &terms, registers, history: history.as_deref() };
+        let (periods, mut held) = match service.periods(agreement.last_end_on, self.run.through) {
             Ok(found) => found,
             Err(hold) => return Ok(Outcome::Held(hold)),
         };
@@ -168,7 +158,7 @@ impl Pricer<'_> {
         let mut estimates = self.data.estimates.remove(&agreement.id).unwrap_or_default();
         let mut segments = Vec::with_capacity(periods.len());
         for period in periods {
-            match self.price_period(agreement, &terms, period, &mut estimates) {
+            match service.price(period, &mut estimates) {
                 Ok((inputs, charge)) => {
                     if let Some(reason) = self.beyond_limit(agreement, &inputs, &charge) {
                         held.get_or_insert(reason);
@@ -179,65 +169,6 @@ impl Pricer<'_> {
             }
         }
         Ok(held.map_or(Outcome::Billed(segments), Outcome::Held))
-    }
-
-    /// The unbilled periods, and why they are held although they can be priced.
-    fn periods(
-        &self,
-        agreement: &DueAgreement,
-        terms: &AgreementTerms,
-        registers: &[RegisterReads],
-    ) -> Result<(Vec<Period>, Option<String>), String> {
-        let through = self.run.through;
-        if ChunkData::is_flat(terms, self.book, through) {
-            let start = agreement.start_on.ok_or("a service without a meter begins on no day: expected its first day")?;
-            let months = |on| self.book.months_between_bills(&terms.schedule, on).unwrap_or(1);
-            return Ok((calendar_periods(start, agreement.end_on, agreement.last_end_on, through, &months), None));
-        }
-        if let Some(hold) = self.unread_edge(agreement, registers) {
-            return Err(hold.to_string());
-        }
-        match unbilled_periods(registers, agreement.last_end_on, through) {
-            Ok(periods) => Ok((periods, None)),
-            // Priced all the same, so that a clerk sees the bills beyond a limit together with the read behind them.
-            Err(hold @ MeteringHold::ReadHeld(_)) => {
-                let periods = periods_despite_held(registers, agreement.last_end_on, through);
-                Ok((periods.unwrap_or_default(), Some(hold.to_string())))
-            }
-            Err(hold) => Err(hold.to_string()),
-        }
-    }
-
-    /// Prices a period. `estimates` are the estimated segments before it that no real read has settled.
-    fn price_period(
-        &self,
-        agreement: &DueAgreement,
-        terms: &AgreementTerms,
-        period: Period,
-        estimates: &mut Vec<EstimatedSegment>,
-    ) -> Result<(SegmentInputs, SegmentCharge), BillingHold> {
-        let estimated = period.estimated;
-        let mut inputs = plan(terms, period, self.book, estimates)?;
-        inputs.winter = self.data.winter(agreement, self.book, &inputs);
-        let charge = charge(&inputs, self.book)?;
-        if estimated {
-            let (total, tax) = (charge.charge.total, charge.charge.tax);
-            estimates.push(EstimatedSegment { inputs: inputs.clone(), usage_milli: charge.usage_milli, total, tax });
-        } else {
-            estimates.clear();
-        }
-        Ok((inputs, charge))
-    }
-
-    /// The first and the last day of an agreement want a read: else what was used there would be billed to nobody.
-    fn unread_edge(&self, agreement: &DueAgreement, registers: &[RegisterReads]) -> Option<MeteringHold> {
-        let read_on = |day: NaiveDate| registers.iter().flat_map(|register| &register.reads).any(|read| read.read_on == day);
-        let any_read = registers.iter().any(|register| !register.reads.is_empty());
-        if let Some(start) = agreement.start_on.filter(|start| agreement.last_end_on.is_none() && any_read && !read_on(*start)) {
-            return Some(MeteringHold::NoOpeningRead(start));
-        }
-        let ended = agreement.end_on.filter(|end| *end <= self.run.through && agreement.last_end_on.is_none_or(|billed| billed < *end));
-        ended.filter(|end| !read_on(*end)).map(MeteringHold::NoFinalRead)
     }
 
     /// A charge above the limit is held once, for a clerk to see; one that was released with this amount passes.

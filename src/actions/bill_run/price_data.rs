@@ -5,21 +5,18 @@ use std::collections::{HashMap, HashSet};
 use chrono::{Months, NaiveDate};
 
 use super::price::RunTerms;
+use crate::actions::service_data::{group_reads, group_terms, needs_winter, parse_attributes};
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, DueAgreement, OutstandingEstimate};
 use crate::db::customers::{self, TermRow};
-use crate::db::metering::{self, BillableRead};
+use crate::db::metering;
 use crate::db::{DbConnection, inbox, look_up_by_index, operations, payments};
 use crate::domain::billing::{AgreementTerms, EstimatedSegment, SegmentInputs, TariffBook, TermChange};
-use crate::domain::ids::{AccountId, AgreementId, ReadId};
-use crate::domain::metering::{Read, ReadKind, Register, RegisterReads};
+use crate::domain::ids::{AccountId, AgreementId};
+use crate::domain::metering::RegisterReads;
 use crate::domain::money::Money;
 use crate::domain::rates::Attributes;
-use crate::domain::winter::{WinterQuarter, winter_quarter};
-
-/// How far back the reads of a winter may lie before the period that is charged by it, in months: a period that begins
-/// within a winter is charged by the one before, whose first period began before it.
-const WINTER_REACH_MONTHS: u32 = 24;
+use crate::domain::service::WINTER_REACH_MONTHS;
 
 /// Everything that pricing a chunk reads, by agreement.
 pub(super) struct ChunkData {
@@ -32,7 +29,7 @@ pub(super) struct ChunkData {
     pub(super) waiting: HashMap<AccountId, String>,
     changes: HashMap<AgreementId, Vec<TermChange>>,
     /// Reads of more than a year, of agreements that are charged by their winter.
-    history: HashMap<AgreementId, Vec<RegisterReads>>,
+    pub(super) history: HashMap<AgreementId, Vec<RegisterReads>>,
     /// Attributes parsed once for each distinct text.
     attributes: HashMap<String, Attributes>,
 }
@@ -63,7 +60,11 @@ impl ChunkData {
         look_up_by_index(conn)?;
         let basis = Basis::load(conn, run, chunk)?;
         let reads = metering::billable_reads(conn, &run.cycle, first, last, run.through)?;
-        let by_winter: Vec<&DueAgreement> = basis.due.iter().filter(|agreement| needs_winter(book, agreement, &basis.changes)).collect();
+        let by_winter: Vec<&DueAgreement> = basis
+            .due
+            .iter()
+            .filter(|agreement| needs_winter(book, (agreement.id, &agreement.schedule, &agreement.rate_class), &basis.changes))
+            .collect();
         let history = match winters_since(&by_winter) {
             Some(since) => metering::reads_since(conn, &by_winter.iter().map(|agreement| agreement.id).collect::<Vec<_>>(), since)?,
             None => Vec::new(),
@@ -95,22 +96,6 @@ impl ChunkData {
             end_on: agreement.end_on,
         })
     }
-
-    /// Whether the service has no meter by its tariff.
-    pub(super) fn is_flat(terms: &AgreementTerms, book: &TariffBook, on: NaiveDate) -> bool {
-        book.settings_on(&terms.schedule, terms.on(on).0, on).is_some_and(|settings| !settings.metered)
-    }
-
-    /// What was used in the winter before a period, where the tariff charges by it.
-    pub(super) fn winter(&self, agreement: &DueAgreement, book: &TariffBook, inputs: &SegmentInputs) -> Option<WinterQuarter> {
-        winter_quarter(self.history.get(&agreement.id)?, book.winter_months(inputs)?, inputs.start_on)
-    }
-}
-
-/// Whether an agreement may be charged by a winter, on any of its terms.
-fn needs_winter(book: &TariffBook, agreement: &DueAgreement, changes: &[TermRow]) -> bool {
-    let later = changes.iter().filter(|row| row.agreement_id == agreement.id).map(|row| row.rate_class.as_str());
-    later.chain([agreement.rate_class.as_str()]).any(|class| book.ever_by_winter(&agreement.schedule, class))
 }
 
 /// From which day on reads are wanted for the winters of these agreements' unbilled periods; none without agreements.
@@ -118,20 +103,6 @@ fn winters_since(agreements: &[&DueAgreement]) -> Option<NaiveDate> {
     let earliest = agreements.iter().map(|agreement| agreement.last_end_on.or(agreement.start_on)).min()?;
     let first = NaiveDate::from_ymd_opt(1, 1, 1)?;
     Some(earliest.and_then(|day| day.checked_sub_months(Months::new(WINTER_REACH_MONTHS))).map_or(first, |day| day.max(first)))
-}
-
-fn parse_attributes(agreement: AgreementId, text: &str) -> Result<Attributes, ActionError> {
-    serde_json::from_str(text).map_err(|error| ActionError::Form(format!("attributes of agreement {agreement}: {error}")))
-}
-
-fn group_terms(rows: &[TermRow]) -> Result<HashMap<AgreementId, Vec<TermChange>>, ActionError> {
-    let mut grouped: HashMap<AgreementId, Vec<TermChange>> = HashMap::new();
-    for row in rows {
-        let attributes = parse_attributes(row.agreement_id, &row.attributes)?;
-        let change = TermChange { effective_on: row.effective_on, rate_class: row.rate_class.clone(), attributes };
-        grouped.entry(row.agreement_id).or_default().push(change);
-    }
-    Ok(grouped)
 }
 
 fn group_estimates(rows: Vec<OutstandingEstimate>) -> Result<HashMap<AgreementId, Vec<EstimatedSegment>>, ActionError> {
@@ -144,40 +115,4 @@ fn group_estimates(rows: Vec<OutstandingEstimate>) -> Result<HashMap<AgreementId
         grouped.entry(row.agreement_id).or_default().push(segment);
     }
     Ok(grouped)
-}
-
-/// Puts the joined rows back together: registers with their reads, by agreement.
-fn group_reads(rows: Vec<BillableRead>) -> Result<HashMap<AgreementId, Vec<RegisterReads>>, ActionError> {
-    let mut grouped: HashMap<AgreementId, Vec<RegisterReads>> = HashMap::new();
-    let mut current = None;
-    for row in rows {
-        let registers = grouped.entry(row.agreement_id).or_default();
-        let key = (row.agreement_id, row.installation_id, row.register_id);
-        if current != Some(key) {
-            current = Some(key);
-            registers.push(RegisterReads {
-                register: Register {
-                    id: row.register_id,
-                    digits: u32::try_from(row.digits).unwrap_or(0),
-                    multiplier_milli: row.multiplier_milli,
-                    unit: row.unit.clone(),
-                },
-                installed_on: row.installed_on,
-                removed_on: row.removed_on,
-                reads: Vec::new(),
-            });
-        }
-        let (Some(register), Some(read)) = (registers.last_mut(), read_of(&row)?) else { continue };
-        register.reads.push(read);
-    }
-    Ok(grouped)
-}
-
-fn read_of(row: &BillableRead) -> Result<Option<Read>, ActionError> {
-    let (Some(id), Some(read_on), Some(reading_milli), Some(kind)) = (row.read_id, row.read_on, row.reading_milli, row.kind.as_deref()) else {
-        return Ok(None);
-    };
-    let kind: ReadKind = kind.parse().map_err(ActionError::Form)?;
-    let held = row.status.as_deref() == Some("held");
-    Ok(Some(Read { id: ReadId(id), read_on, reading_milli, kind, held }))
 }

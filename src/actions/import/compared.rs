@@ -74,7 +74,7 @@ fn to_do_read(row: &RankedToDo, reads: &HashMap<RegisterId, Vec<ReadRow>>) -> Op
     view.days = Some(days);
     view.usage_milli = Some(used_milli(&register, register.counted_milli(before.milli, read.reading_milli).0));
     let limits = crate::domain::limits::Limits::default();
-    let bench = Bench { register: &register, limits: &limits, billed: &[], household_since: row.start_on };
+    let bench = Bench { register: &register, limits: &limits, billed: &[], household_since: row.start_on, corrects: false };
     let readings = bench.real_readings(earlier);
     let over_these_days = |yardstick: Use| {
         let counted = i128::from(yardstick.counted_milli) * i128::from(days) / i128::from(yardstick.days.max(1));

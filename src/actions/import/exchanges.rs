@@ -264,7 +264,7 @@ fn check_removal(
     let limits = context.config.limits.of(service.map_or("", |service| service.rate_class.as_str()));
     let billed: Vec<_> = metering::billed_spans(conn, &[register.meter_id])?.into_iter().filter(|span| span.register_id == register.id).collect();
     let household_since = service.and_then(|service| service.start_on);
-    let bench = Bench { register: &register_of(register), limits: &limits, billed: &billed, household_since };
+    let bench = Bench { register: &register_of(register), limits: &limits, billed: &billed, household_since, corrects: false };
     let candidate = Candidate { on: exchange.on, milli: exchange.final_milli, kind: ReadKind::Removal };
     Ok(match read_check::check(bench, &reads, candidate) {
         Verdict::Accepted(taken) => Ok(taken),

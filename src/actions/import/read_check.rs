@@ -21,6 +21,8 @@ pub(super) struct Bench<'a> {
     pub(super) billed: &'a [BilledSpan],
     /// Since when the household is there: what others used before it is no yardstick for it.
     pub(super) household_since: Option<NaiveDate>,
+    /// Whether it may be of a day that is billed: a correction, which finds what is wrong with the bill.
+    pub(super) corrects: bool,
 }
 
 impl Bench<'_> {
@@ -83,10 +85,10 @@ pub(super) fn check(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Verd
     }
     let at = reads.partition_point(|read| read.read_on < new.on);
     let same = reads.get(at).filter(|read| read.read_on == new.on);
-    if let Some(verdict) = same.and_then(|same| same_day(same, bench.billed, new)) {
+    if let Some(verdict) = same.and_then(|same| same_day(same, bench, new)) {
         return verdict;
     }
-    if let Some(billed) = BilledSpan::over(bench.billed, new.on) {
+    if let Some(billed) = BilledSpan::over(bench.billed, new.on).filter(|_| !bench.corrects) {
         return Verdict::Refused(format!(
             "read_on: the service is billed through {billed}; a read of {} would change a bill that was issued: take that bill back first",
             new.on
@@ -103,7 +105,10 @@ pub(super) fn check(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Verd
     let hold = before.and_then(|before| against_before(bench, earlier, before, new));
     let hold = hold.or_else(|| later.iter().find(counts).and_then(|after| against_after(bench, earlier, after, new)));
     let mut overtakes = overtaken(bench, reads, new);
-    overtakes.extend(same.filter(|same| !is_estimated(same)).map(|same| same.id));
+    // An estimate that is billed is overtaken by a correction of its own day alone.
+    if let Some(same) = same.filter(|same| !overtakes.contains(&same.id)) {
+        overtakes.push(same.id);
+    }
     Verdict::Accepted(Taken { hold, since: before, overtakes })
 }
 
@@ -127,7 +132,7 @@ fn rank(kind: ReadKind) -> u8 {
 }
 
 /// What becomes of a read when there is one of that day; none when it takes the other's place.
-fn same_day(same: &ReadRow, billed: &[BilledSpan], new: Candidate) -> Option<Verdict> {
+fn same_day(same: &ReadRow, bench: Bench<'_>, new: Candidate) -> Option<Verdict> {
     let kind: Option<ReadKind> = same.kind.parse().ok();
     // A final read on the day of an ordinary one says nothing new.
     let as_good = same.kind == new.kind.as_str() || kind.is_some_and(|kind| rank(kind) == rank(new.kind));
@@ -135,7 +140,7 @@ fn same_day(same: &ReadRow, billed: &[BilledSpan], new: Candidate) -> Option<Ver
         return Some(Verdict::Unchanged);
     }
     let outranked = kind.is_some_and(|kind| rank(kind) < rank(new.kind));
-    let billed = BilledSpan::over(billed, same.read_on).is_some();
+    let billed = !bench.corrects && BilledSpan::over(bench.billed, same.read_on).is_some();
     if outranked && !billed {
         return None;
     }

@@ -63,7 +63,7 @@ fn fits(known: &Known, doubt: &Doubt, milli: i64) -> bool {
     let others: Vec<_> = reads.iter().filter(|read| read.read_on != on).cloned().collect();
     // Judged like a customer's own read, which waits on any doubt, yet not for coming too soon.
     let limits = crate::domain::limits::Limits { customer_read_days: 0, ..doubt.limits };
-    let bench = Bench { register: &doubt.register, limits: &limits, billed: &[], household_since: doubt.household_since };
+    let bench = Bench { register: &doubt.register, limits: &limits, billed: &[], household_since: doubt.household_since, corrects: false };
     let candidate = Candidate { on, milli, kind: ReadKind::Customer };
     matches!(read_check::check(bench, &others, candidate), Verdict::Accepted(taken) if taken.hold.is_none() && taken.since.is_some())
 }

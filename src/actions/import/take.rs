@@ -52,6 +52,15 @@ pub(in crate::actions) enum Manner {
     Entered,
     /// As a member of staff confirms them: neither held nor kept out because it was rejected before.
     Confirmed,
+    /// The same for a day that is billed: the bill stays, and what is wrong with it is found and put right.
+    Corrected,
+}
+
+impl Manner {
+    /// Whether a member of staff vouches for the read.
+    fn is_confirmed(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Corrected)
+    }
 }
 
 /// What the database knows of the registers in a batch.
@@ -202,17 +211,18 @@ fn take_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &New
             continue;
         };
         let rejected = || known.rejected.contains(&(row.id, read.read_on, read.reading_milli, read.kind.as_str().to_owned()));
-        if manner != Manner::Confirmed && !known.rejected.is_empty() && rejected() {
+        if !manner.is_confirmed() && !known.rejected.is_empty() && rejected() {
             batch.verdicts.insert(at, rejected_before(manner));
             continue;
         }
-        let source = Source { row: at, read, service, register: &register, limits: context.config.limits.of(&service.rate_class), billed };
+        let limits = context.config.limits.of(&service.rate_class);
+        let source = Source { row: at, read, service, register: &register, limits, billed, corrects: manner == Manner::Corrected };
         let candidate = Candidate { on: read.read_on, milli: read.reading_milli, kind: read.kind };
         let outcome = match read_check::check(source.bench(), reads, candidate) {
             Verdict::Unchanged => ReadOutcome::Unchanged,
             Verdict::Refused(reason) => ReadOutcome::Refused(reason),
             Verdict::Accepted(mut taken) => {
-                taken.hold = taken.hold.filter(|_| manner != Manner::Confirmed);
+                taken.hold = taken.hold.filter(|_| !manner.is_confirmed());
                 batch.add(&source, taken, reads);
                 last = Some(source);
                 ReadOutcome::Accepted
@@ -220,7 +230,7 @@ fn take_register(context: &Context, row: &RegisterRow, mut new: Vec<(usize, &New
         };
         batch.verdicts.insert(at, outcome);
     }
-    if let Some(last) = last.filter(|_| batch.reads.len() > first_new && manner != Manner::Confirmed) {
+    if let Some(last) = last.filter(|_| batch.reads.len() > first_new && !manner.is_confirmed()) {
         batch.advise(&last, reads);
     }
 }
@@ -233,11 +243,12 @@ struct Source<'a> {
     register: &'a Register,
     limits: Limits,
     billed: &'a [BilledSpan],
+    corrects: bool,
 }
 
 impl Source<'_> {
     fn bench(&self) -> Bench<'_> {
-        Bench { register: self.register, limits: &self.limits, billed: self.billed, household_since: self.service.start_on }
+        Bench { register: self.register, limits: &self.limits, billed: self.billed, household_since: self.service.start_on, corrects: self.corrects }
     }
 
     /// A question for a clerk about a read of this register.

@@ -1,0 +1,50 @@
+//! Overcharges: every standing bill is derived again from what is known today, and what differs becomes a finding.
+//!
+//! [`scan`] looks at everything, [`queue`] at what a correction touched; [`cases`] shows what was found.
+
+pub mod cases;
+mod facts;
+mod money;
+pub mod queue;
+mod recompute;
+pub mod scan;
+
+use chrono::NaiveDate;
+
+use crate::domain::ids::{AccountId, AgreementId, RunId};
+use crate::domain::overcharges::{FindingKind, Reason};
+
+/// A difference as a scan sees it, before it is held against what is stored.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    /// What it is about, whatever it comes to.
+    key: String,
+    kind: FindingKind,
+    account: AccountId,
+    agreement: Option<AgreementId>,
+    run: Option<RunId>,
+    from_on: NaiveDate,
+    to_on: NaiveDate,
+    billed_cents: i64,
+    mended_cents: i64,
+    should_cents: i64,
+    /// Only worth knowing.
+    information: bool,
+    reason: Reason,
+    /// As JSON.
+    evidence: String,
+}
+
+/// A service that cannot be judged, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Unjudged {
+    /// The account's number.
+    pub account: String,
+    /// The service's id in files.
+    pub service_id: String,
+    /// Why.
+    pub reason: String,
+    /// The agreement.
+    #[serde(skip)]
+    agreement: AgreementId,
+}
