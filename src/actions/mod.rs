@@ -36,6 +36,7 @@ pub mod notice_view;
 pub mod notices;
 pub mod overcharges;
 pub mod payments;
+pub mod policy;
 pub mod rebill;
 pub mod reconcile;
 pub mod refunds;

@@ -1,4 +1,4 @@
-//! `aquabills import`: tariffs, services, reads, exchanges, payments.
+//! `aquabills import`: tariffs, the policy, services, reads, exchanges, payments.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::import::{ImportOptions, ImportReport, exchanges, payments, reads, services};
+use crate::actions::policy::import_policy;
 use crate::actions::tariffs::import_tariff;
 use crate::actions::{ActionError, Context};
 
@@ -21,6 +22,14 @@ pub(super) struct Args {
 enum Command {
     /// A tariff in the Open Water Rate Specification
     Tariff {
+        #[command(flatten)]
+        file: FileArgs,
+        /// Takes another text for the same date as its correction
+        #[arg(long)]
+        supersede: bool,
+    },
+    /// The policy about credits, refunds and late payers, as TOML
+    Policy {
         #[command(flatten)]
         file: FileArgs,
         /// Takes another text for the same date as its correction
@@ -54,6 +63,7 @@ struct FileArgs {
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     match &args.command {
         Command::Tariff { file, supersede } => tariff(global, file, *supersede),
+        Command::Policy { file, supersede } => policy(global, file, *supersede),
         Command::Services(file) => table(global, file, services::import_services),
         Command::Reads(file) => table(global, file, reads::import_reads),
         Command::Exchanges(file) => table(global, file, exchanges::import_exchanges),
@@ -75,6 +85,21 @@ fn tariff(global: &Global, args: &FileArgs, supersede: bool) -> Result<bool, Fai
             report.effective_on,
             report.rate_classes.join(", "),
             report.sha256
+        ))?;
+    }
+    Ok(true)
+}
+
+fn policy(global: &Global, args: &FileArgs, supersede: bool) -> Result<bool, Failure> {
+    let context = global.context()?;
+    let report = import_policy(&context, &args.file, args.dry_run, supersede)?;
+    if args.json {
+        print::json(&report)?;
+    } else {
+        let what = if report.unchanged > 0 { "is there already" } else { "accepted" };
+        print::line(&format!(
+            "policy '{}' from {}: {what}; revision {}; sha256 {}",
+            report.title, report.effective_on, report.revision, report.sha256
         ))?;
     }
     Ok(true)

@@ -23,6 +23,7 @@ mod meter;
 mod notices;
 mod overcharges;
 mod payment;
+mod policy;
 mod print;
 mod quote;
 mod rates;
@@ -82,7 +83,7 @@ enum Command {
     Quote(quote::Args),
     /// Checks tariff files, or tests them against known bills
     Rates(rates::Args),
-    /// Imports a tariff, services, reads, meter exchanges or payments
+    /// Imports a tariff, the policy, services, reads, meter exchanges or payments
     Import(import::Args),
     /// Enters one read by hand
     Read(read::Args),
@@ -104,6 +105,8 @@ enum Command {
     Adjust(adjust::Args),
     /// Pays a credit balance out, or carries a balance to another account
     Balance(balance::Args),
+    /// Shows the policy about credits, refunds and late payers
+    Policy(policy::Args),
     /// Shows, pauses and ends autopay, and draws what is due
     Autopay(autopay::Args),
     /// Gives a payment's money back, lists refunds, sends what waits
@@ -240,6 +243,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
         Command::Balance(args) => balance::run(global, &args),
+        Command::Policy(args) => policy::run(global, &args),
         Command::Autopay(args) => autopay::run(global, &args),
         Command::Refund(args) => refund::run(global, &args),
         Command::BillHold(args) => bill_hold::run(global, &args),

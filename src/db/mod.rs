@@ -23,6 +23,7 @@ pub mod notices;
 pub mod operations;
 pub mod overcharges;
 pub mod payments;
+pub mod policy;
 pub mod provider_payments;
 pub mod rates;
 pub mod rebills;

@@ -106,6 +106,7 @@ diesel::table! {
         note -> Nullable<Text>,
         account_id -> Nullable<BigInt>,
         unapplied_credit_id -> Nullable<BigInt>,
+        approval_id -> Nullable<BigInt>,
     }
 }
 
@@ -806,6 +807,100 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    policy_version (id) {
+        id -> BigInt,
+        effective_on -> Date,
+        revision -> Integer,
+        sha256 -> Text,
+        source_name -> Text,
+        source -> Text,
+        imported_at -> Timestamp,
+        imported_by -> Text,
+    }
+}
+
+diesel::table! {
+    approval (id) {
+        id -> BigInt,
+        kind -> Text,
+        account_id -> Nullable<BigInt>,
+        amount_cents -> BigInt,
+        reference -> Text,
+        subject -> Text,
+        reason -> Text,
+        note -> Text,
+        act -> Text,
+        sha256 -> Text,
+        why -> Text,
+        policy_sha256 -> Text,
+        asked_by -> Text,
+        asked_person -> Text,
+        asked_name -> Text,
+        asked_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    approval_decision (approval_id) {
+        approval_id -> BigInt,
+        decision -> Text,
+        sha256 -> Text,
+        decided_by -> Text,
+        decided_person -> Text,
+        decided_name -> Text,
+        login_id -> Nullable<BigInt>,
+        decided_at -> Timestamp,
+        note -> Text,
+    }
+}
+
+diesel::table! {
+    adjustment_reversal (adjustment_id) {
+        adjustment_id -> BigInt,
+        reverses_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    refund_payee (refund_id) {
+        refund_id -> BigInt,
+        medium -> Text,
+        name -> Text,
+        address -> Nullable<Text>,
+        bank_code -> Nullable<Text>,
+        bank_account -> Nullable<Text>,
+        account_kind -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    refund_batch (id) {
+        id -> BigInt,
+        medium -> Text,
+        format -> Text,
+        made_on -> Date,
+        made_at -> Timestamp,
+        made_by -> Text,
+        items -> Integer,
+        total_cents -> BigInt,
+        sha256 -> Text,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    refund_batch_item (batch_id, line_no) {
+        batch_id -> BigInt,
+        line_no -> Integer,
+        refund_id -> BigInt,
+        what -> Text,
+        amount_cents -> BigInt,
+        cheque_number -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     person,
     account,
@@ -862,6 +957,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     overcharge_case,
     overcharge_finding,
     sweep_queue,
+    policy_version,
+    approval,
+    approval_decision,
+    adjustment_reversal,
+    refund_payee,
+    refund_batch,
+    refund_batch_item,
 );
 
 diesel::table! {

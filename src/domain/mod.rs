@@ -19,6 +19,7 @@ pub mod notices;
 pub mod overcharges;
 pub mod passwords;
 pub mod payments;
+pub mod policy;
 pub mod postcode;
 pub mod quantity;
 pub mod rates;
