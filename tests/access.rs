@@ -205,6 +205,8 @@ const TABLE: &[Row] = &[
     post("/staff/bills/{number}/rebill", "/staff/bills/00099-0000001/rebill", &[("what", "x"), ("key", "k")], WORKING_GONE),
     get("/staff/runs/{id}/rebill", "/staff/runs/99/rebill", DECIDING_GONE),
     post("/staff/runs/{id}/rebill", "/staff/runs/99/rebill", &[("reason", "x"), ("key", "k")], DECIDING_GONE),
+    get("/staff/overcharges/{id}/mend", "/staff/overcharges/99/mend", DECIDING_GONE),
+    post("/staff/overcharges/{id}/mend", "/staff/overcharges/99/mend", &[("sure", "yes")], DECIDING_GONE),
     get("/staff/rebills/{id}", "/staff/rebills/99", LOOKING_GONE),
     post("/staff/rebills/{id}/resume", "/staff/rebills/99/resume", &[], WORKING_GONE),
     get("/staff/accounts/{number}/trail", "/staff/accounts/{own}/trail", AUDITING),

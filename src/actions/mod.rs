@@ -20,6 +20,7 @@ pub mod checkout;
 pub mod correct_meter;
 pub mod corrections;
 pub mod demo;
+pub mod drill;
 pub mod enter_read;
 pub mod estimate;
 pub mod exchange_meter;

@@ -13,6 +13,7 @@ mod bill;
 mod bill_hold;
 mod bills;
 mod demo;
+mod drill;
 mod estimate;
 mod export;
 mod held;
@@ -95,6 +96,8 @@ enum Command {
     Bills(bills::Args),
     /// Lists bill runs, shows one, discards or rolls back one
     Runs(runs::Args),
+    /// Holds a drill: an incident on purpose, in a town that is made for it
+    Drill(drill::Args),
     /// Lists what runs by itself
     Schedule(schedule::Args),
     /// Lists what waits for a decision, releases or rejects it
@@ -237,6 +240,7 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Estimate(args) => estimate::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
         Command::Bills(args) => bills::run(global, &args),
+        Command::Drill(args) => drill::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Schedule(args) => schedule::run(global, &args),
         Command::Held(args) => held::run(global, &args),

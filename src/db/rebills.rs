@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 use super::DbConnection;
 use super::bulk::insert_all;
 use super::schema::{bill, rebill, rebill_account, rebill_bill};
-use crate::domain::ids::{AccountId, AgreementId, RebillId, RunId};
+use crate::domain::ids::{AccountId, AgreementId, CaseId, RebillId, RunId};
 
 /// A request as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
@@ -25,7 +25,7 @@ pub struct RebillRow {
     /// Reads up to and including this day are billed anew.
     pub through_on: NaiveDate,
     /// The case of overcharges that it mends.
-    pub case_id: Option<i64>,
+    pub case_id: Option<CaseId>,
     /// `cancelling`, `billing` or `done`.
     pub status: String,
     /// The run that billed the accounts anew.
@@ -51,7 +51,7 @@ pub struct NewRebill {
     /// Reads up to and including this day are billed anew.
     pub through_on: NaiveDate,
     /// The case of overcharges that it mends.
-    pub case_id: Option<i64>,
+    pub case_id: Option<CaseId>,
     /// `cancelling`.
     pub status: String,
     /// Who asks.
@@ -134,6 +134,14 @@ pub fn by_token(conn: &mut DbConnection, token: &str) -> QueryResult<Option<Rebi
 /// Those of the database.
 pub fn unfinished(conn: &mut DbConnection) -> QueryResult<Vec<RebillRow>> {
     rebill::table.filter(rebill::status.ne("done")).order(rebill::id).select(RebillRow::as_select()).load(conn)
+}
+
+/// The requests that mend a case, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_case(conn: &mut DbConnection, case: CaseId) -> QueryResult<Vec<RebillRow>> {
+    rebill::table.filter(rebill::case_id.eq(Some(case))).order(rebill::id).select(RebillRow::as_select()).load(conn)
 }
 
 /// The requests before one, newest first.
@@ -261,7 +269,7 @@ pub struct WaitingAccount {
     pub rebill_id: RebillId,
     /// The case of overcharges that it mends.
     #[diesel(sql_type = Nullable<BigInt>)]
-    pub case_id: Option<i64>,
+    pub case_id: Option<CaseId>,
 }
 
 /// The accounts of a range whose bills were cancelled to be billed anew, and were not yet.

@@ -37,7 +37,7 @@ pub(in crate::actions) fn foresee_within(
     (cycle, through): (&str, NaiveDate),
     (first, last): (AccountId, AccountId),
 ) -> Result<Foreseen, ActionError> {
-    let run = RunTerms { run_id: RunId(0), cycle: cycle.to_owned(), through };
+    let run = RunTerms { run_id: RunId(0), cycle: cycle.to_owned(), through, blind: false };
     let chunk = ChunkRow::open(run.run_id, 1, first, last);
     let priced = price_data(context, &run, book, ChunkData::load_within(conn, &run, &chunk, book)?)?;
     let account_of = |agreement: AgreementId| priced.basis.due.iter().find(|due| due.id == agreement).map(|due| due.account_id);

@@ -17,7 +17,7 @@ pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fau
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
     let stale = match fault {
         Some(Fault::SettlementBeforeTransaction) => Some(context.database.read(|conn| billing::issue_basis(conn, run.id, first, last))?),
-        None => None,
+        _ => None,
     };
     context.database.write(|conn| {
         look_up_by_index(conn)?;

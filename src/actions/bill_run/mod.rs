@@ -62,12 +62,14 @@ impl<'a> RunOptions<'a> {
     }
 }
 
-/// Faults that tests plant to show that they would be caught.
+/// Faults that tests and the drill plant to show that they would be caught. No setting and no command reaches them.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The settlement is read before the transaction that posts the bill.
     SettlementBeforeTransaction,
+    /// Pricing does not see that payments wait which were received and not applied: their accounts are billed all the same.
+    HiddenPayments,
 }
 
 /// What a run did, or would do.
@@ -295,11 +297,13 @@ fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, 
         Some(lease),
         &chunks,
         |done, all| (options.progress)("pricing", done, all),
-        |chunk| price::price_chunk(context, run, chunk, book),
+        |chunk| price::price_chunk(context, run, chunk, book, options.fault),
     )?;
     let now = context.now();
     context.database.write(|conn| {
-        let totals = billing::run_totals(conn, run.id)?;
+        let mut totals = billing::run_totals(conn, run.id)?;
+        // Whom a chunk holds is one thing; that nobody is billed for whom something waits is looked at once more, apart from it.
+        totals.unapplied += stored::waiting_in_run(conn, run.id, run.started_at)?;
         let due = billing::agreements_due(conn, &run.cycle, run.through_on, AccountId(0), AccountId(i64::MAX))?;
         let gates = match billing::rebill_of(&run.cycle) {
             Some(id) => judge_anew(&context.config.gates, &totals, due, &rebill::billed_before(conn, id)?),
@@ -466,7 +470,7 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
         return Err(ActionError::not_found("cycle", &options.cycle));
     }
     let sum = std::sync::Mutex::new((RunTotals::default(), Vec::new()));
-    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through };
+    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through, blind: false };
     workers::each(
         "pricing for a dry run",
         context,

@@ -7,13 +7,14 @@ use chrono::NaiveDateTime;
 
 use super::plan::AccountPlan;
 use crate::actions::autopay::announce::{draw_within, withdraw_quietly_within};
+use crate::actions::overcharges::mend::{self, Told, settle_billed_within};
 use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, BillRow, RunRow, bill_number};
 use crate::db::operations::{self, NewToDo};
 use crate::db::rebills::{self, CancelledBill, RebillRow, WaitingAccount};
 use crate::db::{DbConnection, ledger};
 use crate::domain::autopay::SkipReason;
-use crate::domain::ids::{AccountId, RunId};
+use crate::domain::ids::{AccountId, CaseId, RunId};
 use crate::domain::notices::{Addressee, CorrectedDraw, Facts, NewNotice, OverchargeCorrected};
 
 /// Takes out of the bills that are being issued those of accounts that are billed anew, and does what belongs to them, within
@@ -34,6 +35,7 @@ pub(in crate::actions) fn billed_within(
     let waiting: HashMap<AccountId, &WaitingAccount> = rows.iter().map(|waiting| (waiting.account_id, waiting)).collect();
     let (anew, others): (Vec<BillRow>, Vec<BillRow>) = bills.into_iter().partition(|bill| waiting.contains_key(&bill.account_id));
     let mut cancelled: HashMap<AccountId, Vec<CancelledBill>> = HashMap::new();
+    let mut told: HashMap<AccountId, (CaseId, Told)> = HashMap::new();
     // An account may have waited since an earlier request that could not bill it.
     let requests: BTreeSet<_> = rows.iter().map(|waiting| waiting.rebill_id).collect();
     for id in &requests {
@@ -43,19 +45,26 @@ pub(in crate::actions) fn billed_within(
         let of_request: BTreeSet<AccountId> = rows.iter().filter(|waiting| waiting.rebill_id == *id).map(|waiting| waiting.account_id).collect();
         let accounts: Vec<AccountId> = anew.iter().map(|bill| bill.account_id).filter(|account| of_request.contains(account)).collect();
         rebills::mark_billed(conn, *id, &accounts)?;
+        let case = rows.iter().find(|waiting| waiting.rebill_id == *id).and_then(|waiting| waiting.case_id);
+        if let Some(case) = case {
+            for (account, found) in settle_billed_within(conn, context, case, run.id, &accounts)? {
+                told.insert(account, (case, found));
+            }
+        }
     }
     let mut draws = draws_of(draw_within(conn, context, run, &anew)?);
     let mut news = Vec::with_capacity(anew.len());
     for bill in &anew {
         let Some(waiting) = waiting.get(&bill.account_id) else { continue };
         let before = cancelled.remove(&bill.account_id).unwrap_or_default();
-        let facts = corrected(run, bill, &before, draws.remove(&bill.account_id));
-        news.push(NewNotice {
-            key: format!("rebill:{}:{}", waiting.rebill_id, bill.account_id),
-            to: Addressee::Account(bill.account_id),
-            happened_on: run.bill_on,
-            facts: Facts::OverchargeCorrected(facts),
-        });
+        let mut facts = corrected(run, bill, &before, draws.remove(&bill.account_id));
+        let mut key = format!("rebill:{}:{}", waiting.rebill_id, bill.account_id);
+        if let Some((case, found)) = told.remove(&bill.account_id) {
+            (facts.asked, facts.before_cents, facts.after_cents, facts.cause) = (found.asked, found.before_cents, found.after_cents, found.cause);
+            key = mend::key(case, bill.account_id);
+        }
+        let to = Addressee::Account(bill.account_id);
+        news.push(NewNotice { key, to, happened_on: run.bill_on, facts: Facts::OverchargeCorrected(facts) });
     }
     notices::queue_many(conn, context, &news)?;
     Ok(others)

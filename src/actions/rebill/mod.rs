@@ -25,13 +25,16 @@ use crate::db::billing::{self, bill_number, rebill_cycle};
 use crate::db::operations;
 use crate::db::rebills::{self, NewRebill, RebillAccountRow, RebillBillRow, RebillRow, StateSum};
 use crate::domain::gates::GateResult;
-use crate::domain::ids::{AccountId, RebillId, RunId};
+use crate::domain::ids::{AccountId, CaseId, RebillId, RunId};
 
 pub(in crate::actions) use anew::{billed_within, finish_with};
 pub use credit::{ExactCorrection, correct_within};
 pub use plan::PlannedBill;
 pub use preview::{AccountPreview, Preview, preview};
 pub use view::{RebillLine, RebillPage, ReplacedBy, note_failure, rebill_page, replaced_by};
+
+/// How the refusal begins when no bill that is named can be cancelled.
+pub const NOTHING: &str = "none of these bills can be cancelled";
 
 /// A bill: its run and its account.
 pub type BillKey = (RunId, AccountId);
@@ -76,7 +79,7 @@ pub struct Wanted<'a> {
     /// The idempotency key: the same key again is the same request.
     pub token: String,
     /// The case of overcharges that it mends.
-    pub case_id: Option<i64>,
+    pub case_id: Option<CaseId>,
     /// Why they are billed anew although a gate holds that.
     pub override_gates: Option<String>,
     /// Told how far a step is: its name, parts done, parts in all.

@@ -7,7 +7,7 @@ use diesel::result::Error as DieselError;
 use serde::Serialize;
 
 use super::plan::{AccountPlan, PlannedBill, by_account, plan_all};
-use super::{BillKey, RebillKind, failures};
+use super::{BillKey, NOTHING, RebillKind, failures};
 use crate::actions::bill_run::foresee_within;
 use crate::actions::tariffs::load_book;
 use crate::actions::{ActionError, Context};
@@ -76,7 +76,7 @@ impl Preview {
         if self.possible().next().is_none() {
             let told =
                 self.accounts.iter().take(20).filter_map(|account| account.refused.as_ref().map(|why| format!("account {}: {why}", account.account)));
-            return Err(ActionError::Refused(format!("nothing was changed:\n  {}", told.collect::<Vec<_>>().join("\n  "))));
+            return Err(ActionError::Refused(format!("{NOTHING}:\n  {}", told.collect::<Vec<_>>().join("\n  "))));
         }
         if overridden || self.gates.iter().all(|gate| gate.passed) {
             return Ok(());

@@ -9,6 +9,7 @@ mod bank;
 mod bank_act;
 mod forms;
 mod holds;
+mod mending;
 mod moves;
 mod notices;
 mod overview;
@@ -50,6 +51,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     refunds::routes(routes);
     holds::routes(routes);
     rebills::routes(routes);
+    mending::routes(routes);
     accounts::routes(routes);
     services::routes(routes);
     moves::routes(routes);
