@@ -13,8 +13,11 @@ use aquabills::actions::policy::store_policy;
 use aquabills::actions::stop::Stop;
 use aquabills::actions::tariffs::import_tariff;
 use aquabills::domain::ids::CaseId;
+use aquabills::domain::roles::Role;
 use chrono::TimeDelta;
 use diesel::result::Error as DieselError;
+use support::http::Served;
+use support::pages::{field, follow, open, says, send};
 use support::plain_provider::{Event, Plain, begin, deliver};
 use support::{Town, dump, lines, on_both};
 
@@ -27,7 +30,7 @@ metadata:
 aquabills:
   tier_rule: boundary
   fees_and_taxes:
-    - {name: city, label: City tax, kind: tax, percent: 7.5}
+    - {name: City tax, kind: tax, percent: 7.5}
 rate_structure:
   HOME:
     service_charge: 10.00
@@ -151,6 +154,26 @@ on_both! {
         assert_eq!(dismissed.len(), 4);
         assert!(dismissed.iter().all(|by| by.starts_with("policy: ")), "{dismissed:?}");
         town.assert_sound();
+    }
+
+    fn a_supervisor_does_it_on_the_cases_page(town: Town) {
+        let mut town = billed_town(town, TAXED, 2);
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let served = Served::new(&mut town);
+        assert_eq!(served.staff(Role::Clerk).get("/staff/overcharges/1/mend").status, 403);
+        let mut boss = served.staff(Role::Supervisor);
+        let page = open(&mut boss, "/staff/overcharges/1/mend");
+        says(&page, "2 accounts");
+        let seen = field(&page, "seen");
+        assert_eq!(send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen)]).status, 422);
+        assert_eq!(send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", "9"), ("sure", "yes")]).status, 422);
+        for _ in 0..2 {
+            let done = send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen), ("sure", "yes")]);
+            says(&follow(&mut boss, &done), "Nothing is left to be done");
+        }
+        assert_eq!(told(&town).len(), 2);
+        assert_right(&town);
     }
 
     fn whoever_was_asked_for_too_much_gets_a_right_bill(town: Town) {

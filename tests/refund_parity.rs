@@ -71,7 +71,10 @@ fn known_in(folder: &Path) -> Vec<Known> {
 fn guessed(tariff: &Tariff, class: &str, text: &str) -> Vec<Attributes> {
     let compiled = tariff.compile(class).unwrap();
     let names: Vec<&str> = compiled.attributes().collect();
-    let keys = text.lines().filter_map(|line| line.rsplit_once(':')).map(|(key, _)| key.trim().trim_matches(['"', '\'']).replace("\\\"", "\""));
+    let keys = text
+        .lines()
+        .filter_map(|line| line.rsplit_once(':'))
+        .map(|(key, _)| key.trim().trim_start_matches("- ").trim_matches(['"', '\'']).replace("\\\"", "\""));
     let mut values: Vec<String> = keys.flat_map(|key| key.split('|').map(|part| part.trim().to_owned()).collect::<Vec<_>>()).collect();
     values.extend(["1", "3", "12", "250"].map(str::to_owned));
     values.sort();
@@ -273,6 +276,8 @@ const SAMPLE: usize = 64;
 
 /// Pairs of charges, wrong and right, from all tariffs that this machine has.
 fn sample() -> Vec<(Charged, Charged)> {
+    // Our own come more often: taxes are among them.
+    let own = our_own().len();
     let all: Vec<Known> = our_own().into_iter().chain(published()).collect();
     let mut book = TariffBook::default();
     for known in &all {
@@ -284,7 +289,7 @@ fn sample() -> Vec<(Charged, Charged)> {
         if pairs.len() == SAMPLE {
             break;
         }
-        let known = &all[attempt % all.len()];
+        let known = if attempt % 2 == 0 { &all[attempt / 2 % own] } else { &all[attempt % all.len()] };
         let classes: Vec<&String> = known.attributes.keys().collect();
         let class = classes[random.random_range(0..classes.len())];
         let (wrong, right) = (random_inputs(known, class, &mut random), random_inputs(known, class, &mut random));

@@ -163,10 +163,18 @@ pub fn rebill(context: &Context, wanted: &Wanted<'_>, stop: &Stop) -> Result<Reb
         Some(known) => known.id,
         None => match claimed(context, &wanted.bills)? {
             Some(id) => id,
-            None => begin(context, wanted)?,
+            None => begin_or_join(context, wanted)?,
         },
     };
     go_on(context, id, wanted, stop)
+}
+
+/// Whoever asked for the same at the same moment and was first has begun it.
+fn begin_or_join(context: &Context, wanted: &Wanted<'_>) -> Result<RebillId, ActionError> {
+    match begin(context, wanted) {
+        Err(error @ ActionError::Refused(_)) => claimed(context, &wanted.bills)?.ok_or(error),
+        outcome => outcome,
+    }
 }
 
 /// Stores what is asked for, and leaves the work to [`resume`]: for a page that goes on to show how far it is.
@@ -195,11 +203,29 @@ pub fn begin(context: &Context, wanted: &Wanted<'_>) -> Result<RebillId, ActionE
         if let Some(known) = rebills::by_token(conn, &wanted.token)? {
             return Ok(known.id);
         }
+        nobody_was_first(conn, &foreseen)?;
         let id = rebills::insert(conn, &row, |id| rows_of(id, &foreseen))?;
         let detail = format!("{} bills of {} accounts: {}", foreseen.bills(), foreseen.possible().count(), row.reason);
         operations::audit(conn, context.now(), &context.actor, "bill.rebill", &format!("rebill {id}"), &detail)?;
         Ok(id)
     })
+}
+
+/// Fails when a bill of it went into another request since it was foreseen.
+fn nobody_was_first(conn: &mut crate::db::DbConnection, foreseen: &Preview) -> Result<(), ActionError> {
+    let possible: Vec<&AccountPreview> = foreseen.possible().collect();
+    for page in possible.chunks(PAGE) {
+        let ids: Vec<AccountId> = page.iter().map(|account| account.account_id).collect();
+        let claims = rebills::claims(conn, &ids)?;
+        let of_page = |claim: &&RebillBillRow| {
+            page.iter().any(|account| account.account_id == claim.account_id && account.bills.iter().any(|bill| bill.run_id == claim.run_id))
+        };
+        if let Some(claim) = claims.iter().find(of_page) {
+            let number = bill_number(claim.run_id, claim.account_id);
+            return Err(ActionError::Refused(format!("bill {number} was cancelled by request {}, or is just being: look again", claim.rebill_id)));
+        }
+    }
+    Ok(())
 }
 
 /// The rows of a request: accounts that are not possible are kept with the reason.
