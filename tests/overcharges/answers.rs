@@ -23,9 +23,13 @@ fn overcharged(town: Town, accounts: u32) -> Town {
     town
 }
 
-fn settle(town: &Town, finding: i64, mended_cents: i64) {
+/// As whoever mends a finding does it, in one transaction with the adjustment.
+fn settle(town: &Town, case: &CaseView, finding: i64, mended_cents: i64) {
     let now = town.context.now();
-    let settled = town.context.database.write(|conn| overcharges::settle(conn, FindingId(finding), "adjustment:X-1", mended_cents, now));
+    let settled = town.context.database.write(|conn| {
+        let settled = overcharges::settle(conn, FindingId(finding), "adjustment:X-1", mended_cents, now)?;
+        Ok::<_, diesel::result::Error>(settled && overcharges::close_if_done(conn, case.row.id, "tester", now)?)
+    });
     assert!(settled.expect("it is settled"));
 }
 
@@ -64,7 +68,7 @@ on_both! {
         scan(&town);
         let case = only_case(&town);
         let id = findings(&town, &case)[0].row.id.0;
-        settle(&town, id, -750);
+        settle(&town, &case, id, -750);
         let report = scan(&town);
         assert_eq!((report.found, report.open.findings), (0, 0));
         assert!(report.is_clean());

@@ -142,7 +142,7 @@ on_both! {
         supersede(&town, &TARIFF.replace("tier_starts: [0, 10]", "tier_starts: [0, 15]"));
         swept(&town);
         let case = only_case(&town);
-        assert_eq!(named(&case), ("tariff_text", "tariff Story town 2020-01-01"));
+        assert_eq!(named(&case), ("tariff_text", "tariff water 2020-01-01"));
         assert_eq!(told(&town, &case), [finding("A1", "2026-01-01", "2026-02-01", "-7.50")]);
         assert_eq!(town.verify().differences, 0);
     }
@@ -197,7 +197,7 @@ on_both! {
         swept(&town);
         // 15 of April's 30 days at 20.00 and 15 at 26.00 are 23.00. May stays.
         let case = only_case(&town);
-        assert_eq!(named(&case), ("tariff_date", "tariff Story town 2026-04-16"));
+        assert_eq!(named(&case), ("tariff_date", "tariff water 2026-04-16"));
         assert_eq!(told(&town, &case), [finding("A1", "2026-04-01", "2026-05-01", "-3.00")]);
         let detail = &findings(&town, &case)[0].row.detail;
         assert!(detail.contains("were billed from 2026-04-01, they begin on 2026-04-16"), "{detail}");
@@ -211,7 +211,7 @@ on_both! {
         town.tariff(&TARIFF.replace("2020-01-01", "2026-04-16").replace("service_charge: 10.00", "service_charge: 4.00")).expect("it is accepted");
         swept(&town);
         let case = only_case(&town);
-        assert_eq!(named(&case), ("tariff_date", "tariff Story town 2026-04-16"));
+        assert_eq!(named(&case), ("tariff_date", "tariff water 2026-04-16"));
         assert_eq!(told(&town, &case), [finding("A1", "2026-04-01", "2026-05-01", "-3.00")]);
     }
 
@@ -221,8 +221,9 @@ on_both! {
             "service_charge:\n      depends_on: meter_size\n      values:\n        3/4\": 10.00\n        1\": 25.00",
         );
         town.tariff(&sized).expect("the tariff is accepted");
-        let csv = "customer_id,service_id,rate_class,meter_id,register_digits,attributes\nA1,S1,HOME,M1,4,\"meter_size=1\"\"\"\nA2,S2,HOME,M2,4,\"meter_size=1\"\"\"\n";
-        assert_eq!(town.services(csv).expect("the services are read").refused, 0);
+        let row = |number: u32| format!("A{number},S{number},HOME,M{number},4,\"{{\"\"meter_size\"\":\"\"1\\\"\"\"\"}}\"");
+        let csv = format!("customer_id,service_id,rate_class,meter_id,register_digits,attributes\n{}\n{}\n", row(1), row(2));
+        assert_eq!(town.services(&csv).expect("the services are read").refused, 0);
         town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,105", "M2,2026-01-01,100", "M2,2026-02-01,105"]);
         town.bill("2026-02-01");
         put_right(&town, &terms("S1", "2026-01-01", None, &[("meter_size", "3/4\"")]));
@@ -286,7 +287,7 @@ on_both! {
         swept(&town);
         // Two months at 3.00 less, told once: what the estimate was billed too much, its settlement put right.
         let case = only_case(&town);
-        assert_eq!(named(&case), ("tariff_text", "tariff Story town 2020-01-01"));
+        assert_eq!(named(&case), ("tariff_text", "tariff water 2020-01-01"));
         assert_eq!(told(&town, &case), [finding("A1", "2026-01-01", "2026-03-01", "-6.00")]);
     }
 

@@ -87,11 +87,11 @@ fn billed(town: Town, known: &Known, shown: &[Vec<i64>]) -> Town {
     town.tariff(&known.tariff()).expect("the tariff is accepted");
     let mut csv = "customer_id,service_id,rate_class,meter_id,register_digits,multiplier\n".to_owned();
     let mut rows = Vec::new();
-    for service in 0..SERVICES {
+    for (service, readings) in shown.iter().enumerate() {
         let class = if known.shop[service] { "SHOP" } else { "HOME" };
         let multiplier = known.multipliers[service];
         csv += &format!("A{service},S{service},{class},M{service},4,{}.{:03}\n", multiplier / 1000, multiplier % 1000);
-        rows.extend(MONTHS.iter().zip(&shown[service]).map(|(on, units)| format!("M{service},{on},{units}")));
+        rows.extend(MONTHS.iter().zip(readings).map(|(on, units)| format!("M{service},{on},{units}")));
     }
     assert_eq!(town.services(&csv).expect("the services are read").refused, 0);
     town.reads(&rows.iter().map(String::as_str).collect::<Vec<_>>());
@@ -101,9 +101,9 @@ fn billed(town: Town, known: &Known, shown: &[Vec<i64>]) -> Town {
 }
 
 fn put_all_right(town: &Town, right: &Known, thought: &Known, shown: &[Vec<i64>]) {
-    for service in 0..SERVICES {
+    for (service, readings) in shown.iter().enumerate() {
         let meter = format!("M{service}");
-        for (month, (was, is)) in shown[service].iter().zip(right.readings(service)).enumerate() {
+        for (month, (was, is)) in readings.iter().zip(right.readings(service)).enumerate() {
             if *was != is {
                 set_aside(town, &meter, MONTHS[month]);
                 corrected(town, &meter, MONTHS[month], is);

@@ -15,7 +15,7 @@ use aquabills::actions::bill_run::{RunOptions, RunReport, run_bills};
 use aquabills::actions::change_terms::{TermChange, correct_terms};
 use aquabills::actions::enter_read::{NewRead, ReadOutcome, correct_read};
 use aquabills::actions::held::reject_billed_read;
-use aquabills::actions::import::{exchanges, reads, services};
+use aquabills::actions::import::{reads, services};
 use aquabills::actions::overcharges::cases::{self, CaseView, FindingView};
 use aquabills::actions::overcharges::queue::sweep_queue;
 use aquabills::actions::overcharges::scan::{ScanReport, scan_all};
