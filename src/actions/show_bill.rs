@@ -67,6 +67,8 @@ pub struct BillView {
     pub draw: Option<DrawView>,
     /// How it is held back from collection: `held`, `disputed`.
     pub held: Vec<String>,
+    /// The number of the bill that came for it, when it was cancelled and billed anew.
+    pub replaced_by: Option<String>,
 }
 
 /// How a bill was taken back.
@@ -186,6 +188,7 @@ fn view(conn: &mut DbConnection, run: &RunRow, bill: &BillRow, head: rows::Accou
         segments: segments(conn, run, bill)?,
         draw: draw_of_bill(conn, run.id, bill.account_id)?,
         held: open_kinds(conn, run.id, bill.account_id)?,
+        replaced_by: replaced_by(conn, bill)?,
     })
 }
 
@@ -195,6 +198,15 @@ fn since_bill_before(conn: &mut DbConnection, bill: &BillRow) -> Result<Vec<Acti
     let mut since = stories(conn, bill.account_id, found)?;
     since.reverse();
     Ok(since)
+}
+
+/// The number of the bill that came for one that was cancelled.
+fn replaced_by(conn: &mut DbConnection, bill: &BillRow) -> Result<Option<String>, ActionError> {
+    if bill.cancelled_seq.is_none() {
+        return Ok(None);
+    }
+    let found = crate::db::rebills::replaced(conn, bill.run_id, bill.account_id)?;
+    Ok(found.and_then(|found| found.run_id).map(|run| bill_number(run, bill.account_id)))
 }
 
 fn cancelled(conn: &mut DbConnection, bill: &BillRow) -> Result<Option<Cancelled>, ActionError> {

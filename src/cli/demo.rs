@@ -8,7 +8,7 @@ use super::print;
 use super::{Failure, Global};
 use crate::actions::Context;
 use crate::actions::check_ledger::check_ledger;
-use crate::actions::demo::{TownOptions, TownReport, forget_sign_ins, is_complete, make_town, sign_ins};
+use crate::actions::demo::{MONTHS, TownOptions, TownReport, forget_sign_ins, is_complete, make_town, sign_ins};
 use crate::actions::sign_in::{code_at, new_token};
 use crate::actions::verify_bills::verify_bills;
 use crate::config::{Config, ProviderSettings, Secret};
@@ -75,7 +75,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     if args.fresh || !complete {
         let started = Instant::now();
         let bar = print::progress("months");
-        let options = TownOptions { accounts: usize::from(args.accounts) };
+        let options = TownOptions { accounts: usize::from(args.accounts), months: MONTHS };
         let made = make_town(&context, &args.folder, options, &|done, all| print::show_parts(&bar, done, all));
         bar.finish_and_clear();
         tell(&made?, started)?;

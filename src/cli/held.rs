@@ -17,7 +17,7 @@ pub(super) struct Args {
 }
 
 /// What an item may be about.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "read_limit",
     "bill_limit",
     "read_missing",
@@ -25,6 +25,7 @@ const KINDS: [&str; 10] = [
     "low_use",
     "vacant_use",
     "final_credit",
+    "rebill_waits",
     "unapplied_credit",
     "bank_return",
     "bank_correction",

@@ -12,7 +12,9 @@ mod bank;
 mod bench;
 mod bill;
 mod bill_hold;
+mod bills;
 mod demo;
+mod drill;
 mod estimate;
 mod export;
 mod held;
@@ -92,8 +94,12 @@ enum Command {
     Estimate(estimate::Args),
     /// Bills a cycle through a day, or goes on with an unfinished run
     Bill(bill::Args),
+    /// Cancels bills, and bills them anew
+    Bills(bills::Args),
     /// Lists bill runs, shows one, discards or rolls back one
     Runs(runs::Args),
+    /// Holds a drill: an incident on purpose, in a town that is made for it
+    Drill(drill::Args),
     /// Lists what runs by itself
     Schedule(schedule::Args),
     /// Lists what waits for a decision, releases or rejects it
@@ -240,6 +246,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Read(args) => read::run(global, &args),
         Command::Estimate(args) => estimate::run(global, &args),
         Command::Bill(args) => bill::run(global, &args),
+        Command::Bills(args) => bills::run(global, &args),
+        Command::Drill(args) => drill::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Schedule(args) => schedule::run(global, &args),
         Command::Held(args) => held::run(global, &args),

@@ -5,7 +5,9 @@ use clap::Subcommand;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::overcharges::cases::{self, CaseView, FindingView};
+use crate::actions::overcharges::mend::{MendReport, Mending, foresee, mend};
 use crate::actions::overcharges::scan::{ScanReport, scan_account, scan_all};
+use crate::actions::stop::Stop;
 use crate::db::overcharges::OpenSums;
 use crate::domain::ids::{CaseId, FindingId};
 use crate::domain::money::Money;
@@ -53,6 +55,20 @@ enum Command {
         /// How many findings
         #[arg(long, default_value_t = 100)]
         limit: i64,
+        /// Prints one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Puts a case right: recent bills are made anew, older charges get the exact difference; each customer gets one e-mail
+    Mend {
+        /// The case's number
+        case: i64,
+        /// Shows what it would come to, and changes nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Makes bills anew although a gate failed, for this reason
+        #[arg(long, value_name = "REASON")]
+        override_gates: Option<String>,
         /// Prints one JSON object
         #[arg(long)]
         json: bool,
@@ -109,6 +125,23 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 findings.iter().try_for_each(show_finding)?;
             }
             Ok(true)
+        }
+        Command::Mend { case, dry_run, override_gates, json } => {
+            let bar = print::progress("putting right");
+            let wanted = Mending {
+                case: CaseId(*case),
+                override_gates: override_gates.clone(),
+                progress: &|step, done, all| print::show_step(&bar, step, done, all),
+            };
+            let outcome = if *dry_run { foresee(&context, wanted.case) } else { mend(&context, &wanted, &Stop::default()) };
+            bar.finish_and_clear();
+            let report = outcome?;
+            if *json {
+                print::json(&report)?;
+            } else {
+                show_mending(&report)?;
+            }
+            Ok(report.is_complete())
         }
         Command::Dismiss { case, note } => {
             let dismissed = cases::dismiss(&context, CaseId(*case), note)?;
@@ -182,4 +215,20 @@ fn show_finding(finding: &FindingView) -> Result<(), Failure> {
         row.status
     ))?;
     print::line(&format!("        {}", row.detail))
+}
+
+fn show_mending(report: &MendReport) -> Result<(), Failure> {
+    let count = |number: usize| print::count(u64::try_from(number).unwrap_or(u64::MAX), "account");
+    let status = if report.dry_run { "what it would come to".to_owned() } else { report.status.clone() };
+    print::line(&format!("case {}: {status}", report.case_id))?;
+    print::line(&format!("  billed anew: {}", count(report.rebilled)))?;
+    let total = Money::from_cents(report.credited_cents);
+    print::line(&format!("  the exact difference: {}, {total} in all (a credit is negative)", count(report.credited)))?;
+    print::line(&format!("  told only, the balance is right: {}", count(report.told)))?;
+    print::line(&format!("  nothing, as the policy says: {}", count(report.by_policy)))?;
+    print::line(&format!("  left as they are: {}", count(report.left)))?;
+    for left in &report.first_left {
+        print::line(&format!("    account {}: {}", left.account, left.reason))?;
+    }
+    Ok(())
 }

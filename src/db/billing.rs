@@ -1,14 +1,16 @@
 //! Bill runs, their chunks and exceptions, bill segments and bills.
 
+use std::collections::BTreeSet;
+
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use super::bulk::insert_all;
-use super::schema::{account, bill, bill_run, bill_run_chunk, bill_run_exception, bill_segment, service_agreement};
+use super::schema::{account, bill, bill_run, bill_run_chunk, bill_run_exception, bill_segment, rebill_account, service_agreement};
 use crate::domain::gates::{Comparable, RunTotals};
-use crate::domain::ids::{AccountId, AgreementId, RunId};
+use crate::domain::ids::{AccountId, AgreementId, RebillId, RunId};
 
 /// A run as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -310,10 +312,37 @@ pub fn set_finished(conn: &mut DbConnection, id: RunId, at: NaiveDateTime) -> Qu
 /// A run for one account alone has a cycle of its own: this and the account's number.
 pub const ACCOUNT_CYCLE: &str = "account:";
 
-/// What a query over a chunk's accounts filters by: a run for one account takes all its cycles.
-pub(super) fn cycle_within_chunk(cycle: &str) -> &str {
-    if cycle.starts_with(ACCOUNT_CYCLE) { "all" } else { cycle }
+/// A run of the accounts of a request to bill anew has a cycle of its own: this and the request's number.
+pub const REBILL_CYCLE: &str = "rebill:";
+
+/// The cycle of a request's run.
+#[must_use]
+pub fn rebill_cycle(id: RebillId) -> String {
+    format!("{REBILL_CYCLE}{id}")
 }
+
+/// The request whose accounts a cycle bills anew.
+#[must_use]
+pub fn rebill_of(cycle: &str) -> Option<RebillId> {
+    cycle.strip_prefix(REBILL_CYCLE)?.parse().ok().map(RebillId)
+}
+
+/// Whether a name is one that only the program gives: no service is in such a cycle.
+#[must_use]
+pub fn is_own_cycle(cycle: &str) -> bool {
+    cycle == "all" || cycle.starts_with(ACCOUNT_CYCLE) || cycle.starts_with(REBILL_CYCLE)
+}
+
+/// What a query over a chunk's accounts filters by: a run for one account takes all its cycles, one for a list those of the
+/// list, whose number is the second.
+pub(super) fn cycle_within_chunk(cycle: &str) -> (&str, i64) {
+    let listed = rebill_of(cycle).map_or(0, |id| id.0);
+    if cycle.starts_with(ACCOUNT_CYCLE) { ("all", listed) } else { (cycle, listed) }
+}
+
+/// The accounts of a request that its run bills.
+pub(super) const LISTED: &str = "SELECT l.account_id FROM rebill_account l WHERE l.account_id BETWEEN $2 AND $3 AND l.rebill_id = $5 \
+    AND l.state IN ('cancelled', 'billed')";
 
 /// The accounts that have an agreement in the cycle, in id order, after an id: the raw material of chunks.
 ///
@@ -329,6 +358,9 @@ pub fn accounts_in_cycle(conn: &mut DbConnection, cycle: &str, after: AccountId,
         .into_boxed();
     if let Some(number) = cycle.strip_prefix(ACCOUNT_CYCLE) {
         query = query.filter(service_agreement::account_id.eq_any(account::table.filter(account::number.eq(number.to_owned())).select(account::id)));
+    } else if let Some(id) = rebill_of(cycle) {
+        let listed = rebill_account::rebill_id.eq(id).and(rebill_account::state.eq_any(["cancelled", "billed"]));
+        query = query.filter(service_agreement::account_id.eq_any(rebill_account::table.filter(listed).select(rebill_account::account_id)));
     } else if cycle != "all" {
         query = query.filter(service_agreement::cycle.eq(cycle.to_owned()));
     }
@@ -346,15 +378,17 @@ struct Count {
 /// # Errors
 /// Those of the database.
 pub fn agreements_due(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<i64> {
-    diesel::sql_query(
+    diesel::sql_query(format!(
         "SELECT CAST(count(*) AS BIGINT) AS total FROM service_agreement a \
          WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4 \
-            OR ($4 LIKE 'account:%' AND a.account_id = (SELECT c.id FROM account c WHERE c.number = substr($4, 9))))",
-    )
+            OR ($4 LIKE 'account:%' AND a.account_id = (SELECT c.id FROM account c WHERE c.number = substr($4, 9))) \
+            OR a.account_id IN ({LISTED}))"
+    ))
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
     .bind::<Text, _>(cycle)
+    .bind::<BigInt, _>(rebill_of(cycle).map_or(0, |id| id.0))
     .get_result::<Count>(conn)
     .map(|row| row.total)
 }
@@ -402,20 +436,23 @@ pub struct DueAgreement {
 /// # Errors
 /// Those of the database.
 pub fn due_agreements(conn: &mut DbConnection, cycle: &str, through: NaiveDate, first: AccountId, last: AccountId) -> QueryResult<Vec<DueAgreement>> {
-    diesel::sql_query(
+    let (cycle, listed) = cycle_within_chunk(cycle);
+    diesel::sql_query(format!(
         "SELECT a.id, a.account_id, a.schedule, a.rate_class, a.attributes, a.start_on, a.end_on, \
             s.period_start_on AS last_start_on, s.period_end_on AS last_end_on, s.total_cents AS last_total_cents, \
             (SELECT r.id FROM bill_run r WHERE r.id = s.run_id AND r.status <> 'issued') AS last_run_unissued \
          FROM service_agreement a \
          LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
             (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
-         WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
-         ORDER BY a.account_id, a.id",
-    )
+         WHERE (a.start_on IS NULL OR a.start_on <= $1) AND a.account_id BETWEEN $2 AND $3 \
+            AND ($4 = 'all' OR a.cycle = $4 OR a.account_id IN ({LISTED})) \
+         ORDER BY a.account_id, a.id"
+    ))
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
-    .bind::<Text, _>(cycle_within_chunk(cycle))
+    .bind::<Text, _>(cycle)
+    .bind::<BigInt, _>(listed)
     .load(conn)
 }
 
@@ -508,6 +545,19 @@ pub fn comparable_run(conn: &mut DbConnection, cycle: &str, through: NaiveDate) 
         }
     }
     Ok(None)
+}
+
+/// The latest run of a cycle that was not discarded.
+///
+/// # Errors
+/// Those of the database.
+pub fn latest_run_of(conn: &mut DbConnection, cycle: &str) -> QueryResult<Option<RunRow>> {
+    bill_run::table
+        .filter(bill_run::cycle.eq(cycle).and(bill_run::status.ne("discarded")))
+        .order(bill_run::id.desc())
+        .select(RunRow::as_select())
+        .first(conn)
+        .optional()
 }
 
 /// Stores what pricing a chunk gave.
@@ -641,6 +691,18 @@ pub fn bills_in_range(conn: &mut DbConnection, first: AccountId, last: AccountId
     bill::table.filter(bill::account_id.between(first, last)).order((bill::account_id, bill::account_seq)).select(BillRow::as_select()).load(conn)
 }
 
+/// The bills of one account from these runs that stand, by position.
+///
+/// # Errors
+/// Those of the database.
+pub fn standing_bills_of(conn: &mut DbConnection, runs: &BTreeSet<RunId>, account: AccountId) -> QueryResult<Vec<BillRow>> {
+    bill::table
+        .filter(bill::account_id.eq(account).and(bill::run_id.eq_any(runs)).and(bill::status.eq("issued")))
+        .order(bill::account_seq)
+        .select(BillRow::as_select())
+        .load(conn)
+}
+
 /// Marks a bill as cancelled by a transaction.
 ///
 /// # Errors
@@ -658,6 +720,18 @@ pub fn cancel_bill(conn: &mut DbConnection, run: RunId, account: AccountId, canc
 pub fn withdraw_segments(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<usize> {
     diesel::update(
         bill_segment::table.filter(bill_segment::run_id.eq(run).and(bill_segment::account_id.between(first, last)).and(bill_segment::live.eq(1))),
+    )
+    .set(bill_segment::live.eq(0))
+    .execute(conn)
+}
+
+/// Withdraws the segments of a run's bills of these accounts.
+///
+/// # Errors
+/// Those of the database.
+pub fn withdraw_segments_of(conn: &mut DbConnection, run: RunId, accounts: &[AccountId]) -> QueryResult<usize> {
+    diesel::update(
+        bill_segment::table.filter(bill_segment::run_id.eq(run).and(bill_segment::account_id.eq_any(accounts)).and(bill_segment::live.eq(1))),
     )
     .set(bill_segment::live.eq(0))
     .execute(conn)

@@ -359,15 +359,15 @@ struct Unapplied {
 /// The accounts for which something waits that is not applied, with what waits: events in these states, and bank movements.
 fn unapplied(states: &str) -> String {
     format!(
-        "SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider AS what FROM provider_event e \
+        "SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider AS what, e.received_at AS since FROM provider_event e \
             JOIN provider_payment y ON y.provider = e.provider AND y.merchant = e.merchant AND y.provider_ref = e.payment_ref \
             JOIN provider_payment_part p ON p.provider_payment_id = y.id WHERE e.status IN ({states}) \
-         UNION ALL SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
+         UNION ALL SELECT p.account_id, 'the event ' || e.event_id || ' of ' || e.provider, e.received_at FROM provider_event e \
             JOIN checkout c ON c.token = e.token JOIN checkout_part p ON p.checkout_id = c.id WHERE e.status IN ({states}) \
-         UNION ALL SELECT d.account_id, 'the event ' || e.event_id || ' of ' || e.provider FROM provider_event e \
+         UNION ALL SELECT d.account_id, 'the event ' || e.event_id || ' of ' || e.provider, e.received_at FROM provider_event e \
             JOIN autopay_draw d ON d.token = e.token WHERE e.status IN ({states}) \
-         UNION ALL SELECT b.suggested_account_id, 'a bank movement of ' || CAST(b.booked_on AS TEXT) || ' (' || b.reference || ')' FROM bank_entry b \
-            WHERE b.status = 'waiting' AND b.suggested_account_id IS NOT NULL"
+         UNION ALL SELECT b.suggested_account_id, 'a bank movement of ' || CAST(b.booked_on AS TEXT) || ' (' || b.reference || ')', f.received_at FROM bank_entry b \
+            JOIN bank_file f ON f.id = b.file_id WHERE b.status = 'waiting' AND b.suggested_account_id IS NOT NULL"
     )
 }
 
@@ -388,6 +388,25 @@ struct UnappliedInRun {
     number: String,
     #[diesel(sql_type = Text)]
     what: String,
+}
+
+/// How many events and bank movements that were received before a moment wait to be applied for accounts that a run bills.
+///
+/// # Errors
+/// Those of the database.
+pub fn waiting_in_run(conn: &mut DbConnection, run: RunId, before: NaiveDateTime) -> QueryResult<i64> {
+    let all = unapplied("'received', 'failed'");
+    let query = diesel::sql_query(format!(
+        "SELECT CAST(count(*) AS BIGINT) AS total FROM (SELECT DISTINCT u.account_id, u.what FROM ({all}) u WHERE u.since < $1 \
+         AND EXISTS (SELECT 1 FROM bill_segment s WHERE s.run_id = $2 AND s.account_id = u.account_id AND s.live = 1)) w"
+    ));
+    query.bind::<Timestamp, _>(before).bind::<BigInt, _>(run).get_result::<WaitingCount>(conn).map(|row| row.total)
+}
+
+#[derive(QueryableByName)]
+struct WaitingCount {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
 }
 
 /// The first accounts by number that a run bills although something waits for them that could not be applied, with what. What

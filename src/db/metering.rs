@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
+use super::billing::{LISTED, cycle_within_chunk};
 use super::bulk::insert_all;
 use super::schema::{installation, meter, meter_read, register, service_agreement};
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
@@ -394,7 +395,8 @@ pub struct BillableRead {
 /// # Errors
 /// Those of the database.
 pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, last: AccountId, through: NaiveDate) -> QueryResult<Vec<BillableRead>> {
-    diesel::sql_query(
+    let (cycle, listed) = cycle_within_chunk(cycle);
+    diesel::sql_query(format!(
         "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
             i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \
          FROM service_agreement a \
@@ -408,13 +410,14 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
             AND (a.end_on IS NULL OR m.read_on <= a.end_on) \
             AND (i.installed_on IS NULL OR m.read_on >= i.installed_on) \
             AND (i.removed_on IS NULL OR m.read_on <= i.removed_on) \
-         WHERE a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
-         ORDER BY a.account_id, a.id, i.id, r.id, m.read_on",
-    )
+         WHERE a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4 OR a.account_id IN ({LISTED})) \
+         ORDER BY a.account_id, a.id, i.id, r.id, m.read_on"
+    ))
     .bind::<Date, _>(through)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)
-    .bind::<Text, _>(super::billing::cycle_within_chunk(cycle))
+    .bind::<Text, _>(cycle)
+    .bind::<BigInt, _>(listed)
     .load(conn)
 }
 

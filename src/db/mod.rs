@@ -16,8 +16,10 @@ mod bulk;
 mod connection;
 pub mod customers;
 pub mod desk;
+pub mod drill;
 pub mod inbox;
 pub mod ledger;
+pub mod mending;
 pub mod metering;
 mod migrations;
 pub mod notices;
@@ -28,6 +30,7 @@ pub mod payouts;
 pub mod policy;
 pub mod provider_payments;
 pub mod rates;
+pub mod rebills;
 pub mod reconciliation;
 pub mod refunds;
 pub mod schedule;
@@ -293,6 +296,10 @@ const RACE_KEYS: &[&str] = &[
     "bank_file.sha256",
     "bank_entry_bank_account_entry_key_key",
     "bank_entry.entry_key",
+    "rebill_bill_once",
+    "rebill_bill.run_id",
+    "rebill_token_key",
+    "rebill.token",
     "overcharge_case_once",
     "overcharge_case.cause",
     "overcharge_finding_once",

@@ -965,3 +965,43 @@ diesel::allow_tables_to_appear_in_same_query!(
     refund_batch,
     refund_batch_item,
 );
+
+diesel::table! {
+    rebill (id) {
+        id -> BigInt,
+        token -> Text,
+        kind -> Text,
+        reason -> Text,
+        through_on -> Date,
+        case_id -> Nullable<BigInt>,
+        status -> Text,
+        run_id -> Nullable<BigInt>,
+        asked_by -> Text,
+        asked_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    rebill_account (rebill_id, account_id) {
+        rebill_id -> BigInt,
+        account_id -> BigInt,
+        state -> Text,
+        before_cents -> BigInt,
+        expected_cents -> BigInt,
+        segments -> BigInt,
+        note -> Text,
+    }
+}
+
+diesel::table! {
+    rebill_bill (rebill_id, run_id, account_id) {
+        rebill_id -> BigInt,
+        run_id -> BigInt,
+        account_id -> BigInt,
+        asked -> Integer,
+        state -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(rebill_account, service_agreement);

@@ -9,8 +9,8 @@ use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
     AccountId, AdjustmentId, AgreementId, AlarmId, ApprovalId, BankEntryId, BankFileId, CaseId, CheckoutId, DrawId, FindingId, InstallationId,
-    LoginId, MandateId, MeterId, NoticeId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RefundBatchId, RefundId,
-    RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
+    LoginId, MandateId, MeterId, NoticeId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RebillId, RefundBatchId,
+    RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -65,6 +65,7 @@ big_int_columns!(
     PersonId,
     PremiseId,
     ReadId,
+    RebillId,
     RegisterId,
     RunId,
     ServicePointId,

@@ -134,6 +134,42 @@ pub fn judge(limits: &GateLimits, totals: &RunTotals, agreements_due: i64, last:
     ]
 }
 
+/// What a run that bills accounts anew is held against: their cancelled bills, and what billing them anew was foreseen to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BilledBefore {
+    /// How many segments the cancelled bills had.
+    pub segments: i64,
+    /// The sum of their charges, in cents.
+    pub total_cents: i64,
+    /// What was foreseen when somebody decided to cancel them, in cents; none while it is only tried.
+    pub expected_cents: Option<i64>,
+}
+
+/// Judges a priced run that bills accounts anew.
+///
+/// It exists because the bills before it were wrong, so how far it is from them says nothing. What it must be is what whoever
+/// cancelled them was shown.
+#[must_use]
+pub fn judge_anew(limits: &GateLimits, totals: &RunTotals, agreements_due: i64, before: &BilledBefore) -> Vec<GateResult> {
+    let mut gates = judge(limits, totals, agreements_due, None);
+    let (now, was) = (Money::from_cents(totals.total_cents), Money::from_cents(before.total_cents));
+    let foreseen = before.expected_cents.map(Money::from_cents);
+    let told = foreseen.map(|foreseen| format!(", {foreseen} foreseen")).unwrap_or_default();
+    let detail = format!(
+        "{now} in {} now, {was} in {} of the bills in their place{told}",
+        counted(totals.segments, "segment"),
+        counted(before.segments, "segment")
+    );
+    for gate in &mut gates {
+        match gate.gate.as_str() {
+            "change of total" => *gate = result("change of total", foreseen.is_none_or(|foreseen| foreseen == now), detail.clone()),
+            "change of average bill" => *gate = result("change of average bill", true, "it bills anew what was wrong".to_owned()),
+            _ => {}
+        }
+    }
+    gates
+}
+
 /// P6: nobody is forgotten.
 fn completeness(totals: &RunTotals, agreements_due: i64) -> GateResult {
     let accounted = totals.billed + totals.held + totals.excluded;
@@ -264,6 +300,17 @@ mod tests {
         let last = Some(Comparable { segments: 90, total_cents: 900_000 });
         let truncated = RunTotals { billed: 18, excluded: 76, bills: 18, segments: 18, total_cents: 180_000, ..totals() };
         assert_eq!(failed(&judge(&GateLimits::default(), &truncated, 100, last)), ["change of total"]);
+    }
+
+    #[test]
+    fn bills_that_are_made_anew_are_held_against_what_was_foreseen() {
+        let limits = GateLimits::default();
+        let before = BilledBefore { segments: 90, total_cents: 9_000_000, expected_cents: Some(900_000) };
+        assert_eq!(failed(&judge_anew(&limits, &totals(), 100, &before)), Vec::<&str>::new(), "a tenth of what was billed is just what was wanted");
+        let other = BilledBefore { expected_cents: Some(900_001), ..before };
+        assert_eq!(failed(&judge_anew(&limits, &totals(), 100, &other)), ["change of total"]);
+        let tried = BilledBefore { expected_cents: None, ..before };
+        assert_eq!(failed(&judge_anew(&limits, &totals(), 101, &tried)), ["completeness"]);
     }
 
     #[test]

@@ -69,6 +69,8 @@ ids! {
     DrawId,
     /// An alarm.
     AlarmId,
+    /// A request to cancel bills, or to bill them anew.
+    RebillId,
     /// Findings of one cause.
     CaseId,
     /// One difference between what was billed and what should have been.

@@ -165,6 +165,21 @@ impl Entry {
         entry
     }
 
+    /// What makes a wrong charge right without another bill: the difference, and the part of it that is tax. What is collected
+    /// for others is put right where it was collected, the rest goes to `gl_code`.
+    #[must_use]
+    pub fn correction(account_id: AccountId, source: String, difference: Charged, effective_on: NaiveDate, gl_code: &str) -> Self {
+        let Charged { total, tax } = difference;
+        let mut entry = Self::against(account_id, EntryKind::Adjustment, source, total, effective_on, gl_code);
+        if tax != Money::default() {
+            if let Some(other) = entry.postings.last_mut() {
+                other.amount += tax;
+            }
+            entry.postings.push(Posting { gl_code: TAXES.to_owned(), amount: -tax });
+        }
+        entry
+    }
+
     /// Checks P3 before the database does, so that the error names the entry.
     ///
     /// # Errors
@@ -174,6 +189,27 @@ impl Entry {
         let receivable: i128 =
             self.postings.iter().filter(|posting| posting.gl_code == RECEIVABLE).map(|posting| i128::from(posting.amount.cents())).sum();
         if sum == 0 && receivable == i128::from(self.amount.cents()) { Ok(self) } else { Err(LedgerError::Unbalanced(self.source)) }
+    }
+}
+
+/// A charge, with the part of it that is tax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Charged {
+    /// The whole charge.
+    pub total: Money,
+    /// The part of it that is tax.
+    pub tax: Money,
+}
+
+impl Charged {
+    /// What makes this charge the one that it should have been (P8): the difference of two charges, each priced whole, never a
+    /// number of units at some rate.
+    ///
+    /// # Errors
+    /// [`LedgerError::Overflow`] when no amount can hold it.
+    pub fn difference_to(self, should: Self) -> Result<Self, LedgerError> {
+        let minus = |should: Money, billed: Money| should.checked_add(-billed).ok_or(LedgerError::Overflow);
+        Ok(Self { total: minus(should.total, self.total)?, tax: minus(should.tax, self.tax)? })
     }
 }
 

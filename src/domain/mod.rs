@@ -25,6 +25,7 @@ pub mod policy;
 pub mod postcode;
 pub mod quantity;
 pub mod rates;
+pub mod rebilling;
 pub mod reconciliation;
 pub mod retry;
 pub mod roles;

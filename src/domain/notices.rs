@@ -40,10 +40,14 @@ pub enum NoticeKind {
     RefundFailed,
     /// A credit or charge was given by hand.
     AdjustmentGiven,
+    /// A bill was wrong and was put right: what was asked for or charged, what is right, and what becomes of the difference.
+    OverchargeCorrected,
     /// A read is far above what was used before: perhaps a leak.
     HighUsage,
     /// To staff: a bill run's gates failed.
     RunHeld,
+    /// To staff: bills that were issued are wrong, or were put right.
+    RunIncident,
     /// To staff: something is wrong.
     Alarm,
     /// Somebody signed in with a device that was not seen before.
@@ -58,7 +62,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::BillReady,
         Self::PaymentReceived,
         Self::PaymentReturned,
@@ -71,8 +75,10 @@ impl NoticeKind {
         Self::RefundSent,
         Self::RefundFailed,
         Self::AdjustmentGiven,
+        Self::OverchargeCorrected,
         Self::HighUsage,
         Self::RunHeld,
+        Self::RunIncident,
         Self::Alarm,
         Self::SignIn,
         Self::PasswordLink,
@@ -99,8 +105,10 @@ impl NoticeKind {
             Self::RefundSent => "refund_sent",
             Self::RefundFailed => "refund_failed",
             Self::AdjustmentGiven => "adjustment_given",
+            Self::OverchargeCorrected => "overcharge_corrected",
             Self::HighUsage => "high_usage",
             Self::RunHeld => "run_held",
+            Self::RunIncident => "run_incident",
             Self::Alarm => "alarm",
             Self::SignIn => "sign_in",
             Self::PasswordLink => "password_link",
@@ -125,8 +133,10 @@ impl NoticeKind {
             Self::RefundSent => "A refund was sent",
             Self::RefundFailed => "A refund did not arrive",
             Self::AdjustmentGiven => "A credit or charge was made",
+            Self::OverchargeCorrected => "A wrong bill was corrected",
             Self::HighUsage => "Unusually high usage, perhaps a leak",
             Self::RunHeld => "A bill run was held",
+            Self::RunIncident => "Issued bills are wrong",
             Self::Alarm => "An alarm",
             Self::SignIn => "A sign-in from a new device",
             Self::PasswordLink => "A link to set a password",
@@ -236,10 +246,14 @@ pub enum Facts {
     RefundFailed(RefundFailed),
     /// Of [`NoticeKind::AdjustmentGiven`].
     AdjustmentGiven(AdjustmentGiven),
+    /// Of [`NoticeKind::OverchargeCorrected`].
+    OverchargeCorrected(OverchargeCorrected),
     /// Of [`NoticeKind::HighUsage`].
     HighUsage(HighUsage),
     /// Of [`NoticeKind::RunHeld`].
     RunHeld(RunHeld),
+    /// Of [`NoticeKind::RunIncident`].
+    RunIncident(RunIncident),
     /// Of [`NoticeKind::Alarm`].
     Alarm(Alarm),
     /// Of [`NoticeKind::SignIn`].
@@ -269,8 +283,10 @@ impl Facts {
             Self::RefundSent(_) => NoticeKind::RefundSent,
             Self::RefundFailed(_) => NoticeKind::RefundFailed,
             Self::AdjustmentGiven(_) => NoticeKind::AdjustmentGiven,
+            Self::OverchargeCorrected(_) => NoticeKind::OverchargeCorrected,
             Self::HighUsage(_) => NoticeKind::HighUsage,
             Self::RunHeld(_) => NoticeKind::RunHeld,
+            Self::RunIncident(_) => NoticeKind::RunIncident,
             Self::Alarm(_) => NoticeKind::Alarm,
             Self::SignIn(_) => NoticeKind::SignIn,
             Self::PasswordLink(_) => NoticeKind::PasswordLink,
@@ -474,6 +490,50 @@ pub struct AdjustmentGiven {
     pub balance_cents: i64,
 }
 
+/// A wrong bill was put right: by another one, by taking it back, or by a credit of the difference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverchargeCorrected {
+    /// The numbers of the bills that do not count any more.
+    pub cancelled: Vec<String>,
+    /// The bill in their place.
+    pub bill_number: Option<String>,
+    /// When that one is due.
+    pub due_on: Option<NaiveDate>,
+    /// Whether `before` and `after` are what customers were asked to pay; else they are charges.
+    pub asked: bool,
+    /// What was wrong.
+    pub before_cents: i64,
+    /// What it should have been.
+    pub after_cents: i64,
+    /// What went wrong, as a sentence; empty when nobody said so.
+    pub cause: String,
+    /// The balance with the correction.
+    pub balance_cents: i64,
+    /// What autopay will draw for the new bill.
+    pub draw: Option<CorrectedDraw>,
+    /// Why autopay does not draw what it had announced, as a sentence.
+    pub not_drawn: Option<String>,
+}
+
+impl OverchargeCorrected {
+    /// What was too much, in cents; below zero it was too little.
+    #[must_use]
+    pub fn too_much_cents(&self) -> i64 {
+        self.before_cents - self.after_cents
+    }
+}
+
+/// What autopay draws for a bill that was put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrectedDraw {
+    /// How much, at most.
+    pub amount_cents: i64,
+    /// When.
+    pub draw_on: NaiveDate,
+    /// From what.
+    pub method: String,
+}
+
 /// A read is far above what was used before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HighUsage {
@@ -502,6 +562,23 @@ pub struct RunHeld {
     pub total_cents: i64,
     /// Why each failed gate failed.
     pub reasons: Vec<String>,
+}
+
+/// Bills that were issued are wrong, or were put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunIncident {
+    /// The case of overcharges.
+    pub case_id: i64,
+    /// The run that issued the bills, when it was one.
+    pub run_id: Option<RunId>,
+    /// What went wrong, in words.
+    pub cause: String,
+    /// How many accounts.
+    pub accounts: i64,
+    /// What they were asked for or charged too much, in cents; below zero it was too little.
+    pub too_much_cents: i64,
+    /// Whether it is put right.
+    pub mended: bool,
 }
 
 /// Something is wrong.

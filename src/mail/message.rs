@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::domain::money::Money;
 use crate::domain::notices::{
     AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
-    PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld, SecondFactorChanged,
-    SignIn,
+    OverchargeCorrected, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
+    RunIncident, SecondFactorChanged, SignIn,
 };
 
 /// Where a person says which notices they want.
@@ -129,9 +129,11 @@ templates! {
     RefundSent: RefundSentText = "notices/refund_sent.txt", RefundSentHtml = "notices/refund_sent.html";
     RefundFailed: RefundFailedText = "notices/refund_failed.txt", RefundFailedHtml = "notices/refund_failed.html";
     AdjustmentGiven: AdjustmentGivenText = "notices/adjustment_given.txt", AdjustmentGivenHtml = "notices/adjustment_given.html";
+    OverchargeCorrected: OverchargeCorrectedText = "notices/overcharge_corrected.txt", OverchargeCorrectedHtml = "notices/overcharge_corrected.html";
     HighUsage: HighUsageText = "notices/high_usage.txt", HighUsageHtml = "notices/high_usage.html";
     Alarm: AlarmText = "notices/alarm.txt", AlarmHtml = "notices/alarm.html";
     RunHeld: RunHeldText = "notices/run_held.txt", RunHeldHtml = "notices/run_held.html";
+    RunIncident: RunIncidentText = "notices/run_incident.txt", RunIncidentHtml = "notices/run_incident.html";
     SignIn: SignInText = "notices/sign_in.txt", SignInHtml = "notices/sign_in.html";
     PasswordLink: PasswordLinkText = "notices/password_link.txt", PasswordLinkHtml = "notices/password_link.html";
     PasswordChanged: PasswordChangedText = "notices/password_changed.txt", PasswordChangedHtml = "notices/password_changed.html";
@@ -179,14 +181,26 @@ fn subject(common: &Common, facts: &Facts) -> String {
         Facts::RefundFailed(refund) => format!("A refund of {} did not arrive", common.money(&refund.amount_cents)),
         Facts::AdjustmentGiven(given) if given.amount_cents < 0 => format!("A credit of {} to your account", common.credit(&given.amount_cents)),
         Facts::AdjustmentGiven(given) => format!("A charge of {} to your account", common.money(&given.amount_cents)),
+        Facts::OverchargeCorrected(wrong) => correction_subject(common, wrong),
         Facts::HighUsage(usage) => format!("Unusually high usage at {}", usage.address),
         Facts::RunHeld(run) => format!("Bill run {} is held: nothing was issued", run.run_id),
+        Facts::RunIncident(incident) if incident.mended => format!("Case {}: wrong bills were put right", incident.case_id),
+        Facts::RunIncident(incident) => format!("Case {}: issued bills are wrong", incident.case_id),
         Facts::Alarm(alarm) => format!("Alarm: {}", alarm.alarm.title()),
         Facts::SignIn(_) => "A new device signed in to your account".to_owned(),
         Facts::PasswordLink(link) if link.first => "Choose your password".to_owned(),
         Facts::PasswordLink(_) => "Set a new password".to_owned(),
         Facts::PasswordChanged(_) => "Your password was changed".to_owned(),
         Facts::SecondFactorChanged(_) => "Your second factor was changed".to_owned(),
+    }
+}
+
+fn correction_subject(common: &Common, wrong: &OverchargeCorrected) -> String {
+    match wrong.too_much_cents() {
+        0 => "Your bill was corrected".to_owned(),
+        more if more > 0 && wrong.asked => format!("We asked you for {} too much: your bill is corrected", common.money(&more)),
+        more if more > 0 => format!("We charged you {} too much: it is corrected", common.money(&more)),
+        less => format!("Your bill was {} too low: it is corrected", common.credit(&less)),
     }
 }
 
@@ -198,6 +212,7 @@ fn path(letter: &Letter) -> String {
         Facts::AutopayAnnounced(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
         Facts::AutopaySkipped(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
         Facts::AutopayFailed(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
+        Facts::OverchargeCorrected(OverchargeCorrected { bill_number: Some(number), .. }) => format!("/bills/{}", escaped(number)),
         Facts::AutopayActive(_) | Facts::AutopayPaused(_) => format!("{}/autopay", account()),
         // To staff it goes without an account of its own.
         Facts::RefundFailed(refund) if letter.account.is_none() => format!("/staff/accounts/{}/refunds", escaped(&refund.account)),
@@ -207,8 +222,10 @@ fn path(letter: &Letter) -> String {
         | Facts::RefundSent(_)
         | Facts::RefundFailed(_)
         | Facts::AdjustmentGiven(_)
+        | Facts::OverchargeCorrected(_)
         | Facts::HighUsage(_) => account(),
         Facts::RunHeld(run) => format!("/staff/runs/{}", run.run_id),
+        Facts::RunIncident(incident) => format!("/staff/overcharges/{}", incident.case_id),
         Facts::Alarm(alarm) => alarm.alarm.path().to_owned(),
         Facts::PasswordLink(link) => link.path.clone(),
         Facts::SignIn(_) | Facts::PasswordChanged(_) | Facts::SecondFactorChanged(_) => FORGOTTEN_PATH.to_owned(),

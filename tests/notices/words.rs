@@ -5,8 +5,8 @@ use aquabills::domain::alarms::AlarmKind;
 use aquabills::domain::ids::{NoticeId, RunId};
 use aquabills::domain::notices::{
     AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
-    NoticeKind, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
-    SecondFactorChanged, SignIn,
+    NoticeKind, OverchargeCorrected, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent,
+    RunHeld, RunIncident, SecondFactorChanged, SignIn,
 };
 use aquabills::domain::retry::{FEWEST_ATTEMPTS, LONGEST_PAUSE_MS, Retry, pause_bound_ms, retry};
 use aquabills::mail::message::{compose, words};
@@ -195,6 +195,32 @@ fn of_everything_else() -> Vec<(Facts, Vec<&'static str>)> {
         (adjustment(-500), vec!["credit", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (adjustment(500), vec!["charge", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (
+            corrected(7350, 5999, 5999),
+            vec![
+                "12-17",
+                "00013-0000017",
+                "$73.50",
+                "$59.99",
+                "$13.51",
+                "by 6 July 2026",
+                "A payment of yours was not deducted.",
+                "https://water.town.example/bills/00013-0000017",
+            ],
+        ),
+        (corrected(7350, 5999, -1351), vec!["$13.51 to its good", "paid out", "$13.51 credit"]),
+        (corrected(5000, 5999, 5999), vec!["too little", "$9.99"]),
+        (
+            Facts::RunIncident(RunIncident {
+                case_id: 7,
+                run_id: Some(RunId(12)),
+                cause: "Payments were not deducted.".to_owned(),
+                accounts: 125,
+                too_much_cents: 1_234_567,
+                mended: false,
+            }),
+            vec!["7", "12", "125", "$12345.67", "Payments were not deducted.", "https://water.town.example/staff/overcharges/7"],
+        ),
+        (
             Facts::HighUsage(HighUsage {
                 address: "1 Elm Street".to_owned(),
                 service_id: "S1".to_owned(),
@@ -236,6 +262,20 @@ fn announced() -> Facts {
         due_on: day("2026-07-07"),
         method: "Visa ending 4242".to_owned(),
         is_new_day: false,
+    })
+}
+
+fn corrected(before_cents: i64, after_cents: i64, balance_cents: i64) -> Facts {
+    Facts::OverchargeCorrected(OverchargeCorrected {
+        cancelled: vec!["12-17".to_owned()],
+        bill_number: Some("00013-0000017".to_owned()),
+        due_on: Some(day("2026-07-06")),
+        asked: true,
+        before_cents,
+        after_cents,
+        cause: "A payment of yours was not deducted.".to_owned(),
+        balance_cents,
+        ..OverchargeCorrected::default()
     })
 }
 

@@ -15,8 +15,19 @@ use crate::domain::notices::{Addressee, AutopayAnnounced, AutopaySkipped, Facts,
 
 /// Announces the draws of bills that are being issued, within that transaction: either both are there, or neither is.
 pub(in crate::actions) fn announce_within(conn: &mut DbConnection, context: &Context, run: &RunRow, bills: &[BillRow]) -> Result<(), ActionError> {
+    let news = draw_within(conn, context, run, bills)?;
+    notices::queue_many(conn, context, &news)
+}
+
+/// The same without telling anybody: the notices that would have been are the caller's to tell.
+pub(in crate::actions) fn draw_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    run: &RunRow,
+    bills: &[BillRow],
+) -> Result<Vec<NewNotice>, ActionError> {
     let (Some(first), Some(last)) = (bills.iter().map(|bill| bill.account_id).min(), bills.iter().map(|bill| bill.account_id).max()) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let mandates = rows::live_mandates(conn, first, last)?;
     let mut news = Vec::new();
@@ -25,7 +36,7 @@ pub(in crate::actions) fn announce_within(conn: &mut DbConnection, context: &Con
             news.extend(announce_one(conn, context, run, bill, mandate)?);
         }
     }
-    notices::queue_many(conn, context, &news)
+    Ok(news)
 }
 
 fn announce_one(
@@ -123,6 +134,20 @@ pub(in crate::actions) fn withdraw_within(
         skip_within(conn, context, &draw, SkipReason::TakenBack, now)?;
     }
     Ok(())
+}
+
+/// The same without telling anybody, of bills that others come for: whether a draw was ended.
+pub(in crate::actions) fn withdraw_quietly_within(
+    conn: &mut DbConnection,
+    run: RunId,
+    account: AccountId,
+    now: NaiveDateTime,
+) -> Result<bool, ActionError> {
+    let draws = rows::announced_of_run(conn, run, account, account)?;
+    for draw in &draws {
+        rows::move_draw(conn, draw.id, DrawState::Skipped, Some(SkipReason::TakenBack.as_str()), now)?;
+    }
+    Ok(!draws.is_empty())
 }
 
 /// Gives a draw that could not be made on its day another one, with the notice that the rules ask for.

@@ -4,7 +4,7 @@
 //! deducted) is read inside the transaction that posts it, after the accounts are locked.
 
 use super::Fault;
-use crate::actions::{ActionError, Context, autopay, notices};
+use crate::actions::{ActionError, Context, autopay, notices, rebill};
 use crate::db::billing::{self, BillRow, ChunkRow, IssueRow, RunRow, bill_number};
 use crate::db::{DbConnection, ledger, look_up_by_index, payments};
 use crate::domain::ids::AccountId;
@@ -17,7 +17,7 @@ pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fau
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
     let stale = match fault {
         Some(Fault::SettlementBeforeTransaction) => Some(context.database.read(|conn| billing::issue_basis(conn, run.id, first, last))?),
-        None => None,
+        _ => None,
     };
     context.database.write(|conn| {
         look_up_by_index(conn)?;
@@ -41,6 +41,8 @@ pub(super) fn issue_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, fau
         }
         ledger::append(conn, &entries, now)?;
         billing::insert_bills(conn, &bills)?;
+        // Whoever is billed anew is told of that, and not of a bill as any other.
+        let bills = rebill::billed_within(conn, context, run, bills)?;
         notices::queue_many(conn, context, &bills.iter().map(|bill| ready(run, bill)).collect::<Vec<_>>())?;
         autopay::announce::announce_within(conn, context, run, &bills)?;
         Ok(())

@@ -5,6 +5,7 @@
 //! chunk is one transaction that also moves the chunk's state, so a run can be killed anywhere and goes on where
 //! it stopped. Nothing is posted before the gates have judged the whole run.
 
+mod foresee;
 mod issue;
 mod price;
 mod price_data;
@@ -17,16 +18,17 @@ use serde::Serialize;
 use super::lease::Lease;
 use super::stop::Stop;
 use super::tariffs::load_book;
-use super::{ActionError, Context, inbox, notices};
+use super::{ActionError, Context, inbox, notices, rebill};
 use crate::db::billing::{self, ChunkRow, NewRun, RunRow};
 use crate::db::inbox as stored;
 use crate::db::operations::{self, NewToDo};
 use crate::domain::billing::{ENGINE_VERSION, TariffBook};
-use crate::domain::gates::{GateResult, RunTotals, judge};
+use crate::domain::gates::{GateResult, RunTotals, judge, judge_anew};
 use crate::domain::ids::{AccountId, RunId};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, RunHeld};
 
+pub(super) use foresee::foresee_within;
 pub use undo::{discard_run, roll_back_run};
 
 /// The lease that a runner holds.
@@ -60,12 +62,14 @@ impl<'a> RunOptions<'a> {
     }
 }
 
-/// Faults that tests plant to show that they would be caught.
+/// Faults that tests and the drill plant to show that they would be caught. No setting and no command reaches them.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The settlement is read before the transaction that posts the bill.
     SettlementBeforeTransaction,
+    /// Pricing does not see that payments wait which were received and not applied: their accounts are billed all the same.
+    HiddenPayments,
 }
 
 /// What a run did, or would do.
@@ -293,14 +297,18 @@ fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, 
         Some(lease),
         &chunks,
         |done, all| (options.progress)("pricing", done, all),
-        |chunk| price::price_chunk(context, run, chunk, book),
+        |chunk| price::price_chunk(context, run, chunk, book, options.fault),
     )?;
     let now = context.now();
     context.database.write(|conn| {
-        let totals = billing::run_totals(conn, run.id)?;
+        let mut totals = billing::run_totals(conn, run.id)?;
+        // Whom a chunk holds is one thing; that nobody is billed for whom something waits is looked at once more, apart from it.
+        totals.unapplied += stored::waiting_in_run(conn, run.id, run.started_at)?;
         let due = billing::agreements_due(conn, &run.cycle, run.through_on, AccountId(0), AccountId(i64::MAX))?;
-        let last = billing::comparable_run(conn, &run.cycle, run.through_on)?;
-        let gates = judge(&context.config.gates, &totals, due, last);
+        let gates = match billing::rebill_of(&run.cycle) {
+            Some(id) => judge_anew(&context.config.gates, &totals, due, &rebill::billed_before(conn, id)?),
+            None => judge(&context.config.gates, &totals, due, billing::comparable_run(conn, &run.cycle, run.through_on)?),
+        };
         let passed = gates.iter().all(|gate| gate.passed);
         let status = if passed { "review" } else { "gates_failed" };
         billing::set_gates(conn, run.id, &serde_json::to_string(&gates).map_err(|error| ActionError::Form(error.to_string()))?)?;
@@ -401,7 +409,11 @@ fn issue_all(context: &Context, lease: &Lease, run: &RunRow, options: &RunOption
         return Err(ActionError::Violated(format!("run {}: {priced} bills were priced and {bills} issued", run.id)));
     }
     tell_of_final_credits(context, run)?;
-    finish(context, run.id, "issuing", "issued", "run.issued")
+    let now = context.now();
+    context.database.write(|conn| {
+        finish_within(conn, context, run.id, ("issuing", "issued", "run.issued"), now)?;
+        rebill::finish_with(conn, context, run)
+    })
 }
 
 /// Somebody who has gone and has money to their good is a clerk's to settle: paid out, or carried to another account.
@@ -433,14 +445,22 @@ pub(super) fn final_credit(number: &str, account: AccountId, credit_cents: i64, 
 
 fn finish(context: &Context, run: RunId, from: &str, to: &str, action: &str) -> Result<(), ActionError> {
     let now = context.now();
-    context.database.write(|conn| {
-        if !billing::set_status(conn, run, from, to)? {
-            return Err(ActionError::LeaseLost(LEASE.to_owned()));
-        }
-        billing::set_finished(conn, run, now)?;
-        operations::audit(conn, now, &context.actor, action, &run.to_string(), "")?;
-        Ok(())
-    })
+    context.database.write(|conn| finish_within(conn, context, run, (from, to, action), now))
+}
+
+fn finish_within(
+    conn: &mut crate::db::DbConnection,
+    context: &Context,
+    run: RunId,
+    (from, to, action): (&str, &str, &str),
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
+    if !billing::set_status(conn, run, from, to)? {
+        return Err(ActionError::LeaseLost(LEASE.to_owned()));
+    }
+    billing::set_finished(conn, run, now)?;
+    operations::audit(conn, now, &context.actor, action, &run.to_string(), "")?;
+    Ok(())
 }
 
 /// Prices and judges without writing: what a run would do now.
@@ -450,7 +470,7 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
         return Err(ActionError::not_found("cycle", &options.cycle));
     }
     let sum = std::sync::Mutex::new((RunTotals::default(), Vec::new()));
-    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through };
+    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through, blind: false };
     workers::each(
         "pricing for a dry run",
         context,

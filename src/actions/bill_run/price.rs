@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use super::Fault;
 use super::price_data::{Basis, ChunkData};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context, inbox};
@@ -22,15 +23,17 @@ pub(super) struct RunTerms {
     pub(super) run_id: RunId,
     pub(super) cycle: String,
     pub(super) through: NaiveDate,
+    /// A planted fault: it does not see what waits to be applied.
+    pub(super) blind: bool,
 }
 
 /// What pricing a chunk gave.
 #[derive(Default)]
 pub(super) struct PricedChunk {
     pub(super) totals: RunTotals,
-    basis: Basis,
-    segments: Vec<SegmentRow>,
-    exceptions: Vec<ExceptionRow>,
+    pub(super) basis: Basis,
+    pub(super) segments: Vec<SegmentRow>,
+    pub(super) exceptions: Vec<ExceptionRow>,
     todos: Vec<NewToDo>,
 }
 
@@ -49,11 +52,12 @@ enum Outcome {
 }
 
 /// Prices a chunk and stores the outcome, in one transaction with the chunk's state.
-pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, book: &TariffBook) -> Result<(), ActionError> {
-    let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on };
+pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, book: &TariffBook, fault: Option<Fault>) -> Result<(), ActionError> {
+    let blind = fault == Some(Fault::HiddenPayments);
+    let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on, blind };
     // What came since the run began is applied now, so that nobody is held for what only needed its turn.
     let waiting = context.database.read(|conn| db_inbox::unapplied_accounts(conn, chunk.first_account_id, chunk.last_account_id))?;
-    if !waiting.is_empty() {
+    if !waiting.is_empty() && !blind {
         inbox::settle(context, false, &Stop::default())?;
     }
     while !store_chunk(context, &terms, chunk, &compute_chunk(context, &terms, chunk, book)?)? {
@@ -83,8 +87,15 @@ fn store_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, priced: &Pri
 
 /// Prices a chunk without writing.
 pub(super) fn compute_chunk(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<PricedChunk, ActionError> {
-    let mut data = ChunkData::load(context, run, chunk, book)?;
+    price_data(context, run, book, ChunkData::load(context, run, chunk, book)?)
+}
+
+/// Prices what a chunk's data are.
+pub(super) fn price_data(context: &Context, run: &RunTerms, book: &TariffBook, mut data: ChunkData) -> Result<PricedChunk, ActionError> {
     let basis = std::mem::take(&mut data.basis);
+    if run.blind {
+        data.waiting.clear();
+    }
     let mut priced = PricedChunk::default();
     priced.totals.unapplied = data.unapplied;
     let mut pricer = Pricer { context, run, book, data, priced: &mut priced };

@@ -51,31 +51,34 @@ impl Basis {
 
 impl ChunkData {
     pub(super) fn load(context: &Context, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<Self, ActionError> {
+        context.database.snapshot(|conn| Self::load_within(conn, run, chunk, book))
+    }
+
+    /// The same, within a transaction that sees more than others do.
+    pub(super) fn load_within(conn: &mut DbConnection, run: &RunTerms, chunk: &ChunkRow, book: &TariffBook) -> Result<Self, ActionError> {
         let (first, last) = (chunk.first_account_id, chunk.last_account_id);
-        context.database.snapshot(|conn| {
-            look_up_by_index(conn)?;
-            let basis = Basis::load(conn, run, chunk)?;
-            let reads = metering::billable_reads(conn, &run.cycle, first, last, run.through)?;
-            let by_winter: Vec<&DueAgreement> = basis
-                .due
-                .iter()
-                .filter(|agreement| needs_winter(book, (agreement.id, &agreement.schedule, &agreement.rate_class), &basis.changes))
-                .collect();
-            let history = match winters_since(&by_winter) {
-                Some(since) => metering::reads_since(conn, &by_winter.iter().map(|agreement| agreement.id).collect::<Vec<_>>(), since)?,
-                None => Vec::new(),
-            };
-            Ok(Self {
-                registers: group_reads(reads)?,
-                history: group_reads(history)?,
-                estimates: group_estimates(billing::outstanding_estimates(conn, first, last)?)?,
-                changes: group_terms(&basis.changes)?,
-                released: operations::released_bills(conn, first, last)?.into_iter().collect(),
-                unapplied: payments::unapplied_in_range(conn, first, last)?,
-                waiting: inbox::unapplied_accounts(conn, first, last)?.into_iter().collect(),
-                attributes: HashMap::new(),
-                basis,
-            })
+        look_up_by_index(conn)?;
+        let basis = Basis::load(conn, run, chunk)?;
+        let reads = metering::billable_reads(conn, &run.cycle, first, last, run.through)?;
+        let by_winter: Vec<&DueAgreement> = basis
+            .due
+            .iter()
+            .filter(|agreement| needs_winter(book, (agreement.id, &agreement.schedule, &agreement.rate_class), &basis.changes))
+            .collect();
+        let history = match winters_since(&by_winter) {
+            Some(since) => metering::reads_since(conn, &by_winter.iter().map(|agreement| agreement.id).collect::<Vec<_>>(), since)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            registers: group_reads(reads)?,
+            history: group_reads(history)?,
+            estimates: group_estimates(billing::outstanding_estimates(conn, first, last)?)?,
+            changes: group_terms(&basis.changes)?,
+            released: operations::released_bills(conn, first, last)?.into_iter().collect(),
+            unapplied: payments::unapplied_in_range(conn, first, last)?,
+            waiting: inbox::unapplied_accounts(conn, first, last)?.into_iter().collect(),
+            attributes: HashMap::new(),
+            basis,
         })
     }
 

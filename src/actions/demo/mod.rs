@@ -18,8 +18,8 @@ use crate::clock::Clock;
 
 pub use sign_ins::{DemoSignIn, forget_sign_ins, is_complete, sign_ins};
 
-/// How many months are billed.
-const MONTHS: u32 = 24;
+/// How many months of the demonstration are billed.
+pub const MONTHS: u32 = 24;
 /// The day of the month on which meters are read; bills follow three days later.
 const READ_DAY: u32 = 15;
 const DAYS_TO_BILL: u64 = 3;
@@ -59,6 +59,8 @@ const PRICES: [[(&str, &str); 7]; 2] = [
 pub struct TownOptions {
     /// Accounts to begin with.
     pub accounts: usize,
+    /// How many months are billed, from 2.
+    pub months: u32,
 }
 
 /// What was made.
@@ -116,11 +118,11 @@ fn first_of_month(day: NaiveDate) -> NaiveDate {
 }
 
 /// The days on which meters were read, oldest first; the first opens the books and the last is billed by today.
-fn read_days(today: NaiveDate) -> Vec<NaiveDate> {
+fn read_days(today: NaiveDate, months: u32) -> Vec<NaiveDate> {
     let billed_by = today.checked_sub_days(Days::new(DAYS_TO_BILL)).unwrap_or(today);
     let this_month = today.with_day(READ_DAY).unwrap_or(today);
     let last = if this_month <= billed_by { this_month } else { this_month.checked_sub_months(Months::new(1)).unwrap_or(this_month) };
-    (0..=MONTHS).rev().filter_map(|back| last.checked_sub_months(Months::new(back))).collect()
+    (0..=months).rev().filter_map(|back| last.checked_sub_months(Months::new(back))).collect()
 }
 
 /// The context as it was at noon of a day.
@@ -138,7 +140,7 @@ fn at_noon(context: &Context, day: NaiveDate) -> Context {
 /// Those of the verbs.
 pub fn make_town(context: &Context, folder: &Path, options: TownOptions, progress: &dyn Fn(usize, usize)) -> Result<TownReport, ActionError> {
     std::fs::create_dir_all(folder).map_err(|source| ActionError::file(folder, source))?;
-    let days = read_days(context.today());
+    let days = read_days(context.today(), options.months);
     let first = days.first().copied().unwrap_or_else(|| context.today());
     let then = at_noon(context, first);
     for path in write_rates(folder, first)? {
@@ -160,9 +162,9 @@ mod tests {
     #[test]
     fn meters_are_read_once_a_month_and_the_last_read_is_billed() {
         let day = |text: &str| text.parse::<NaiveDate>().expect("a date");
-        let days = read_days(day("2026-11-21"));
+        let days = read_days(day("2026-11-21"), 24);
         assert_eq!((days.len(), days[0], days[24]), (25, day("2024-11-15"), day("2026-11-15")));
-        assert_eq!(read_days(day("2026-11-17")).last(), Some(&day("2026-10-15")));
-        assert_eq!(read_days(day("2026-03-31")).last(), Some(&day("2026-03-15")));
+        assert_eq!(read_days(day("2026-11-17"), 24).last(), Some(&day("2026-10-15")));
+        assert_eq!(read_days(day("2026-03-31"), 24).last(), Some(&day("2026-03-15")));
     }
 }

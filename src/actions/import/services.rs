@@ -232,8 +232,8 @@ pub(in crate::actions) fn parse_attributes(text: &str) -> Result<String, String>
 /// `all` is what a run over every cycle is called, so no cycle has that name.
 fn parse_cycle(named: Option<String>) -> Result<String, String> {
     let cycle = parse_code("cycle", named.as_deref().unwrap_or(DEFAULT_CYCLE))?;
-    if cycle == "all" || cycle.starts_with(billing::ACCOUNT_CYCLE) {
-        return Err(format!("cycle: '{cycle}' means every cycle, or one account: expected another name"));
+    if billing::is_own_cycle(&cycle) {
+        return Err(format!("cycle: '{cycle}' means every cycle, one account, or bills that are made anew: expected another name"));
     }
     Ok(cycle)
 }

@@ -63,6 +63,10 @@ struct BillPage {
     held: Option<String>,
     /// Where staff holds it.
     hold_link: Option<String>,
+    /// Where staff cancels it, or bills it anew.
+    rebill_link: Option<String>,
+    /// The bill that came for it.
+    replaced: Option<String>,
     how_to_pay: String,
     /// Where anybody can pay it, in full, for paper; none where nothing is paid online.
     pay_address: Option<String>,
@@ -233,6 +237,8 @@ pub(super) async fn bill(context: Data<Context>, viewer: Viewer, number: Path<St
     .await?;
     let active = if viewer.is_staff() { "/staff" } else { "/account" };
     let mut shown = BillPage::new(Frame::new(&context, Some(&viewer), active), &bill, &context);
+    shown.rebill_link =
+        (viewer.may(Permission::WorkAccounts) && bill.cancelled.is_none()).then(|| format!("/staff/bills/{}/rebill", bill.bill_number));
     shown.hold_link = viewer.may(Permission::WorkAccounts).then(|| format!("/staff/bills/{}/hold", bill.bill_number));
     shown.pay_link = pay_link(&context, &bill.account).filter(|_| !viewer.is_staff() && bill.balance_now_cents > 0);
     page(StatusCode::OK, &shown)
@@ -277,6 +283,8 @@ impl BillPage {
             draw: bill.draw.as_ref().map(|draw| DrawPart::new(draw, &currency)),
             held: (!bill.held.is_empty()).then(|| bill.held.join(" and ")),
             hold_link: None,
+            rebill_link: None,
+            replaced: bill.replaced_by.clone(),
             how_to_pay: context.config.how_to_pay.clone(),
             pay_address: context.providers.first().map(|_| format!("{}/pay/guest", context.config.public_url.trim_end_matches('/'))),
             pay_link: None,

@@ -84,6 +84,7 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "low_use" => "Unusually low use",
         "vacant_use" => "Use while nobody was served",
         "refund_failed" => "Refund to look at",
+        "rebill_waits" => "Cancelled and not billed anew",
         "final_credit" => "Credit after a move out",
         "unapplied_credit" => "Money that fits no account",
         "approval" => "Waits for a second person",

@@ -1,0 +1,107 @@
+//! Settling findings: with the bill that comes for the wrong one, with a difference that is posted, or by telling.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::NaiveDateTime;
+
+use super::plan::{Part, Way};
+use super::tell::{self, Told};
+use super::{AccountWay, FINDINGS};
+use crate::actions::rebill::{ExactCorrection, correct_within};
+use crate::actions::{ActionError, Context, notices};
+use crate::db::overcharges::{self, FindingRow};
+use crate::db::{DbConnection, ledger, mending};
+use crate::domain::ids::{AccountId, CaseId, FindingId, RunId};
+
+/// Puts some accounts of a case right, in one transaction.
+pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) -> Result<(), ActionError> {
+    let ids: Vec<AccountId> = page.iter().map(|account| account.account_id).collect();
+    let findings: Vec<FindingId> = page.iter().flat_map(|account| &account.findings).map(|row| row.id).collect();
+    context.database.write(|conn| {
+        ledger::lock_accounts(conn, &ids)?;
+        let now = context.now();
+        // Whoever was first has settled them.
+        let open: HashMap<FindingId, FindingRow> =
+            overcharges::findings(conn, &findings)?.into_iter().filter(|row| row.status == "open").map(|row| (row.id, row)).collect();
+        let mut news = Vec::new();
+        for account in page {
+            let rows: Vec<&FindingRow> = account.findings.iter().filter_map(|row| open.get(&row.id)).collect();
+            if rows.len() == account.findings.len() {
+                news.extend(settle_account(conn, context, case, account, now)?);
+            }
+        }
+        notices::queue_many(conn, context, &news)
+    })
+}
+
+fn settle_account(
+    conn: &mut DbConnection,
+    context: &Context,
+    case: CaseId,
+    account: &AccountWay,
+    now: NaiveDateTime,
+) -> Result<Option<crate::domain::notices::NewNotice>, ActionError> {
+    let mut given: BTreeMap<FindingId, i64> = BTreeMap::new();
+    match &account.way {
+        Way::Rebill(_) | Way::Leave(_) => return Ok(None),
+        Way::ByPolicy(why) => {
+            for row in &account.findings {
+                overcharges::dismiss(conn, row.id, &format!("policy: {why}"), now)?;
+            }
+            return Ok(None);
+        }
+        Way::Tell => {}
+        Way::Correct(parts) => {
+            for part in parts {
+                post(conn, context, account.account_id, part)?;
+                given.insert(part.finding, part.difference.total.cents());
+            }
+        }
+    }
+    for row in &account.findings {
+        match given.get(&row.id) {
+            Some(cents) => overcharges::settle(conn, row.id, &format!("adjustment:{}", reference(row.id)), *cents, now)?,
+            None if row.kind == "payment" => overcharges::settle(conn, row.id, "told", 0, now)?,
+            None => overcharges::dismiss(conn, row.id, "policy: it is further back than is put right", now)?,
+        };
+    }
+    let balance = ledger::position(conn, account.account_id)?.balance;
+    let told = Told::of(&account.findings, &given);
+    Ok(Some(tell::notice(context, case, account.account_id, told.facts(balance.cents()))))
+}
+
+/// The idempotency key of what settles a finding.
+fn reference(finding: FindingId) -> String {
+    format!("finding:{finding}")
+}
+
+fn post(conn: &mut DbConnection, context: &Context, account_id: AccountId, part: &Part) -> Result<(), ActionError> {
+    let wanted = ExactCorrection {
+        account_id,
+        difference: part.difference,
+        effective_on: context.today(),
+        reference: reference(part.finding),
+        note: part.note.clone(),
+    };
+    correct_within(conn, context, &wanted).map(|_| ())
+}
+
+/// Settles what is open in a case for accounts that a run bills anew, within that transaction: what they are to be told of it.
+pub(in crate::actions) fn settle_billed_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    case: CaseId,
+    run: RunId,
+    accounts: &[AccountId],
+) -> Result<HashMap<AccountId, Told>, ActionError> {
+    let now = context.now();
+    let mut told: HashMap<AccountId, Vec<FindingRow>> = HashMap::new();
+    for page in accounts.chunks(usize::try_from(FINDINGS).unwrap_or(1_000)) {
+        for row in mending::open_of_accounts(conn, case, page)? {
+            if row.information == 0 && overcharges::settle(conn, row.id, &format!("rebill:{run}"), 0, now)? {
+                told.entry(row.account_id).or_default().push(row);
+            }
+        }
+    }
+    Ok(told.into_iter().map(|(account, rows)| (account, Told::of(&rows, &BTreeMap::new()))).collect())
+}

@@ -1,0 +1,265 @@
+//! Which way each account of a case is put right.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::NaiveDate;
+
+use super::AccountWay;
+use crate::actions::rebill::{BillKey, Preview, RebillKind, preview};
+use crate::actions::tariffs::load_book;
+use crate::actions::{ActionError, Context};
+use crate::db::overcharges::FindingRow;
+use crate::db::rebills::{self, StandingSegment};
+use crate::db::{DbConnection, customers};
+use crate::domain::billing::{TariffBook, charge};
+use crate::domain::ids::{AccountId, FindingId, RunId};
+use crate::domain::ledger::Charged;
+use crate::domain::money::Money;
+use crate::domain::overcharges::{Evidence, Side};
+use crate::domain::policy::{PolicyBook, back_billing};
+
+/// An account is billed anew when no more of its bills than this have to go for that: who would get a year of bills again gets the
+/// exact difference.
+const MOST_BILLS: usize = 3;
+/// So many accounts are looked at in one snapshot.
+const PAGE: usize = 500;
+
+/// How an account is put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// These bills are cancelled and billed anew.
+    Rebill(Vec<BillKey>),
+    /// These differences are posted.
+    Correct(Vec<Part>),
+    /// The balance is right: it is told what it was asked for too much.
+    Tell,
+    /// The policy gives nothing back, or asks for nothing: why.
+    ByPolicy(String),
+    /// It is left as it is: why.
+    Leave(String),
+}
+
+/// The difference that settles one finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) finding: FindingId,
+    /// What should have been charged, less what was, as far as the policy goes.
+    pub(super) difference: Charged,
+    /// Why it is that much.
+    pub(super) note: String,
+}
+
+/// What is done to the accounts of a case.
+pub(super) struct Ways {
+    pub(super) accounts: Vec<AccountWay>,
+}
+
+impl Ways {
+    /// Finds the way of each account; findings come by account.
+    pub(super) fn of(context: &Context, policies: &PolicyBook, findings: &[FindingRow]) -> Result<Self, ActionError> {
+        let book = load_book(context)?;
+        let mut accounts = Vec::new();
+        let groups: Vec<&[FindingRow]> = findings.chunk_by(|a, b| a.account_id == b.account_id).collect();
+        for page in groups.chunks(PAGE) {
+            let ids: Vec<AccountId> = page.iter().filter_map(|group| group.first()).map(|row| row.account_id).collect();
+            accounts.extend(context.database.snapshot(|conn| {
+                let known = Known::load(conn, &ids)?;
+                let judge = Judge { policies, book: &book, known: &known, today: context.today() };
+                page.iter().map(|group| judge.account(conn, group)).collect::<Result<Vec<_>, ActionError>>()
+            })?);
+        }
+        let mut ways = Self { accounts };
+        ways.check_rebills(context, &book, policies)?;
+        Ok(ways)
+    }
+
+    /// The bills that are to be made anew.
+    pub(super) fn to_rebill(&self) -> Vec<BillKey> {
+        let of = |account: &AccountWay| if let Way::Rebill(bills) = &account.way { bills.clone() } else { Vec::new() };
+        self.accounts.iter().flat_map(of).collect()
+    }
+
+    /// An account whose bills cannot be made anew, or would take too many of them along, gets the difference.
+    fn check_rebills(&mut self, context: &Context, book: &TariffBook, policies: &PolicyBook) -> Result<(), ActionError> {
+        let bills = self.to_rebill();
+        if bills.is_empty() {
+            return Ok(());
+        }
+        let foreseen: Preview = preview(context, &bills, RebillKind::Rebill)?;
+        let of: HashMap<AccountId, _> = foreseen.accounts.iter().map(|account| (account.account_id, account)).collect();
+        for account in self.accounts.iter_mut().filter(|account| matches!(account.way, Way::Rebill(_))) {
+            let Some(foreseen) = of.get(&account.account_id) else { continue };
+            if foreseen.refused.is_none() && foreseen.bills.len() <= MOST_BILLS {
+                continue;
+            }
+            let why = foreseen.refused.clone().unwrap_or_default();
+            account.way = otherwise(policies, book, context.today(), &account.findings, &why)?;
+        }
+        Ok(())
+    }
+
+    /// What is left to be made anew after that was tried gets the difference.
+    pub(super) fn without_rebilling(&mut self, context: &Context, policies: &PolicyBook) -> Result<(), ActionError> {
+        let book = load_book(context)?;
+        for account in self.accounts.iter_mut().filter(|account| matches!(account.way, Way::Rebill(_))) {
+            account.way = otherwise(policies, &book, context.today(), &account.findings, "its bills could not be made anew")?;
+        }
+        Ok(())
+    }
+}
+
+/// How an account is put right without other bills.
+fn otherwise(policies: &PolicyBook, book: &TariffBook, today: NaiveDate, findings: &[FindingRow], why: &str) -> Result<Way, ActionError> {
+    if findings.iter().all(|row| row.kind == "payment") {
+        return Ok(if why.is_empty() { Way::Tell } else { Way::Leave(why.to_owned()) });
+    }
+    correct(policies, book, today, findings)
+}
+
+/// What is known of some accounts' bills.
+struct Known {
+    numbers: HashMap<AccountId, String>,
+    segments: HashMap<AccountId, Vec<StandingSegment>>,
+}
+
+impl Known {
+    fn load(conn: &mut DbConnection, accounts: &[AccountId]) -> Result<Self, ActionError> {
+        let mut segments: HashMap<AccountId, Vec<StandingSegment>> = HashMap::new();
+        for segment in rebills::standing_segments(conn, accounts)? {
+            segments.entry(segment.account_id).or_default().push(segment);
+        }
+        let mut numbers = HashMap::new();
+        for account in accounts {
+            numbers.insert(*account, customers::account_number(conn, *account)?);
+        }
+        Ok(Self { numbers, segments })
+    }
+}
+
+struct Judge<'a> {
+    policies: &'a PolicyBook,
+    book: &'a TariffBook,
+    known: &'a Known,
+    today: NaiveDate,
+}
+
+impl Judge<'_> {
+    fn account(&self, conn: &mut DbConnection, findings: &[FindingRow]) -> Result<AccountWay, ActionError> {
+        let account_id = findings.first().map_or(AccountId(0), |row| row.account_id);
+        let number = self.known.numbers.get(&account_id).cloned().unwrap_or_default();
+        let way = self.way(conn, account_id, findings)?;
+        Ok(AccountWay { account_id, number, findings: findings.to_vec(), way })
+    }
+
+    fn way(&self, conn: &mut DbConnection, account: AccountId, findings: &[FindingRow]) -> Result<Way, ActionError> {
+        // What is only worth knowing moves nothing, and nobody is told.
+        if findings.iter().all(|row| row.information == 1) {
+            return Ok(Way::ByPolicy("it is only worth knowing".to_owned()));
+        }
+        let segments = self.known.segments.get(&account).map_or(&[][..], Vec::as_slice);
+        let charges = findings.iter().filter(|row| row.kind == "charge");
+        if let Some(stale) = charges.clone().find(|row| billed_now(segments, row) != row.billed_cents) {
+            return Ok(Way::Leave(format!("its bills have changed since finding {} was made: look for overcharges again", stale.id)));
+        }
+        if findings.iter().all(|row| row.kind == "payment") {
+            return Ok(payments(account, segments, findings));
+        }
+        if findings.iter().any(|row| row.kind == "fee") || !self.wholly(findings) || corrected_before(conn, account)? {
+            return correct(self.policies, self.book, self.today, findings);
+        }
+        let mut bills: Vec<BillKey> = Vec::new();
+        for row in charges {
+            bills.extend(segments.iter().filter(|segment| within(segment, row)).map(|segment| (segment.run_id, account)));
+        }
+        bills.extend(findings.iter().filter(|row| row.kind == "payment").filter_map(|row| Some((row.run_id?, account))));
+        bills.sort_unstable();
+        bills.dedup();
+        Ok(Way::Rebill(bills))
+    }
+
+    /// Whether the policy puts all of it right, in both directions: another bill does.
+    fn wholly(&self, findings: &[FindingRow]) -> bool {
+        findings.iter().filter(|row| row.kind == "charge").all(|row| {
+            let parts = back_billing(self.policies, self.today, row.from_on, row.to_on);
+            parts.of(row.difference_cents) == Some((row.from_on, row.to_on))
+        })
+    }
+}
+
+fn within(segment: &StandingSegment, row: &FindingRow) -> bool {
+    Some(segment.agreement_id) == row.agreement_id && segment.period_start_on < row.to_on && segment.period_end_on > row.from_on
+}
+
+/// What the bills that stand charge now for a finding's service and days.
+fn billed_now(segments: &[StandingSegment], row: &FindingRow) -> i64 {
+    segments.iter().filter(|segment| within(segment, row)).map(|segment| segment.total_cents).sum()
+}
+
+/// A charge that was once put right by a difference counts together with that: another bill would put it right twice.
+fn corrected_before(conn: &mut DbConnection, account: AccountId) -> Result<bool, ActionError> {
+    let standing = crate::db::overcharges::standing_in_range(conn, account, account)?;
+    Ok(standing.iter().any(|(row, _)| row.status == "settled" && row.mended_cents != 0))
+}
+
+/// Bills that asked for too much are made anew where no right one has followed them.
+fn payments(account: AccountId, segments: &[StandingSegment], findings: &[FindingRow]) -> Way {
+    let wrong: BTreeSet<RunId> = findings.iter().filter_map(|row| row.run_id).collect();
+    let seq = |run: &RunId| segments.iter().filter(|segment| segment.run_id == *run).filter_map(|segment| segment.bill_seq).max();
+    let first_wrong = wrong.iter().filter_map(seq).min();
+    let followed = segments.iter().any(|segment| segment.bill_seq > first_wrong && !wrong.contains(&segment.run_id));
+    match first_wrong {
+        Some(_) if !followed => Way::Rebill(wrong.into_iter().filter(|run| seq(run).is_some()).map(|run| (run, account)).collect()),
+        _ => Way::Tell,
+    }
+}
+
+/// The exact differences, as far as the policy goes.
+fn correct(policies: &PolicyBook, book: &TariffBook, today: NaiveDate, findings: &[FindingRow]) -> Result<Way, ActionError> {
+    let (mut parts, mut nothing) = (Vec::new(), None);
+    for row in findings.iter().filter(|row| row.kind != "payment" && row.information == 0) {
+        let whole = difference(row, book)?;
+        if row.kind == "fee" {
+            parts.push(Part { finding: row.id, difference: whole, note: row.detail.clone() });
+            continue;
+        }
+        let policy = back_billing(policies, today, row.from_on, row.to_on);
+        match policy.of(row.difference_cents) {
+            None => nothing = Some(format!("it is further back than is put right: {}", policy.citation)),
+            Some(days) if days == (row.from_on, row.to_on) => parts.push(Part { finding: row.id, difference: whole, note: row.detail.clone() }),
+            Some(days) => {
+                let note = format!("{}; of this, {} to {} as {} says", row.detail, days.0, days.1, policy.citation);
+                parts.push(Part { finding: row.id, difference: share(whole, days, (row.from_on, row.to_on)), note });
+            }
+        }
+    }
+    parts.retain(|part| part.difference.total != Money::default());
+    Ok(if parts.is_empty() { Way::ByPolicy(nothing.unwrap_or_else(|| "nothing is to be put right".to_owned())) } else { Way::Correct(parts) })
+}
+
+/// What should have been charged, less what was and what was put right before, with its tax.
+fn difference(row: &FindingRow, book: &TariffBook) -> Result<Charged, ActionError> {
+    let total = Money::from_cents(row.difference_cents);
+    if row.kind != "charge" || row.mended_before_cents != 0 {
+        return Ok(Charged { total, tax: Money::default() });
+    }
+    let evidence: Evidence =
+        serde_json::from_str(&row.evidence).map_err(|error| ActionError::Form(format!("what finding {} keeps cannot be read: {error}", row.id)))?;
+    let of = |sides: &[Side]| -> Result<Money, ActionError> {
+        let mut tax = 0;
+        for side in sides {
+            let again = charge(&side.inputs, book).map_err(|hold| ActionError::Refused(format!("finding {}: {hold}", row.id)))?;
+            tax += again.charge.tax.cents();
+        }
+        Ok(Money::from_cents(tax))
+    };
+    let tax = of(&evidence.should)?.checked_add(-of(&evidence.billed)?).unwrap_or_default();
+    Ok(Charged { total, tax })
+}
+
+/// The part of a difference that falls on some of its days; a fraction of a cent is the customer's.
+fn share(whole: Charged, days: (NaiveDate, NaiveDate), all: (NaiveDate, NaiveDate)) -> Charged {
+    let (part, of) = (i128::from((days.1 - days.0).num_days()), i128::from((all.1 - all.0).num_days().max(1)));
+    // Down on either side of zero: a credit is rounded up, a charge down.
+    let cut = |amount: Money| Money::from_cents(i64::try_from((i128::from(amount.cents()) * part).div_euclid(of)).unwrap_or_default());
+    Charged { total: cut(whole.total), tax: cut(whole.tax) }
+}

@@ -1,0 +1,221 @@
+//! Cases of overcharges put right: recent bills are made anew, older charges get the exact difference with its tax, whoever was only
+//! asked for too much is told; each finding once, one e-mail for each customer, and nothing is found afterwards. On both databases.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
+
+mod support;
+
+use std::sync::atomic::Ordering;
+
+use aquabills::actions::inbox::settle;
+use aquabills::actions::overcharges::mend::{MendReport, Mending, foresee, mend};
+use aquabills::actions::overcharges::scan::scan_all;
+use aquabills::actions::policy::store_policy;
+use aquabills::actions::stop::Stop;
+use aquabills::actions::tariffs::import_tariff;
+use aquabills::domain::ids::CaseId;
+use aquabills::domain::roles::Role;
+use chrono::TimeDelta;
+use diesel::result::Error as DieselError;
+use support::http::Served;
+use support::pages::{field, follow, open, says, send};
+use support::plain_provider::{Event, Plain, begin, deliver};
+use support::{Town, dump, lines, on_both};
+
+const TAXED: &str = "\
+metadata:
+  effective_date: 2020-01-01
+  utility_name: Story town
+  bill_frequency: monthly
+  bill_unit: ccf
+aquabills:
+  tier_rule: boundary
+  fees_and_taxes:
+    - {name: City tax, kind: tax, percent: 7.5}
+rate_structure:
+  HOME:
+    service_charge: 10.00
+    tier_starts: [0, 10]
+    tier_prices: [2.00, 3.50]
+    commodity_charge: Tiered
+    bill: service_charge+commodity_charge
+";
+
+fn query(town: &Town, sql: &str) -> Vec<String> {
+    town.context.database.read(|conn| Ok::<_, DieselError>(lines(conn, sql))).expect("the query is right")
+}
+
+/// Two homes with e-mail addresses, billed for so many months up to June by this tariff.
+fn billed_town(town: Town, tariff: &str, months: u32) -> Town {
+    town.tariff(tariff).expect("the tariff is accepted");
+    let rows = "A1,S1,HOME,M1,4,one@town.example\nA2,S2,HOME,M2,4,two@town.example";
+    town.services(&format!("customer_id,service_id,rate_class,meter_id,register_digits,email\n{rows}\n")).expect("the services are read");
+    let day = |month: u32| support::day("2026-06-01").checked_sub_months(chrono::Months::new(months - month)).expect("a day");
+    town.reads(&[&format!("M1,{},0", day(0)), &format!("M2,{},0", day(0))]);
+    for month in 1..=months {
+        let on = day(month);
+        town.reads(&[&format!("M1,{on},{}", month * 14), &format!("M2,{on},{}", month * 6)]);
+        town.bill(&on.to_string());
+    }
+    town
+}
+
+fn put_right(town: &Town, tariff: &str) {
+    let right = tariff.replace("tier_prices: [2.00, 3.50]", "tier_prices: [1.50, 3.50]");
+    import_tariff(&town.context, &town.file("right.owrs", &right), false, true).expect("the tariff is accepted");
+}
+
+fn wanted(case: i64) -> Mending<'static> {
+    Mending { case: CaseId(case), override_gates: None, progress: &|_, _, _| {} }
+}
+
+fn mended(town: &Town, case: i64) -> MendReport {
+    mend(&town.context, &wanted(case), &Stop::default()).expect("it is put right")
+}
+
+fn told(town: &Town) -> Vec<serde_json::Value> {
+    let facts = query(town, "SELECT facts AS line FROM notice WHERE kind = 'overcharge_corrected' ORDER BY account_id, id");
+    facts.iter().map(|facts| serde_json::from_str(facts).expect("facts are JSON")).collect()
+}
+
+fn figures(told: &serde_json::Value) -> (Option<i64>, Option<i64>, Option<i64>, Option<bool>) {
+    (told["before_cents"].as_i64(), told["after_cents"].as_i64(), told["balance_cents"].as_i64(), told["asked"].as_bool())
+}
+
+/// Whether nothing is found any more, and everything is sound.
+fn assert_right(town: &Town) {
+    let again = scan_all(&town.context, &|_, _| {}).expect("it is looked at again");
+    assert!(again.is_clean(), "{again:?}");
+    town.assert_sound();
+}
+
+on_both! {
+    fn recent_bills_are_made_anew(town: Town) {
+        let town = billed_town(town, TAXED, 3);
+        // 14 units: 10 + 20 + 14 = 44 and tax; 6 units: 10 + 12 = 22 and tax.
+        assert_eq!((town.balance("A1"), town.balance("A2")), ("141.90".to_owned(), "70.95".to_owned()));
+        town.pay("A1", "47.30", "R1");
+        put_right(&town, TAXED);
+        assert_eq!(scan_all(&town.context, &|_, _| {}).unwrap().open.accounts, 2);
+        let before = dump(&town);
+        let foreseen = foresee(&town.context, CaseId(1)).expect("it can be foreseen");
+        assert_eq!((foreseen.rebilled, foreseen.credited, foreseen.left, foreseen.dry_run), (2, 0, 0, true));
+        assert_eq!(dump(&town), before);
+        let report = mended(&town, 1);
+        assert!(report.is_complete() && report.rebilled == 2, "{report:?}");
+        // 5.00 less a month for the one, 3.00 for the other, and their tax.
+        assert_eq!((town.balance("A1"), town.balance("A2")), ("78.48".to_owned(), "61.29".to_owned()));
+        let told = told(&town);
+        assert_eq!(told.len(), 2);
+        assert_eq!(figures(&told[0]), (Some(14_190), Some(12_578), Some(7_848), Some(false)));
+        assert_eq!(told[0]["cause"], "A rate was recorded wrongly.");
+        assert_eq!(told[0]["cancelled"].as_array().map(Vec::len), Some(3));
+        let staff = query(&town, "SELECT kind || ' ' || status AS line FROM notice WHERE kind = 'run_incident'");
+        assert_eq!(staff, Vec::<String>::new(), "nobody is named in mail.staff");
+        assert_eq!(query(&town, "SELECT status || ' ' || settled_by AS line FROM overcharge_finding WHERE status <> 'settled'"), Vec::<String>::new());
+        let ledger = town.ledger_rows();
+        assert_eq!(mended(&town, 1), MendReport { dry_run: false, ..report });
+        assert_eq!(town.ledger_rows(), ledger, "what is put right is put right once");
+        assert_right(&town);
+    }
+
+    fn older_bills_get_the_exact_difference_with_its_tax(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let report = mended(&town, 1);
+        // 32.26 is not 6 × 5.00 × 1.075: each bill is priced whole.
+        assert_eq!((report.rebilled, report.credited, report.is_complete()), (0, 2, true));
+        let right: i64 = query(&town, "SELECT CAST(sum(should_cents - billed_cents) AS TEXT) AS line FROM overcharge_finding").remove(0).parse().unwrap();
+        assert_eq!(report.credited_cents, right);
+        assert_eq!(query(&town, "SELECT CAST(count(*) AS TEXT) AS line FROM bill WHERE status <> 'issued'"), ["0"]);
+        let taxes = "SELECT CAST(sum(p.amount_cents) AS TEXT) AS line FROM posting p WHERE p.gl_code = 'payable:taxes'";
+        let twin_taxes: i64 = 6 * (293 + 143);
+        assert_eq!(query(&town, taxes), [(-twin_taxes).to_string()], "39.00 and 19.00 a month are taxed with 2.93 and 1.43");
+        let told = told(&town);
+        assert_eq!(told.len(), 2);
+        assert_eq!((figures(&told[0]).0, figures(&told[0]).1), (Some(6 * 4_730), Some(6 * 4_193)));
+        assert!(told[0]["bill_number"].is_null());
+        mended(&town, 1);
+        assert_right(&town);
+    }
+
+    fn the_policy_says_how_far_back(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        let policy = "title = \"T\"\neffective_on = 2026-01-01\n[back_billing]\ncitation = \"Code 12\"\ncredit_months = 2\ncharge_months = 0\n";
+        store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let report = mended(&town, 1);
+        assert_eq!((report.credited, report.is_complete()), (2, true), "{report:?}");
+        // Since 15 April: 15 days of April's 30 or so, and all of May.
+        let settled = query(&town, "SELECT from_on || ' ' || mended_cents AS line FROM overcharge_finding WHERE status = 'settled' AND account_id = 1 ORDER BY from_on");
+        assert_eq!(settled.len(), 2, "{settled:?}");
+        let dismissed = query(&town, "SELECT settled_by AS line FROM overcharge_finding WHERE status = 'dismissed' AND account_id = 1");
+        assert_eq!(dismissed.len(), 4);
+        assert!(dismissed.iter().all(|by| by.starts_with("policy: ")), "{dismissed:?}");
+        town.assert_sound();
+    }
+
+    fn a_supervisor_does_it_on_the_cases_page(town: Town) {
+        let mut town = billed_town(town, TAXED, 2);
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let served = Served::new(&mut town);
+        assert_eq!(served.staff(Role::Clerk).get("/staff/overcharges/1/mend").status, 403);
+        let mut boss = served.staff(Role::Supervisor);
+        let page = open(&mut boss, "/staff/overcharges/1/mend");
+        says(&page, "2 accounts");
+        let seen = field(&page, "seen");
+        assert_eq!(send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen)]).status, 422);
+        assert_eq!(send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", "9"), ("sure", "yes")]).status, 422);
+        for _ in 0..2 {
+            let done = send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen), ("sure", "yes")]);
+            says(&follow(&mut boss, &done), "Nothing is left to be done");
+        }
+        assert_eq!(told(&town).len(), 2);
+        assert_right(&town);
+    }
+
+    fn whoever_was_asked_for_too_much_gets_a_right_bill(town: Town) {
+        let mut town = billed_town(town, TAXED, 2);
+        let plain = Plain::at(&mut town);
+        town.configure(|config| config.mail.staff = vec!["boss@town.example".to_owned()]);
+        begin(&town, "token 1", &[("A1", 4_730)]);
+        deliver(&town, &Event::payment("evt_1", 100, "pi_1", "succeeded", 4_730).with("token", "token 1"));
+        plain.mute.store(true, Ordering::SeqCst);
+        // A clerk issues it although something waits.
+        town.context.clock.set(town.context.clock.now().and_utc() + TimeDelta::days(20));
+        town.reads(&["M1,2026-07-01,42", "M2,2026-07-01,18"]);
+        let blind = Some(aquabills::actions::bill_run::Fault::HiddenPayments);
+        town.try_bill("2026-07-01", false, blind).expect("it is priced");
+        let error = town.try_bill("2026-07-01", true, blind).unwrap_err().to_string();
+        assert!(error.contains("no unapplied payment: 1 payment still to be applied"), "{error}");
+        aquabills::actions::bill_run::run_bills(
+            &town.context,
+            &aquabills::actions::bill_run::RunOptions {
+                override_gates: Some("it is late".to_owned()),
+                fault: blind,
+                ..aquabills::actions::bill_run::RunOptions::approving_all(support::day("2026-07-01"), &|_, _, _| {})
+            },
+        )
+        .expect("it is issued all the same");
+        assert_eq!(town.balance("A1"), "141.90");
+        // The customer pays what the bill asks for, and then the first payment is seen.
+        town.context.clock.set(town.context.clock.now().and_utc() + TimeDelta::hours(2));
+        town.pay("A1", "141.90", "R1");
+        plain.mute.store(false, Ordering::SeqCst);
+        settle(&town.context, true, &Stop::default()).expect("the inbox is settled");
+        assert_eq!(town.balance("A1"), "-47.30");
+        let report = scan_all(&town.context, &|_, _| {}).unwrap();
+        assert_eq!((report.open.accounts, report.open.asked_cents), (1, 4_730));
+        let report = mended(&town, 1);
+        assert_eq!((report.rebilled, report.is_complete()), (1, true), "{report:?}");
+        assert_eq!(town.balance("A1"), "-47.30", "the balance was right, and stays so");
+        let told = told(&town);
+        assert_eq!(told.len(), 1);
+        assert_eq!(figures(&told[0]), (Some(14_190), Some(9_460), Some(-4_730), Some(true)));
+        assert_eq!(told[0]["cause"], "A payment of yours had reached us and was not taken off.");
+        assert_eq!(query(&town, "SELECT CAST(count(*) AS TEXT) AS line FROM notice WHERE kind = 'run_incident'"), ["2"], "found, and put right");
+        assert_right(&town);
+    }
+}
