@@ -17,6 +17,7 @@ pub mod bill_run;
 pub mod change_terms;
 pub mod check_ledger;
 pub mod checkout;
+pub mod collections;
 pub mod corrections;
 pub mod demo;
 pub mod enter_read;

@@ -8,9 +8,9 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CheckoutId, DrawId, InstallationId, LoginId, MandateId, MeterId, NoticeId, PaymentId,
-    PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId,
-    TransactionId, UnappliedCreditId,
+    AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CheckoutId, DepositId, DisputeId, DrawId, DunningCaseId, InstallationId, LateFeeId,
+    LeakReliefId, LoginId, MandateId, MeterId, NoticeId, PayPlanId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId,
+    RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -83,4 +83,10 @@ big_int_columns!(
     MandateId,
     DrawId,
     AlarmId,
+    DisputeId,
+    LateFeeId,
+    DunningCaseId,
+    PayPlanId,
+    DepositId,
+    LeakReliefId,
 );

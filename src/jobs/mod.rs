@@ -2,6 +2,7 @@
 
 mod autopay;
 mod bank_folder;
+mod collections;
 mod housekeeping;
 mod inbox;
 pub mod mailer;
@@ -40,6 +41,7 @@ impl Jobs {
         jobs.add("watcher", context, watcher::run)?;
         jobs.add("reconciler", context, reconciler::run)?;
         jobs.add("bank folder", context, bank_folder::run)?;
+        jobs.add("collections", context, collections::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }
