@@ -132,7 +132,9 @@ pub fn release_bill(context: &Context, number: &str, kind: HoldKind, note: &str)
             return Err(ActionError::Refused(format!("the customer waits for an answer to question {}: the answer lets the bill go", asked.id)));
         }
         if !release_within(conn, context, (key, &bill), kind, note)? {
-            return Err(ActionError::Refused(format!("bill {number} is not {}", kind.as_str())));
+            let other = rows::open_kinds(conn, key.0, key.1)?;
+            let but = other.first().map(|other| format!(", it is {other}: expected that kind")).unwrap_or_default();
+            return Err(ActionError::Refused(format!("kind: bill {number} is not {}{but}", kind.as_str())));
         }
         Ok(())
     })

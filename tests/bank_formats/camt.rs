@@ -65,6 +65,16 @@ fn version_2_with_charges_kept_back_of_a_batch() {
 }
 
 #[test]
+fn charges_that_are_told_of_each_transaction_are_kept_back_of_the_batch_too() {
+    let of_the_whole = "<Chrgs><Amt Ccy=\"CHF\">1.80</Amt></Chrgs>\n        <NtryDtls>\n          <TxDtls>";
+    let of_the_first = "<NtryDtls><TxDtls><Chrgs><Amt Ccy=\"CHF\">1.80</Amt></Chrgs>";
+    let file = changed("camt053-v2.xml", of_the_whole, of_the_first).expect("the charges explain what is missing");
+    assert_eq!(amounts(&file), amounts(&read_fixture("camt053-v2.xml")));
+    let wrong = changed("camt053-v2.xml", of_the_whole, &of_the_first.replace("1.80", "1.70")).expect_err("ten cents are missing");
+    assert_eq!(wrong.to_string(), "Stmt 1, Ntry 1: Amt: 118.20 was booked, but the amounts of its 2 transactions add up to 120.00");
+}
+
+#[test]
 fn sums_and_balances_that_disagree() {
     let of_v8 = [
         ("<NbOfNtries>6<", "<NbOfNtries>5<", "Stmt 1: TxsSummry, TtlNtries, NbOfNtries: the file says 5, but its entries give 6"),
@@ -233,7 +243,7 @@ fn xml_that_is_broken_or_an_attack() {
             ("<Document", "<!DOCTYPE x [<!ENTITY a \"b\">]><Document", "line 3: document type: a DOCTYPE declaration is not allowed; expected none"),
             ("Jörg &amp;", "Jörg &lol;", "line 28: XML: the entity 'lol' is not known; expected lt, gt, amp, apos, quot or a number"),
             ("Jörg &amp;", "Jörg &#0;", "line 28: XML: the entity '#0' is not known; expected lt, gt, amp, apos, quot or a number"),
-            ("</Stmt>", "</Statement>", "line 75: XML: it is not well-formed: ill-formed document: expected `</Stmt>`, but `</Statement>` …"),
+            ("</Stmt>", "</Statement>", "line 75: XML: it is not well-formed: ill-formed document: expected `</Stmt>`, but `</Statement>` was found"),
             ("</Document>", "", "line 78: end of file: the document is not complete: elements are not closed"),
             ("</Document>", "</Document><Document/>", "line 77: end of file: something follows the end of Document; expected nothing"),
             ("<GrpHdr>", "money<GrpHdr>", "line 5: text: text between the elements; expected elements"),

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use chrono::NaiveDate;
 use xml::{Document, Node, Step};
 
-use super::text::{clean, currency, latin1, line_of, shown, utf16};
+use super::text::{clean, currency, latin1, line_of, marked_utf16, shown};
 use super::{BankFile, BankFileError, BankFormat, ControlTotal, MOST_ENTRIES, MOST_STATEMENTS, Statement};
 use summary::{Balance, Summary};
 
@@ -80,10 +80,8 @@ fn other_message(place: &str, namespace: &str) -> BankFileError {
 
 /// The text of the document: UTF-8, UTF-16 with its mark, or Latin-1 where the declaration says so.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, BankFileError> {
-    match bytes {
-        [0xfe, 0xff, rest @ ..] => return Ok(Cow::Owned(utf16(rest, u16::from_be_bytes))),
-        [0xff, 0xfe, rest @ ..] => return Ok(Cow::Owned(utf16(rest, u16::from_le_bytes))),
-        _ => {}
+    if let Some(text) = marked_utf16(bytes) {
+        return Ok(Cow::Owned(text));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let declaration = String::from_utf8_lossy(bytes.get(..200).unwrap_or(bytes)).to_ascii_lowercase();
