@@ -224,6 +224,12 @@ const TABLE: &[Row] = &[
     get("/staff/accounts/{number}/adjustment", "/staff/accounts/{none}/adjustment", WORKING_GONE),
     post("/staff/accounts/{number}/adjustment", "/staff/accounts/{own}/adjustment", &[("amount", "x")], WORKING_REFUSED),
     post("/staff/accounts/{number}/adjustment", "/staff/accounts/{none}/adjustment", &[("amount", "x")], WORKING_GONE),
+    get("/staff/approvals", "/staff/approvals", LOOKING),
+    get("/staff/approvals/{id}", "/staff/approvals/99", LOOKING_GONE),
+    // Clerks send it to withdraw what they asked for; who may approve is decided request by request.
+    post("/staff/approvals/{id}", "/staff/approvals/99", &[("decision", "approve")], [303, 403, 404, 404, 403, 404]),
+    get("/staff/accounts/{number}/adjustments/{seq}/undo", "/staff/accounts/{own}/adjustments/99/undo", WORKING_GONE),
+    post("/staff/accounts/{number}/adjustments/{seq}/undo", "/staff/accounts/{own}/adjustments/99/undo", &[("note", "x")], WORKING_GONE),
     get("/staff/accounts/{number}/read", "/staff/accounts/{own}/read", WORKING),
     get("/staff/accounts/{number}/read", "/staff/accounts/{none}/read", WORKING_GONE),
     post("/staff/accounts/{number}/read", "/staff/accounts/{own}/read", &[("amount", "x")], WORKING_REFUSED),

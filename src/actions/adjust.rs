@@ -1,7 +1,10 @@
 //! Adjustments: credits and debits that a clerk gives, with a reason code and a note.
 
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
+use super::approvals::{self, Checked, Outcome, Wanted};
+use super::collections::RULED_REASONS;
 use super::payments::{Posted, check_not_future, check_reference};
 use super::{ActionError, Context, account_named, notices};
 use crate::db::ledger::NewAdjustment;
@@ -12,7 +15,7 @@ use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
 
 /// An adjustment to be given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
     /// Account number.
     pub account: String,
@@ -31,12 +34,31 @@ pub struct Adjustment {
 /// Reason codes of what becomes of a whole balance, which has rules of its own ([`super::balances`]).
 pub const BALANCE_REASONS: [&str; 2] = ["refund", "transfer"];
 
-/// Gives an adjustment.
+/// Whether a reason is one that a person may give.
+#[must_use]
+pub fn is_given_by_hand(code: &str) -> bool {
+    !BALANCE_REASONS.contains(&code) && !RULED_REASONS.contains(&code)
+}
+
+/// Gives an adjustment that needs no second person.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account or reason, [`ActionError::Refused`] when the amount is zero, goes the
-/// wrong way for its reason, or the reference stands for another adjustment.
+/// wrong way for its reason, needs a second person, or the reference stands for another adjustment.
 pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
+    approvals::give(context, &Wanted::Adjust(adjustment.clone()))
+}
+
+/// Gives an adjustment, or asks a second person for it where the policy wants one.
+///
+/// # Errors
+/// As [`adjust`].
+pub fn ask(context: &Context, adjustment: &Adjustment) -> Result<Outcome, ActionError> {
+    approvals::ask(context, &Wanted::Adjust(adjustment.clone()))
+}
+
+/// Checks an adjustment as things stand, within a transaction, and takes its account's lock.
+pub(super) fn check_within(conn: &mut DbConnection, context: &Context, adjustment: &Adjustment) -> Result<Checked, ActionError> {
     check_amount(adjustment.amount).map_err(ActionError::Refused)?;
     check_reference(&adjustment.reference)?;
     if adjustment.note.trim().is_empty() {
@@ -49,39 +71,50 @@ pub fn adjust(context: &Context, adjustment: &Adjustment) -> Result<Posted, Acti
             adjustment.reason_code
         )));
     }
-    context.database.write(|conn| {
-        let account = account_named(conn, &adjustment.account)?;
-        let reason = find_reason(conn, &adjustment.reason_code)?;
-        fits_reason(adjustment.amount, &reason)?;
-        ledger::lock_accounts(conn, &[account.id])?;
-        let now = context.now();
-        if let Some((other, code, cents, seq)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
-            if other == account.id && code == adjustment.reason_code && cents == adjustment.amount.cents() {
-                return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
-            }
-            return Err(ActionError::Refused(format!("reference: '{}' stands for another adjustment already", adjustment.reference)));
+    if RULED_REASONS.contains(&adjustment.reason_code.as_str()) {
+        return Err(ActionError::Refused(format!(
+            "reason: '{}' is not given by hand: `aquabills late-fee`, `leak-relief`, `write-off` and `deposit` give it by their rules",
+            adjustment.reason_code
+        )));
+    }
+    let account = account_named(conn, &adjustment.account)?;
+    let reason = find_reason(conn, &adjustment.reason_code)?;
+    fits_reason(adjustment.amount, &reason)?;
+    ledger::lock_accounts(conn, &[account.id])?;
+    if let Some((other, code, cents, seq)) = ledger::adjustment_by_reference(conn, &adjustment.reference)? {
+        if other == account.id && code == adjustment.reason_code && cents == adjustment.amount.cents() {
+            return Ok(Checked::Done(Posted::already(seq, ledger::position(conn, account.id)?)));
         }
-        let source = format!("adjustment:{}:{}", reason.code, adjustment.reference);
-        let entry =
-            Entry::against(account.id, EntryKind::Adjustment, source, adjustment.amount, adjustment.effective_on, &reason.gl_code).balanced()?;
-        let after = ledger::position(conn, account.id)?.after(adjustment.amount)?;
-        ledger::append(conn, &[(entry, after)], now)?;
-        let row = NewAdjustment {
-            account_id: account.id,
-            reason_code: reason.code.clone(),
-            amount_cents: adjustment.amount.cents(),
-            effective_on: adjustment.effective_on,
-            reference: adjustment.reference.clone(),
-            note: adjustment.note.clone(),
-            entered_by: context.actor.clone(),
-            account_seq: after.seq,
-        };
-        ledger::insert_adjustment(conn, &row)?;
-        let detail = format!("{} {} {}", adjustment.amount, reason.code, adjustment.reference);
-        operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &detail)?;
-        notices::queue(conn, context, adjustment.given(account.id, &reason.name, after))?;
-        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
-    })
+        return Err(ActionError::Refused(format!("reference: '{}' stands for another adjustment already", adjustment.reference)));
+    }
+    Ok(Checked::Ready { account: account.id, movement: adjustment.amount, reason: reason.name })
+}
+
+/// Posts an adjustment within a transaction that checked it and holds its account's lock: for what was approved, and for what
+/// the program gives by rule.
+pub(super) fn post_within(conn: &mut DbConnection, context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
+    let account = account_named(conn, &adjustment.account)?;
+    let reason = find_reason(conn, &adjustment.reason_code)?;
+    let now = context.now();
+    let source = format!("adjustment:{}:{}", reason.code, adjustment.reference);
+    let entry = Entry::against(account.id, EntryKind::Adjustment, source, adjustment.amount, adjustment.effective_on, &reason.gl_code).balanced()?;
+    let after = ledger::position(conn, account.id)?.after(adjustment.amount)?;
+    ledger::append(conn, &[(entry, after)], now)?;
+    let row = NewAdjustment {
+        account_id: account.id,
+        reason_code: reason.code.clone(),
+        amount_cents: adjustment.amount.cents(),
+        effective_on: adjustment.effective_on,
+        reference: adjustment.reference.clone(),
+        note: adjustment.note.clone(),
+        entered_by: context.actor.clone(),
+        account_seq: after.seq,
+    };
+    ledger::insert_adjustment(conn, &row)?;
+    let detail = format!("{} {} {}", adjustment.amount, reason.code, adjustment.reference);
+    operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &detail)?;
+    notices::queue(conn, context, adjustment.given(account.id, &reason.name, after))?;
+    Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
 }
 
 impl Adjustment {
@@ -106,8 +139,7 @@ fn find_reason(conn: &mut DbConnection, code: &str) -> Result<ledger::ReasonRow,
     if let Some(reason) = ledger::reason(conn, code)? {
         return Ok(reason);
     }
-    let codes: Vec<String> =
-        ledger::reasons(conn)?.into_iter().map(|reason| reason.code).filter(|code| !BALANCE_REASONS.contains(&code.as_str())).collect();
+    let codes: Vec<String> = ledger::reasons(conn)?.into_iter().map(|reason| reason.code).filter(|code| is_given_by_hand(code)).collect();
     Err(ActionError::Refused(format!("reason: there is no reason code '{code}': expected one of {}", codes.join(", "))))
 }
 

@@ -1,6 +1,10 @@
 //! What becomes of the balance of somebody who has gone: paid out, or carried to another account.
 
+use serde::{Deserialize, Serialize};
+
+use super::approvals::{self, Checked, Outcome, Wanted};
 use super::payments::{Posted, check_reference};
+use super::refundable::refundable_within;
 use super::refunds::pay_out_within;
 use super::{ActionError, Context, account_named};
 use crate::db::customers::AccountRow;
@@ -8,41 +12,90 @@ use crate::db::ledger::{NewAdjustment, ReasonRow};
 use crate::db::{DbConnection, ledger, operations};
 use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::money::Money;
+use crate::domain::payouts::Payee;
+use crate::domain::policy::Policy;
 
 /// The reason code of a credit balance that is paid out.
 const REFUND: &str = "refund";
 /// The reason code of a balance that goes to another account.
 const TRANSFER: &str = "transfer";
 
-/// Takes a credit balance out of an account, to be paid to the customer. Without an amount it is the whole credit. The
-/// reference is its idempotency key.
+/// A credit balance to be paid to the customer by bank.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayOut {
+    /// Account number.
+    pub account: String,
+    /// How much; none is the whole credit, as far as it is safe to give back.
+    pub amount: Option<Money>,
+    /// The idempotency key: the same reference again changes nothing.
+    pub reference: String,
+    /// Why, in words.
+    pub note: String,
+    /// Who is paid, by file or cheque; without it a person makes the transfer.
+    pub payee: Option<Payee>,
+}
+
+/// Takes a credit balance out of an account, to be paid to the customer by a person's transfer, when it needs no second person.
+/// Without an amount it is the whole credit. The reference is its idempotency key.
 ///
 /// # Errors
-/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] when the credit is smaller, or the reference
-/// stands for something else.
+/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] when the credit is smaller, can still be taken back
+/// by the payer's bank, needs a second person, or the reference stands for something else.
 pub fn refund_credit(context: &Context, number: &str, amount: Option<Money>, reference: &str, note: &str) -> Result<Posted, ActionError> {
-    check_words(reference, note)?;
-    context.database.write(|conn| {
-        let account = account_named(conn, number)?;
-        ledger::lock_accounts(conn, &[account.id])?;
-        if let Some(posted) = already(conn, &account, REFUND, amount, reference)? {
-            return Ok(posted);
-        }
-        let credit = -ledger::position(conn, account.id)?.balance;
-        let amount = amount.unwrap_or(credit);
-        if amount <= Money::default() || amount > credit {
-            let credit = credit.max(Money::default());
-            return Err(ActionError::Refused(format!(
-                "amount: account {number} has {credit} to its good: expected more than 0 and no more than that"
-            )));
-        }
-        let posted = post(context, conn, &account, REFUND, amount, reference, note)?;
-        pay_out_within(context, conn, account.id, posted, (amount, reference, note))?;
-        if posted.balance_after_cents == 0 {
-            operations::resolve_about_account(conn, account.id, "final_credit", &context.actor, note, context.now())?;
-        }
-        Ok(posted)
-    })
+    let wish = PayOut { account: number.to_owned(), amount, reference: reference.to_owned(), note: note.to_owned(), payee: None };
+    approvals::give(context, &Wanted::PayOut(wish))
+}
+
+/// Pays a credit balance out, or asks a second person for it where the policy wants one.
+///
+/// # Errors
+/// As [`refund_credit`].
+pub fn ask_pay_out(context: &Context, wish: &PayOut) -> Result<Outcome, ActionError> {
+    approvals::ask(context, &Wanted::PayOut(wish.clone()))
+}
+
+/// Checks a payout as things stand, within a transaction, and takes its account's lock.
+pub(super) fn check_within(conn: &mut DbConnection, context: &Context, policy: &Policy, wish: &PayOut) -> Result<Checked, ActionError> {
+    check_words(&wish.reference, &wish.note)?;
+    if let Some(payee) = &wish.payee {
+        payee.check().map_err(ActionError::Refused)?;
+    }
+    let account = account_named(conn, &wish.account)?;
+    ledger::lock_accounts(conn, &[account.id])?;
+    if let Some(posted) = already(conn, &account, REFUND, wish.amount, &wish.reference)? {
+        return Ok(Checked::Done(posted));
+    }
+    let credit = -ledger::position(conn, account.id)?.balance;
+    let amount = wish.amount.unwrap_or(credit);
+    if amount <= Money::default() || amount > credit {
+        let credit = credit.max(Money::default());
+        return Err(ActionError::Refused(format!(
+            "amount: account {} has {credit} to its good: expected more than 0 and no more than that",
+            wish.account
+        )));
+    }
+    let safe = refundable_within(conn, context, policy, account.id, None)?;
+    if amount > safe.now() {
+        return Err(ActionError::Refused(format!("amount: {}", safe.why_not(amount))));
+    }
+    if amount < policy.refunds.smallest_payout {
+        return Err(ActionError::Refused(format!(
+            "amount: {amount} is less than {}: it stays in the account for the next bill ({})",
+            policy.refunds.smallest_payout, policy.refunds.citation
+        )));
+    }
+    Ok(Checked::Ready { account: account.id, movement: amount, reason: "Credit balance paid out".to_owned() })
+}
+
+/// Takes a checked payout out of its account, within a transaction that holds the lock.
+pub(super) fn pay_out_checked(conn: &mut DbConnection, context: &Context, wish: &PayOut, amount: Money) -> Result<Posted, ActionError> {
+    let account = account_named(conn, &wish.account)?;
+    let posted = post(context, conn, &account, REFUND, amount, &wish.reference, &wish.note)?;
+    pay_out_within(context, conn, account.id, posted, (amount, &wish.reference, &wish.note), wish.payee.as_ref())?;
+    if posted.balance_after_cents == 0 {
+        operations::resolve_about_account(conn, account.id, "final_credit", &context.actor, &wish.note, context.now())?;
+    }
+    Ok(posted)
 }
 
 /// Carries the whole balance of an account, owed or to its good, to another one. The reference is its idempotency key.

@@ -17,8 +17,8 @@ pub use crate::db::operations::ToDoCount;
 
 /// Items that are resolved in one transaction.
 const BATCH: i64 = 1_000;
-/// Money waits for these: they are closed by what becomes of the money ([`super::bank`]), never by themselves.
-const WAITING_MONEY: [&str; 2] = ["unapplied_credit", "bank_return"];
+/// Money waits for these: they are closed by what becomes of the money ([`super::bank`], [`super::approvals`]), never by themselves.
+const WAITING_MONEY: [&str; 3] = ["unapplied_credit", "bank_return", "approval"];
 /// A customer waits for an answer: it is closed by the answer ([`super::collections::disputes`]).
 const WAITING_CUSTOMER: &str = "dispute";
 
@@ -267,7 +267,12 @@ fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: 
     // Only what is open still: another clerk may have decided meanwhile.
     let open = operations::lock_open_todos(conn, ids)?;
     if let Some(money) = open.iter().find(|row| WAITING_MONEY.contains(&row.kind.as_str())) {
-        return Err(ActionError::Refused(format!("item {}: money waits for it: say on the page Bank whose it is, or set it aside there", money.id)));
+        let place = if money.kind == "approval" {
+            "a second person decides about it on the page Approvals"
+        } else {
+            "money waits for it: say on the page Bank whose it is, or set it aside there"
+        };
+        return Err(ActionError::Refused(format!("item {}: {place}", money.id)));
     }
     if let Some(asked) = open.iter().find(|row| row.kind == WAITING_CUSTOMER) {
         return Err(ActionError::Refused(format!("item {}: a customer waits for an answer: answer the question, which closes it", asked.id)));

@@ -7,15 +7,19 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 use rand::Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::approvals::{self, Checked, Outcome, Wanted};
 use super::payments::Posted;
+use super::policy::policies_within;
+use super::refundable::refundable_within;
 use super::sign_in::new_token;
 use super::stop::Stop;
 use super::{ActionError, Context, account_named, balances, notices};
 use crate::clock::local_date;
 use crate::db::customers::{self, AccountRow};
 use crate::db::operations::NewToDo;
+use crate::db::payouts;
 use crate::db::provider_payments::{self as payments, NewRefund, RefundRow};
 use crate::db::refunds::{self as rows, Refundable};
 use crate::db::{DbConnection, ledger, operations};
@@ -23,6 +27,8 @@ use crate::domain::ids::{AccountId, ProviderPaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, RefundFailed, RefundSent};
 use crate::domain::payments::PaymentState;
+use crate::domain::payouts::Payee;
+use crate::domain::policy::Policy;
 use crate::domain::retry::{Retry, most_of_a_round, retry};
 use crate::providers::{ProviderError, RefundOrder};
 use crate::telemetry::metrics::{self, Area};
@@ -43,7 +49,7 @@ const MOST_TURNS: u32 = 50;
 const MOST: i64 = 100;
 
 /// What is to be given back of a payment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundWish {
     /// The account's number.
     pub account: String,
@@ -64,67 +70,92 @@ pub struct Available {
     pub of_payment_cents: i64,
     /// What the account has to its good, in cents.
     pub credit_cents: i64,
+    /// What of it no other payer's bank can take back any more, in cents.
+    pub safe_cents: i64,
+    /// What the rest waits for, and until when.
+    pub why_not: String,
 }
 
 impl Available {
     /// The most that can be given back.
     #[must_use]
     pub fn most(&self) -> Money {
-        Money::from_cents(self.of_payment_cents.min(self.credit_cents).max(0))
+        Money::from_cents(self.of_payment_cents.min(self.credit_cents).min(self.safe_cents).max(0))
     }
 }
 
-/// Gives money of a payment back through the provider that brought it.
+/// Gives money of a payment back through the provider that brought it, when it needs no second person.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account or payment; [`ActionError::Refused`] when the money is not certain, is given
-/// back already, is more than the account has to its good, or the reference stands for something else.
+/// back already, is more than the account has to its good, needs a second person, or the reference stands for something else.
 pub fn refund_payment(context: &Context, wish: &RefundWish) -> Result<Posted, ActionError> {
+    approvals::give(context, &Wanted::GiveBack(wish.clone()))
+}
+
+/// Gives money of a payment back, or asks a second person for it where the policy wants one.
+///
+/// # Errors
+/// As [`refund_payment`].
+pub fn ask_refund(context: &Context, wish: &RefundWish) -> Result<Outcome, ActionError> {
+    approvals::ask(context, &Wanted::GiveBack(wish.clone()))
+}
+
+/// Checks a refund as things stand, within a transaction, and takes the locks of its payment and its account.
+pub(super) fn check_within(conn: &mut DbConnection, context: &Context, policy: &Policy, wish: &RefundWish) -> Result<Checked, ActionError> {
     balances::check_words(&wish.reference, &wish.note)?;
-    context.database.write(|conn| {
-        let account = account_named(conn, &wish.account)?;
-        let (found, payment) = locked(conn, &account, &wish.payment)?;
-        if let Some(posted) = balances::already(conn, &account, REFUND, Some(wish.amount), &wish.reference)? {
-            let same = rows::at(conn, account.id, posted.account_seq)?;
-            return match same.filter(|row| row.provider_payment_id == Some(payment)) {
-                Some(_) => Ok(posted),
-                None => Err(ActionError::Refused(format!("reference: '{}' stands for another refund already", wish.reference))),
-            };
-        }
-        let available = available_within(conn, &account, &found, payment)?;
-        if wish.amount <= Money::ZERO || wish.amount > available.most() {
-            return Err(ActionError::Refused(format!(
-                "amount: {} of this payment can still be given back, and account {} has {} to its good: expected more than 0 and no more than either",
-                Money::from_cents(available.of_payment_cents.max(0)),
-                wish.account,
-                Money::from_cents(available.credit_cents)
-            )));
-        }
-        let known = payments::by_id(conn, payment)?.ok_or_else(|| ActionError::not_found("payment", &wish.payment))?;
-        let posted = balances::post(context, conn, &account, REFUND, wish.amount, &wish.reference, &wish.note)?;
-        let now = context.now();
-        let new = NewRefund {
-            token: new_token(),
-            account_id: account.id,
-            amount_cents: wish.amount.cents(),
-            way: "provider".to_owned(),
-            provider_payment_id: Some(payment),
-            part: found.part,
-            provider: known.provider,
-            merchant: known.merchant,
-            provider_ref: None,
-            state: "created".to_owned(),
-            made_on: context.today(),
-            reason: wish.note.clone(),
-            account_seq: posted.account_seq,
-            attempts: 0,
-            next_attempt_at: Some(now),
-            created_at: now,
-            updated_at: now,
+    let account = account_named(conn, &wish.account)?;
+    let (found, payment) = locked(conn, &account, &wish.payment)?;
+    if let Some(posted) = balances::already(conn, &account, REFUND, Some(wish.amount), &wish.reference)? {
+        let same = rows::at(conn, account.id, posted.account_seq)?;
+        return match same.filter(|row| row.provider_payment_id == Some(payment)) {
+            Some(_) => Ok(Checked::Done(posted)),
+            None => Err(ActionError::Refused(format!("reference: '{}' stands for another refund already", wish.reference))),
         };
-        payments::insert_refund(conn, &new)?;
-        Ok(posted)
-    })
+    }
+    let available = available_within(conn, context, policy, &account, &found, payment)?;
+    if wish.amount <= Money::ZERO || wish.amount.cents() > available.of_payment_cents.min(available.credit_cents) {
+        return Err(ActionError::Refused(format!(
+            "amount: {} of this payment can still be given back, and account {} has {} to its good: expected more than 0 and no more than either",
+            Money::from_cents(available.of_payment_cents.max(0)),
+            wish.account,
+            Money::from_cents(available.credit_cents)
+        )));
+    }
+    if wish.amount > available.most() {
+        return Err(ActionError::Refused(format!("amount: {}", available.why_not)));
+    }
+    Ok(Checked::Ready { account: account.id, movement: wish.amount, reason: "Payment given back".to_owned() })
+}
+
+/// Takes a checked refund out of its account, within a transaction that holds the locks.
+pub(super) fn give_back_checked(conn: &mut DbConnection, context: &Context, wish: &RefundWish) -> Result<Posted, ActionError> {
+    let account = account_named(conn, &wish.account)?;
+    let (found, payment) = locked(conn, &account, &wish.payment)?;
+    let known = payments::by_id(conn, payment)?.ok_or_else(|| ActionError::not_found("payment", &wish.payment))?;
+    let posted = balances::post(context, conn, &account, REFUND, wish.amount, &wish.reference, &wish.note)?;
+    let now = context.now();
+    let new = NewRefund {
+        token: new_token(),
+        account_id: account.id,
+        amount_cents: wish.amount.cents(),
+        way: "provider".to_owned(),
+        provider_payment_id: Some(payment),
+        part: found.part,
+        provider: known.provider,
+        merchant: known.merchant,
+        provider_ref: None,
+        state: "created".to_owned(),
+        made_on: context.today(),
+        reason: wish.note.clone(),
+        account_seq: posted.account_seq,
+        attempts: 0,
+        next_attempt_at: Some(now),
+        created_at: now,
+        updated_at: now,
+    };
+    payments::insert_refund(conn, &new)?;
+    Ok(posted)
 }
 
 /// A payment of an account with the locks of both, in the order in which events take them.
@@ -141,7 +172,14 @@ fn locked(conn: &mut DbConnection, account: &AccountRow, reference: &str) -> Res
     find(conn)
 }
 
-fn available_within(conn: &mut DbConnection, account: &AccountRow, found: &Refundable, payment: ProviderPaymentId) -> Result<Available, ActionError> {
+fn available_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    policy: &Policy,
+    account: &AccountRow,
+    found: &Refundable,
+    payment: ProviderPaymentId,
+) -> Result<Available, ActionError> {
     let reference = found.provider_ref.as_deref().unwrap_or_default();
     let state = payments::by_id(conn, payment)?.map(|row| row.state).unwrap_or_default();
     if state != PaymentState::Succeeded.as_str() {
@@ -151,8 +189,9 @@ fn available_within(conn: &mut DbConnection, account: &AccountRow, found: &Refun
         return Err(ActionError::Refused(format!("payment {reference} went back already")));
     }
     let of_payment_cents = found.amount_cents.saturating_sub(rows::given_back_cents(conn, payment, found.part)?);
-    let credit = -ledger::position(conn, account.id)?.balance;
-    Ok(Available { of_payment_cents, credit_cents: credit.cents().max(0) })
+    let safe = refundable_within(conn, context, policy, account.id, Some(found.id))?;
+    let why_not = safe.why_not(Money::from_cents(of_payment_cents.min(safe.credit.cents())));
+    Ok(Available { of_payment_cents, credit_cents: safe.credit.cents(), safe_cents: safe.now().cents(), why_not })
 }
 
 /// What can be given back of a payment now.
@@ -165,7 +204,8 @@ pub fn available(context: &Context, account: &str, payment: &str) -> Result<Avai
         let missing = || ActionError::not_found("payment through a provider", payment);
         let found = rows::refundable(conn, account.id, payment)?.ok_or_else(missing)?;
         let id = found.provider_payment_id.ok_or_else(missing)?;
-        available_within(conn, &account, &found, id)
+        let policy = policies_within(conn)?.on(context.today()).clone();
+        available_within(conn, context, &policy, &account, &found, id)
     })
 }
 
@@ -177,6 +217,7 @@ pub(super) fn pay_out_within(
     account: AccountId,
     posted: Posted,
     wish: (Money, &str, &str),
+    payee: Option<&Payee>,
 ) -> Result<(), ActionError> {
     let ((amount, reference, note), now) = (wish, context.now());
     let new = NewRefund {
@@ -198,7 +239,10 @@ pub(super) fn pay_out_within(
         created_at: now,
         updated_at: now,
     };
-    payments::insert_refund(conn, &new)?;
+    let id = payments::insert_refund(conn, &new)?;
+    if let Some(payee) = payee {
+        payouts::insert_payee(conn, id, payee)?;
+    }
     Ok(())
 }
 
@@ -333,6 +377,12 @@ pub(super) fn follow_within(
     }
     let notice = sent_notice(context, conn, refund, now)?;
     notices::queue(conn, context, notice)
+}
+
+/// Notes that a payout is in a file for the bank, and tells the customer, within a transaction that holds its account's lock.
+pub(super) fn submitted_within(context: &Context, conn: &mut DbConnection, id: RefundId, now: NaiveDateTime) -> Result<(), ActionError> {
+    let row = rows::by_id(conn, id)?.ok_or_else(|| ActionError::not_found("refund", id.to_string()))?;
+    follow_within(context, conn, &row, ("submitted", None), now)
 }
 
 /// Notes that the bank carried a payout out, and tells the customer, within a transaction.

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::adjust::{Adjustment, adjust};
+use crate::actions::adjust::{Adjustment, ask};
 use crate::domain::money::Money;
 
 /// Gives a credit or a charge with a reason.
@@ -39,7 +39,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         reference: args.reference.clone(),
         note: args.note.clone(),
     };
-    let posted = adjust(&context, &adjustment)?;
-    print::line(&super::payment::describe("adjustment", &posted))?;
+    let outcome = ask(&context, &adjustment)?;
+    print::line(&super::approvals::describe("adjustment", &outcome))?;
     Ok(true)
 }

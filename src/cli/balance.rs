@@ -5,8 +5,9 @@ use clap::Subcommand;
 use super::payment::describe;
 use super::print;
 use super::{Failure, Global};
-use crate::actions::balances::{refund_credit, transfer_balance};
+use crate::actions::balances::{PayOut, ask_pay_out, transfer_balance};
 use crate::domain::money::Money;
+use crate::domain::payouts::Payee;
 
 /// Pays a credit balance out, or carries a balance to another account.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,8 @@ enum Command {
         /// Why, in words
         #[arg(long)]
         note: String,
+        #[command(flatten)]
+        to: PayeeArgs,
     },
     /// Carries the whole balance of an account to another one
     Transfer {
@@ -46,12 +49,55 @@ enum Command {
     },
 }
 
+/// Who is paid; without a way a person makes the transfer.
+#[derive(Debug, clap::Args)]
+struct PayeeArgs {
+    /// How: a line in the bank's file, or a cheque [default: a person makes the transfer]
+    #[arg(long, value_parser = ["payout", "cheque"])]
+    way: Option<String>,
+    /// The payee's name
+    #[arg(long, requires = "way")]
+    payee: Option<String>,
+    /// Routing number or BIC, for the bank's file
+    #[arg(long, requires = "way")]
+    bank_code: Option<String>,
+    /// Account number or IBAN, for the bank's file
+    #[arg(long, requires = "way")]
+    bank_account: Option<String>,
+    /// It is a savings account
+    #[arg(long, requires = "way")]
+    savings: bool,
+    /// Where a cheque is sent
+    #[arg(long, requires = "way")]
+    address: Option<String>,
+}
+
+impl PayeeArgs {
+    fn payee(&self) -> Result<Option<Payee>, Failure> {
+        let need = |value: &Option<String>, name: &str| {
+            let missing = || Failure::Use(format!("--{name} is missing: it is needed for this way"));
+            value.clone().filter(|value| !value.trim().is_empty()).ok_or_else(missing)
+        };
+        match self.way.as_deref() {
+            None => Ok(None),
+            Some("cheque") => Ok(Some(Payee::Cheque { name: need(&self.payee, "payee")?, address: need(&self.address, "address")? })),
+            Some(_) => Ok(Some(Payee::Payout {
+                name: need(&self.payee, "payee")?,
+                bank_code: need(&self.bank_code, "bank-code")?,
+                bank_account: need(&self.bank_account, "bank-account")?,
+                savings: self.savings,
+            })),
+        }
+    }
+}
+
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     match &args.command {
-        Command::Refund { account, amount, reference, note } => {
-            let posted = refund_credit(&context, account, *amount, reference, note)?;
-            print::line(&describe("refund", &posted))?;
+        Command::Refund { account, amount, reference, note, to: args_to } => {
+            let payee = args_to.payee()?;
+            let wish = PayOut { account: account.clone(), amount: *amount, reference: reference.clone(), note: note.clone(), payee };
+            print::line(&super::approvals::describe("refund", &ask_pay_out(&context, &wish)?))?;
         }
         Command::Transfer { from, to, reference, note } => {
             let (taken, given) = transfer_balance(&context, from, to, reference, note)?;

@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::approvals::Outcome;
 use crate::actions::collections::deposits::{Taking, apply_deposit, credit_all_interest, refund_deposit, take_deposit};
 use crate::domain::ledger::Tender;
 use crate::domain::money::Money;
@@ -78,8 +79,12 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&format!("deposit {reference} is applied; balance {}", Money::from_cents(posted.balance_after_cents)))?;
         }
         Command::Refund { account, reference, note } => {
-            let posted = refund_deposit(&context, account, reference, note)?;
-            print::line(&format!("deposit {reference} is refunded; balance {}", Money::from_cents(posted.balance_after_cents)))?;
+            let told = match refund_deposit(&context, account, reference, note)? {
+                Outcome::Done(posted) => format!("is refunded; balance {}", Money::from_cents(posted.balance_after_cents)),
+                Outcome::Permitted => "is applied".to_owned(),
+                Outcome::Waits(waiting) => format!("is applied; paying it out waits for a second person as request {}: {}", waiting.id, waiting.why),
+            };
+            print::line(&format!("deposit {reference} {told}"))?;
         }
         Command::Interest { through, json } => {
             let counts = credit_all_interest(&context, through.unwrap_or_else(|| context.today()))?;

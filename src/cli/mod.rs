@@ -5,6 +5,7 @@
 
 mod account;
 mod adjust;
+mod approvals;
 mod autopay;
 mod balance;
 mod bank;
@@ -40,6 +41,7 @@ mod serve;
 mod service;
 mod show;
 mod staff;
+mod undo;
 mod verify;
 mod write_off;
 
@@ -105,6 +107,10 @@ enum Command {
     Payment(payment::Args),
     /// Gives a credit or a charge with a reason
     Adjust(adjust::Args),
+    /// Takes a credit or a charge back
+    Undo(undo::Args),
+    /// Lists what waits for a second person, and decides about it
+    Approvals(approvals::Args),
     /// Pays a credit balance out, or carries a balance to another account
     Balance(balance::Args),
     /// Shows the policy about credits, refunds and late payers
@@ -112,6 +118,7 @@ enum Command {
     /// Shows, pauses and ends autopay, and draws what is due
     Autopay(autopay::Args),
     /// Gives a payment's money back, lists refunds, sends what waits
+    #[command(alias = "refunds")]
     Refund(refund::Args),
     /// Holds a bill back from collection, or lets it go
     BillHold(bill_hold::Args),
@@ -253,6 +260,8 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Held(args) => held::run(global, &args),
         Command::Payment(args) => payment::run(global, &args),
         Command::Adjust(args) => adjust::run(global, &args),
+        Command::Undo(args) => undo::run(global, &args),
+        Command::Approvals(args) => approvals::run(global, &args),
         Command::Balance(args) => balance::run(global, &args),
         Command::Policy(args) => policy::run(global, &args),
         Command::Autopay(args) => autopay::run(global, &args),

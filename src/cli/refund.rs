@@ -1,11 +1,17 @@
-//! `aquabills refund`: money given back through the provider that brought it, and what became of payouts by bank.
+//! `aquabills refund`: money given back through the provider that brought it, files for the bank, and what became of payouts.
 
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
 use clap::Subcommand;
 
-use super::payment::describe;
+use super::approvals::describe;
 use super::print;
 use super::{Failure, Global};
-use crate::actions::refunds::{PayoutNews, RefundWish, refund_payment, refunds_of, send_due, settle_payout};
+use crate::actions::Context;
+use crate::actions::payout_batch::{Medium, list_batches, write_batch};
+use crate::actions::refundable::refundable;
+use crate::actions::refunds::{PayoutNews, RefundWish, ask_refund, refunds_of, send_due, settle_payout};
 use crate::actions::stop::Stop;
 use crate::domain::money::Money;
 
@@ -58,6 +64,35 @@ enum Command {
         #[arg(long, value_name = "REFERENCE")]
         bank: String,
     },
+    /// Writes the day's file of payouts or of cheques for the bank; made again, it is the same
+    Batch {
+        /// Which: payouts by the bank, or cheques
+        #[arg(long, value_parser = ["payout", "cheque"])]
+        way: String,
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The day whose batch is wanted again [default: today]
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        on: Option<NaiveDate>,
+        /// Prints one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the files that were made for the bank, newest first
+    Batches {
+        /// Prints one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what of an account's credit can be given back now, and from when the rest
+    Safe {
+        /// Account number
+        account: String,
+        /// Prints one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Notes that a payout came back: the money is the customer's again
     CameBack {
         /// Account number
@@ -76,7 +111,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
         Command::Payment { account, payment, amount, reference, note } => {
             let wish =
                 RefundWish { account: account.clone(), payment: payment.clone(), amount: *amount, reference: reference.clone(), note: note.clone() };
-            print::line(&describe("refund", &refund_payment(&context, &wish)?))?;
+            print::line(&describe("refund", &ask_refund(&context, &wish)?))?;
         }
         Command::List { account, json } => {
             let refunds = refunds_of(&context, account)?;
@@ -97,6 +132,28 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             }
             print::line(&format!("{} sent, {} failed, {} waiting", print::count(counts.sent, "refund"), counts.failed, counts.waiting))?;
         }
+        Command::Batch { way, out, on, json } => return batch(&context, way, out, *on, *json),
+        Command::Batches { json } => {
+            let batches = list_batches(&context)?;
+            if *json {
+                return print::json(&batches).map(|()| true);
+            }
+            for batch in batches {
+                let total = Money::from_cents(batch.total_cents);
+                print::line(&format!("{} {} {} {} lines {total} {}", batch.id, batch.made_on, batch.format, batch.items, batch.sha256))?;
+            }
+        }
+        Command::Safe { account, json } => {
+            let safe = refundable(&context, account)?;
+            if *json {
+                return print::json(&safe).map(|()| true);
+            }
+            if safe.pending.is_empty() {
+                print::line(&format!("{} of the credit of {} can be given back now", safe.now(), safe.credit))?;
+            } else {
+                print::line(&safe.why_not(safe.credit))?;
+            }
+        }
         Command::PaidOut { account, reference, bank } => {
             settle_payout(&context, account, reference, &PayoutNews::Sent(bank.clone()))?;
             print::line(&format!("payout {reference} is sent"))?;
@@ -106,5 +163,21 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&format!("payout {reference} came back: the money is in account {account} again"))?;
         }
     }
+    Ok(true)
+}
+
+fn batch(context: &Context, way: &str, out: &Path, on: Option<NaiveDate>, json: bool) -> Result<bool, Failure> {
+    let medium = if way == "cheque" { Medium::Cheque } else { Medium::Payout };
+    let report = write_batch(context, medium, on.unwrap_or_else(|| context.today()), out)?;
+    if json {
+        return print::json(&report).map(|()| true);
+    }
+    let Some(number) = report.batch else {
+        print::line("nothing waits to be paid this way: no file was written")?;
+        return Ok(true);
+    };
+    let again = if report.unchanged { "the same as before, " } else { "" };
+    let lines = print::count(u64::try_from(report.items).unwrap_or(0), "line");
+    print::line(&format!("batch {number}: {again}{lines}, {} in all, sha256 {}", Money::from_cents(report.total_cents), report.sha256))?;
     Ok(true)
 }

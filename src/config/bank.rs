@@ -18,8 +18,26 @@ pub struct BankSettings {
     pub folder: PathBuf,
     /// The saved mapping by which CSV files in the folder are read. Empty is none.
     pub folder_mapping: String,
+    /// Through which bank money is paid out.
+    pub payouts: PayoutSettings,
     /// How often the folder is looked at, in seconds. A file that changed since the last look is still being written.
     pub poll_seconds: u32,
+}
+
+/// Through which bank money is paid out. Without it no files of payouts are made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PayoutSettings {
+    /// The payer's name in files; empty is the utility's.
+    pub name: String,
+    /// The utility's number with the bank: for ACH up to ten letters or digits.
+    pub originator_id: String,
+    /// The bank's routing number, or BIC.
+    pub bank_code: String,
+    /// The bank's name.
+    pub bank_name: String,
+    /// The utility's account, or IBAN.
+    pub bank_account: String,
 }
 
 impl Default for BankSettings {
@@ -30,6 +48,7 @@ impl Default for BankSettings {
             waive_returned_payment_fee: false,
             folder: PathBuf::new(),
             folder_mapping: String::new(),
+            payouts: PayoutSettings::default(),
             poll_seconds: 30,
         }
     }
@@ -45,7 +64,13 @@ impl BankSettings {
             ("bank.suggest_confidence", (1..=100).contains(&self.suggest_confidence), "1 to 100"),
             ("bank.poll_seconds", (1..=86_400).contains(&self.poll_seconds), "1 to 86400"),
         ];
-        bounds.iter().find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"))
+        let bounds = bounds.into_iter().chain([(
+            "bank.payouts.originator_id",
+            self.payouts.originator_id.len() <= 10 && self.payouts.originator_id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            "up to ten letters or digits",
+        )]);
+        let mut bounds = bounds.into_iter();
+        bounds.find(|(_, fits, _)| !fits).map(|(name, _, expected)| format!("{name}: expected {expected}"))
     }
 }
 

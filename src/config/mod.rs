@@ -25,7 +25,7 @@ use crate::domain::limits::LimitBook;
 
 pub use alarms::AlarmSettings;
 pub use autopay::AutopaySettings;
-pub use bank::BankSettings;
+pub use bank::{BankSettings, PayoutSettings};
 pub use mail::{MailSecurity, MailSettings, MailTransport};
 pub use metrics::MetricsSettings;
 pub(crate) use providers::is_this_machine;

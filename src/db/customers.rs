@@ -178,6 +178,19 @@ pub fn account_number(conn: &mut DbConnection, id: AccountId) -> QueryResult<Str
     account::table.filter(account::id.eq(id)).select(account::number).first(conn)
 }
 
+/// The name of the customer behind an account.
+///
+/// # Errors
+/// Those of the database.
+pub fn name_of_account(conn: &mut DbConnection, number: &str) -> QueryResult<Option<String>> {
+    account::table
+        .inner_join(person::table.on(person::id.eq(account::person_id)))
+        .filter(account::number.eq(number))
+        .select(person::name)
+        .first(conn)
+        .optional()
+}
+
 /// A page of accounts by id, after an id.
 ///
 /// # Errors

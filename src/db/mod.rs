@@ -6,6 +6,7 @@
 
 pub mod account_views;
 pub mod alarms;
+pub mod approvals;
 pub mod autopay;
 pub mod bank;
 pub mod bank_match;
@@ -23,6 +24,7 @@ mod migrations;
 pub mod notices;
 pub mod operations;
 pub mod payments;
+pub mod payouts;
 pub mod policy;
 pub mod provider_payments;
 pub mod rates;
@@ -290,6 +292,14 @@ const RACE_KEYS: &[&str] = &[
     "bank_file.sha256",
     "bank_entry_bank_account_entry_key_key",
     "bank_entry.entry_key",
+    "approval_reference_key",
+    "approval.reference",
+    "approval_decision_pkey",
+    "approval_decision.approval_id",
+    "adjustment_reversed_once",
+    "adjustment_reversal.reverses_id",
+    "refund_batch_medium_made_on_key",
+    "refund_batch.made_on",
 ];
 
 impl LostRace for DieselError {

@@ -173,3 +173,16 @@ pub fn given_back_cents(conn: &mut DbConnection, payment: ProviderPaymentId, par
     .get_result(conn)?;
     Ok(row.total)
 }
+
+/// What was given back to an account's customer after a position of its ledger, and did not come back: our names of it, and cents.
+///
+/// # Errors
+/// Those of the database.
+pub fn given_out_since(conn: &mut DbConnection, account: AccountId, seq: i64) -> QueryResult<Vec<(String, i64)>> {
+    refund::table
+        .filter(refund::account_id.eq(account).and(refund::account_seq.gt(seq)).and(refund::way.ne("elsewhere")))
+        .filter(refund::superseded_seq.is_null().or(refund::state.eq_any(["submitted", "succeeded"])))
+        .order(refund::id)
+        .select((refund::token, refund::amount_cents))
+        .load(conn)
+}

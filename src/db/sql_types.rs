@@ -8,9 +8,9 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AgreementId, AlarmId, BankEntryId, BankFileId, CheckoutId, DepositId, DisputeId, DrawId, DunningCaseId, InstallationId, LateFeeId,
-    LeakReliefId, LoginId, MandateId, MeterId, NoticeId, PayPlanId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId,
-    RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
+    AccountId, AdjustmentId, AgreementId, AlarmId, ApprovalId, BankEntryId, BankFileId, CheckoutId, DepositId, DisputeId, DrawId, DunningCaseId,
+    InstallationId, LateFeeId, LeakReliefId, LoginId, MandateId, MeterId, NoticeId, PayPlanId, PaymentId, PersonId, PremiseId, ProviderEventId,
+    ProviderPaymentId, ReadId, RefundBatchId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -83,6 +83,9 @@ big_int_columns!(
     MandateId,
     DrawId,
     AlarmId,
+    ApprovalId,
+    AdjustmentId,
+    RefundBatchId,
     DisputeId,
     LateFeeId,
     DunningCaseId,

@@ -69,6 +69,12 @@ ids! {
     DrawId,
     /// An alarm.
     AlarmId,
+    /// What somebody asked another person to approve.
+    ApprovalId,
+    /// A credit or a charge.
+    AdjustmentId,
+    /// A file of payouts or cheques.
+    RefundBatchId,
     /// A customer's question about a bill.
     DisputeId,
     /// A fee for paying late.

@@ -5,6 +5,7 @@
 
 pub mod aging;
 pub mod alarms;
+pub mod approvals;
 pub mod autopay;
 pub mod billing;
 pub mod calendar;
@@ -24,6 +25,7 @@ pub mod notices;
 pub mod passwords;
 pub mod pay_plans;
 pub mod payments;
+pub mod payouts;
 pub mod percent;
 pub mod policy;
 pub mod postcode;

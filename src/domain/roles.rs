@@ -1,7 +1,8 @@
 //! Who may do what: five roles and what each of them is for.
 //!
 //! A customer sees what is theirs. Clerks work accounts, supervisors also decide about runs, auditors look at everything
-//! and change nothing, administrators let people in and look, but move no money.
+//! and change nothing, administrators let people in and look, but move no money by themselves: they may approve what another
+//! asks for, where the policy says so.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,8 @@ pub enum Permission {
     WorkAccounts,
     /// Start, approve, discard and take back bill runs.
     DecideRuns,
+    /// Be the second person who approves a credit or a refund, where the policy lets the role.
+    ApproveMoney,
     /// Read the audit trail.
     ReadAudit,
     /// Add, change and disable sign-ins of staff.
@@ -62,13 +65,13 @@ impl Role {
     /// Whether the role may do it.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{DecideRuns, LookAtAccounts, ManageLogins, ReadAudit, WorkAccounts};
+        use Permission::{ApproveMoney, DecideRuns, LookAtAccounts, ManageLogins, ReadAudit, WorkAccounts};
         match self {
             Self::Customer => false,
             Self::Clerk => matches!(permission, LookAtAccounts | WorkAccounts),
-            Self::Supervisor => matches!(permission, LookAtAccounts | WorkAccounts | DecideRuns | ReadAudit),
+            Self::Supervisor => matches!(permission, LookAtAccounts | WorkAccounts | DecideRuns | ReadAudit | ApproveMoney),
             Self::Auditor => matches!(permission, LookAtAccounts | ReadAudit),
-            Self::Administrator => matches!(permission, LookAtAccounts | ReadAudit | ManageLogins),
+            Self::Administrator => matches!(permission, LookAtAccounts | ReadAudit | ManageLogins | ApproveMoney),
         }
     }
 }

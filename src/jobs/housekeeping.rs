@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::actions::Context;
+use crate::actions::approvals::expire_due;
 use crate::actions::schedule::forget_old;
 use crate::actions::sign_in::sweep;
 use crate::actions::stop::Stop;
@@ -23,6 +24,11 @@ fn clear(context: &Context) {
         Ok(0) => {}
         Ok(count) => log::info!("housekeeping: {count} old moments of schedules are forgotten"),
         Err(error) => log::warn!("housekeeping: old moments of schedules: {error}"),
+    }
+    match expire_due(context) {
+        Ok(0) => {}
+        Ok(count) => log::info!("housekeeping: {count} requests expired, which no second person decided about"),
+        Err(error) => log::warn!("housekeeping: requests for a second person: {error}"),
     }
     match sweep(context) {
         Ok(swept) => log::debug!("housekeeping: {} sessions, {} links, {} counts are swept", swept.sessions, swept.links, swept.throttles),

@@ -67,6 +67,7 @@ const NAVIGATION: &[(&str, &str, Offered)] = &[
     (PAY, "Pay", |viewer| !viewer.is_staff()),
     ("/staff", "Desk", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/approvals", "Approvals", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/reconciliation", "Reconciliation", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/bank", "Bank", |viewer| viewer.may(Permission::LookAtAccounts)),

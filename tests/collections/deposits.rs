@@ -1,5 +1,6 @@
 //! Deposits: held apart in the general ledger, with interest by days, applied at the end or after paying well.
 
+use aquabills::actions::approvals::Outcome;
 use aquabills::actions::collections::deposits::{Taking, apply_deposit, credit_all_interest, refund_deposit, take_deposit};
 use aquabills::actions::payments::return_payment;
 use aquabills::db::ledger::control_total;
@@ -40,20 +41,20 @@ on_both! {
         assert_eq!(credit_all_interest(&town.context, day("2026-08-27")).unwrap().interest_cents, 0, "no day twice");
         assert!(credit_all_interest(&town.context, day("2026-08-28")).is_err());
         on(&town, "2026-08-28");
-        // One more day is 0.0068…, which is nothing; it is applied to the bill.
-        assert_eq!(apply_deposit(&town.context, "A1", "D-1", "asked for").unwrap().balance_after_cents, 4_750 - 50 - 20_000);
+        // One more day is 0.68 cents, half up a cent; it is applied to the bill.
+        assert_eq!(apply_deposit(&town.context, "A1", "D-1", "asked for").unwrap().balance_after_cents, 4_750 - 51 - 20_000);
         assert!(apply_deposit(&town.context, "A1", "D-1", "asked for").unwrap().unchanged);
         assert_eq!(held(&town), 0);
-        assert_eq!(told(&town, "A1"), ["adjustment_given", "adjustment_given"]);
+        assert_eq!(told(&town, "A1"), ["adjustment_given", "adjustment_given", "adjustment_given"]);
         town.assert_sound();
     }
 
     fn it_is_refunded_without_what_is_owed(town: Town) {
         let town = billed(town, 1);
         take_deposit(&town.context, &taking("D-1", "100.00")).unwrap();
-        let posted = refund_deposit(&town.context, "A1", "D-1", "moves away").unwrap();
+        let Outcome::Done(posted) = refund_deposit(&town.context, "A1", "D-1", "moves away").unwrap() else { panic!("it needs nobody else") };
         assert_eq!((posted.balance_after_cents, held(&town)), (0, 0), "47.50 stay, 52.50 are paid out");
-        assert!(refund_deposit(&town.context, "A1", "D-1", "moves away").unwrap().unchanged);
+        assert!(matches!(refund_deposit(&town.context, "A1", "D-1", "moves away").unwrap(), Outcome::Done(posted) if posted.unchanged));
         assert_eq!(town.balance("A1"), "0.00");
         town.assert_sound();
     }

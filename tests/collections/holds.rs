@@ -75,7 +75,7 @@ on_both! {
         };
         open_dispute(&town.context, &asking, Whose::Anybody).unwrap();
         let report = look(&town, "2026-07-20");
-        assert_eq!((report.reminders_ended, view(&town, "A1").overdue_cents), (1, 571), "the fee of the bill is not asked for, though it is owed");
+        assert_eq!((report.reminders_ended, view(&town, "A1").overdue_cents), (1, 0), "nor is the fee of the bill asked for, though it is owed");
         assert_eq!(look_daily(&town, "2026-07-21", "2026-09-20").reminders, 0);
         assert!(release_bill(&town.context, BILL, HoldKind::Disputed, "by hand").is_err(), "only the answer lets it go");
         let what = WritingOff { account: "A1".to_owned(), amount: None, reference: "O-1".to_owned(), note: "hopeless".to_owned() };

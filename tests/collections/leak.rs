@@ -1,8 +1,14 @@
 //! Leak relief: previewed and given to the cent by the tariff, capped, once in its time, undone by a charge.
 
+use aquabills::actions::Context;
+use aquabills::actions::approvals::{Seen, Verdict, decide, list_waiting, show};
 use aquabills::actions::collections::leak_relief::{Given, Giving, give_relief, preview_relief, undo_relief};
 use aquabills::actions::policy::store_policy;
+use aquabills::actions::undo::{Undo, undo};
+use aquabills::domain::ids::ApprovalId;
+use aquabills::domain::roles::Role;
 
+use crate::support::http::add_staff;
 use crate::support::{Town, on_both};
 use crate::{POLICY, on, peopled, told, view};
 
@@ -54,6 +60,40 @@ on_both! {
         assert!(undo_relief(&town.context, "A1", "L-1", "there was no leak").unwrap().unchanged);
         assert_eq!(view(&town, "A1").reliefs[0].parts.len(), 1, "what was given stays written down");
         assert!(give_relief(&town.context, &giving("L-3")).is_ok(), "what was taken back does not count");
+        town.assert_sound();
+    }
+
+    fn above_the_bound_a_second_person_agrees_first(town: Town) {
+        let town = leaked(town);
+        let strict = POLICY.replace("approval_above = \"400.00\"", "approval_above = \"100.00\"").replace("2025-01-01", "2026-08-01");
+        store_policy(&town.context, "strict.toml", &strict).unwrap();
+        let by = |email: &str| Context { actor: email.to_owned(), ..town.context.clone() };
+        add_staff(&town.context, "clara@utility.example", Role::Clerk);
+        add_staff(&town.context, "sam@utility.example", Role::Supervisor);
+        assert!(give_relief(&town.context, &giving("L-1")).is_err(), "whoever asks must be known");
+        let clara = by("clara@utility.example");
+        assert!(matches!(give_relief(&clara, &giving("L-1")).unwrap(), Given::Waits(_)));
+        assert!(matches!(give_relief(&clara, &giving("L-1")).unwrap(), Given::Waits(_)), "asked twice is asked once");
+        assert_eq!(town.balance("A1"), "426.50");
+        let waiting = list_waiting(&town.context, ApprovalId(0), 10).unwrap();
+        let request = show(&by("sam@utility.example"), waiting[0].id).unwrap();
+        let seen = Seen { sha256: request.sha256.clone(), position: request.position };
+        assert!(decide(&clara, request.id, Verdict::Approve, &seen, "").is_err(), "not the same person");
+        decide(&by("sam@utility.example"), request.id, Verdict::Approve, &seen, "seen the invoice").unwrap();
+        assert_eq!(town.balance("A1"), "426.50", "agreed, and not given yet");
+        assert!(matches!(give_relief(&clara, &giving("L-1")).unwrap(), Given::Done(posted) if posted.balance_after_cents == 27_551));
+        assert!(matches!(give_relief(&clara, &giving("L-1")).unwrap(), Given::Done(posted) if posted.unchanged));
+        town.assert_sound();
+    }
+
+    fn a_credit_that_a_clerk_takes_back_by_hand_is_taken_back(town: Town) {
+        let town = leaked(town);
+        give_relief(&town.context, &giving("L-1")).unwrap();
+        let wish = Undo { account: "A1".to_owned(), of: "L-1".to_owned(), reference: "U-1".to_owned(), note: "no leak".to_owned() };
+        undo(&town.context, &wish).unwrap();
+        assert_eq!(town.balance("A1"), "426.50");
+        assert!(undo_relief(&town.context, "A1", "L-1", "no leak").unwrap().unchanged);
+        assert!(give_relief(&town.context, &giving("L-2")).is_ok());
         town.assert_sound();
     }
 

@@ -91,6 +91,9 @@ CREATE TRIGGER approval_decision_no_change BEFORE UPDATE OR DELETE OR TRUNCATE O
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('approvals: a decision is never edited or deleted');
 ALTER TABLE todo ADD COLUMN approval_id BIGINT REFERENCES approval (id);
 CREATE UNIQUE INDEX todo_approval_once ON todo (approval_id) WHERE approval_id IS NOT NULL AND status = 'open';
+-- An account may have several requests that wait.
+DROP INDEX todo_account_once;
+CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open' AND approval_id IS NULL;
 
 -- ledger ------------------------------------------------------------------------------------------
 CREATE INDEX adjustment_account ON adjustment (account_id, account_seq);

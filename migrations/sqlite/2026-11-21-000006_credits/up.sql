@@ -89,6 +89,9 @@ CREATE TRIGGER approval_decision_no_delete BEFORE DELETE ON approval_decision
 BEGIN SELECT RAISE(ABORT, 'approvals: a decision is never deleted'); END;
 ALTER TABLE todo ADD COLUMN approval_id INTEGER REFERENCES approval (id);
 CREATE UNIQUE INDEX todo_approval_once ON todo (approval_id) WHERE approval_id IS NOT NULL AND status = 'open';
+-- An account may have several requests that wait.
+DROP INDEX todo_account_once;
+CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open' AND approval_id IS NULL;
 
 -- ledger ------------------------------------------------------------------------------------------
 CREATE INDEX adjustment_account ON adjustment (account_id, account_seq);

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::posting::{Adjusting, check_words, post};
 use super::standing::Standing;
-use crate::actions::balances::refund_credit;
+use crate::actions::approvals::Outcome;
+use crate::actions::balances::{PayOut, ask_pay_out};
 use crate::actions::payments::{COUNTER_PROVIDER, MERCHANT, NewPayment, Origin, Posted, check_reference, post_within};
 use crate::actions::policy::policies_within;
 use crate::actions::{ActionError, Context, account_named};
 use crate::db::collections::deposits::{self as rows, DepositRow, InterestRow, NewDeposit};
 use crate::db::customers::{self, AccountRow};
-use crate::db::{DbConnection, billing, ledger, payments};
+use crate::db::{DbConnection, approvals, billing, ledger, payments};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::Tender;
 use crate::domain::money::Money;
@@ -203,28 +204,30 @@ pub fn apply_deposit(context: &Context, number: &str, reference: &str, note: &st
     })
 }
 
-/// Applies a deposit and pays out what it leaves to the customer's good: never more than the deposit and its interest.
+/// Applies a deposit and pays out what it leaves to the customer's good: never more than the deposit and its interest. Paying out
+/// may need a second person; until then the deposit is the account's credit, and the same again goes on from there.
 ///
 /// # Errors
-/// As [`apply_deposit`] and [`refund_credit`]. When paying out is refused, the deposit stays applied: it is the account's credit, and
-/// the same again goes on from there.
-pub fn refund_deposit(context: &Context, number: &str, reference: &str, note: &str) -> Result<Posted, ActionError> {
+/// As [`apply_deposit`], and [`ActionError::Refused`] when the money may not be paid out as things stand.
+pub fn refund_deposit(context: &Context, number: &str, reference: &str, note: &str) -> Result<Outcome, ActionError> {
     let applied = apply_deposit(context, number, reference, note)?;
     let payout = format!("{reference}-refund");
-    let known = context.database.read(|conn| ledger::adjustment_by_reference(conn, &payout).map_err(ActionError::from))?;
-    if let Some((_, _, cents, _)) = known {
-        return refund_credit(context, number, Some(Money::from_cents(cents)), &payout, note);
-    }
-    let most = context.database.snapshot(|conn| {
+    let amount = context.database.snapshot(|conn| {
+        let known = ledger::adjustment_by_reference(conn, &payout)?;
+        let asked = approvals::by_reference(conn, &payout)?;
+        if let Some(cents) = known.map(|(_, _, cents, _)| cents).or(asked.map(|asked| asked.amount_cents)) {
+            return Ok(Money::from_cents(cents));
+        }
         let deposit = rows::by_reference(conn, reference)?.ok_or_else(|| ActionError::not_found("deposit", reference))?;
         let interest: i64 = rows::interest_of(conn, deposit.id)?.iter().map(|row| row.amount_cents).sum();
         let credit = -ledger::position(conn, deposit.account_id)?.balance.cents();
         Ok::<_, ActionError>(Money::from_cents(credit.min(deposit.amount_cents + interest)))
     })?;
-    if !most.is_positive() {
-        return Ok(applied);
+    if !amount.is_positive() {
+        return Ok(Outcome::Done(applied));
     }
-    refund_credit(context, number, Some(most), &payout, note)
+    let wish = PayOut { account: number.to_owned(), amount: Some(amount), reference: payout, note: note.trim().to_owned(), payee: None };
+    ask_pay_out(context, &wish)
 }
 
 /// Credits the interest of every deposit that is held up to a day, a page of accounts at a time. What is credited is not credited

@@ -11,6 +11,7 @@ use crate::actions::payments::Posted;
 use crate::actions::{ActionError, Context, account_named, notices};
 use crate::db::billing::bill_number;
 use crate::db::collections::late_fees::{self as rows, LateFeeRow, NewLateFee};
+use crate::db::collections::undone_seq;
 use crate::db::customers::AccountRow;
 use crate::db::{DbConnection, ledger};
 use crate::domain::late_fees::{BillTerms, DueFee, due_fees, fee};
@@ -71,6 +72,9 @@ fn review_within(
     }
     let standing = Standing::load(context, conn, account.id)?;
     for charged in standing_fees.iter().filter(|fee| fee.deadline_on >= oldest) {
+        if note_undone_by_hand(conn, charged)? {
+            continue;
+        }
         let Some(bill) = standing.bills.iter().find(|bill| bill.run_id == charged.run_id) else { continue };
         let unpaid = if bill.cancelled { Money::ZERO } else { standing.unpaid_on(bill.account_seq, charged.deadline_on) };
         let right = policies.on(bill.bill_on).late_fees.as_ref().map_or(Money::ZERO, |policy| fee(policy, unpaid, Money::ZERO));
@@ -89,6 +93,13 @@ fn review_within(
         }
     }
     Ok(())
+}
+
+/// Whether a clerk took a fee back like any other charge: that is a waiver, and it is written down as one.
+fn note_undone_by_hand(conn: &mut DbConnection, charged: &LateFeeRow) -> Result<bool, ActionError> {
+    let Some(seq) = undone_seq(conn, charged.account_id, charged.account_seq)? else { return Ok(false) };
+    rows::undo(conn, charged.id, seq, "waived", "taken back by hand")?;
+    Ok(true)
 }
 
 fn charge_within(
@@ -217,6 +228,9 @@ pub fn waive_fee(context: &Context, number: &str, fee_seq: i64, reference: &str,
         if let Some(how) = &charged.undone {
             let how = if how == "waived" { "waived" } else { "taken back" };
             return Err(ActionError::Refused(format!("the fee was {how} already")));
+        }
+        if undone_seq(conn, account.id, charged.account_seq)?.is_some() {
+            return Err(ActionError::Refused("the fee was taken back by hand already".to_owned()));
         }
         let adjusting = Adjusting {
             code: "late-fee-waived",

@@ -9,13 +9,15 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::posting::{Adjusting, check_words, post};
-use super::second_person::{Permission, may_do};
+use super::second_person::may_do;
+use crate::actions::approvals::Permit;
 use crate::actions::payments::{Posted, check_reference};
 use crate::actions::policy::policies_within;
 use crate::actions::tariffs::read_book;
 use crate::actions::{ActionError, Context, account_named};
 use crate::db::billing::bill_number;
 use crate::db::collections::leak_relief::{self as rows, LeakSegment, NewRelief, PartRow};
+use crate::db::collections::undone_seq;
 use crate::db::customers::AccountRow;
 use crate::db::{DbConnection, ledger};
 use crate::domain::billing::{SegmentInputs, TariffBook, charge_reduced, metered_milli};
@@ -141,15 +143,15 @@ pub fn give_relief(context: &Context, giving: &Giving) -> Result<Given, ActionEr
             return Err(ActionError::Refused("what would be credited is not what was previewed any more: look at the preview again".to_owned()));
         }
         let amount = Money::from_cents(-preview.total_cents);
-        let wish = Permission {
-            kind: "leak relief",
-            account: &giving.account,
+        let wish = Permit {
+            kind: "leak_relief".to_owned(),
+            account: Some(giving.account.clone()),
             amount,
-            reference: &giving.reference,
-            subject: format!("Leak relief of {} for {}", -amount, giving.bills.join(", ")),
-            note: evidence,
+            reference: giving.reference.clone(),
+            subject: format!("leak relief of {} for {}", -amount, giving.bills.join(", ")),
+            note: evidence.to_owned(),
         };
-        if let Some(why) = may_do(conn, context, &wish)? {
+        if let Some(why) = may_do(conn, context, wish)? {
             return Ok(Given::Waits(why));
         }
         store(context, conn, &account, giving, (&preview, &policy), evidence).map(Given::Done)
@@ -206,7 +208,15 @@ fn preview_within(context: &Context, conn: &mut DbConnection, account: &AccountR
         return Err(ActionError::Refused("the policy in force has no section [leak_relief]: none is given by it".to_owned()));
     };
     check_bills(&terms, bills)?;
-    if let Some(last) = rows::of_account(conn, account.id, MOST)?.into_iter().find(|relief| relief.undone_seq.is_none()) {
+    let given = rows::of_account(conn, account.id, MOST)?;
+    let mut last = None;
+    for relief in given {
+        let undone = relief.undone_seq.is_some() || undone_seq(conn, account.id, relief.account_seq)?.is_some();
+        if !undone && last.is_none() {
+            last = Some(relief);
+        }
+    }
+    if let Some(last) = last {
         let next = next_on(&terms, last.given_on);
         if today < next {
             return Err(ActionError::Refused(format!(
@@ -349,6 +359,11 @@ pub fn undo_relief(context: &Context, number: &str, reference: &str, note: &str)
         let relief = rows::of_account(conn, account.id, MOST)?.into_iter().find(|relief| relief.reference == reference);
         let relief = relief.ok_or_else(|| ActionError::not_found("relief", reference))?;
         if let Some(seq) = relief.undone_seq {
+            return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
+        }
+        if let Some(seq) = undone_seq(conn, account.id, relief.account_seq)? {
+            // A clerk took the credit back like any other.
+            rows::undo(conn, relief.id, seq)?;
             return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
         }
         let undo = format!("{reference}-back");

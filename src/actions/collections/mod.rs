@@ -16,3 +16,5 @@ mod second_person;
 pub mod standing;
 pub mod view;
 pub mod write_off;
+
+pub(super) use posting::RULED_REASONS;

@@ -10,6 +10,10 @@ use crate::domain::ledger::{Entry, EntryKind, Position};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
 
+/// Reasons that are never given by hand, nor taken back by hand: each belongs to a row that says what it is about.
+pub(in crate::actions) const RULED_REASONS: [&str; 7] =
+    ["late-fee-taken-back", "late-fee-waived", "leak-taken-back", "write-off-taken-back", "deposit", "deposit-interest", "deposit-applied"];
+
 /// What is posted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adjusting<'a> {

@@ -210,12 +210,15 @@ fn active(conn: &mut DbConnection, row: PlanRow) -> Result<ActivePlan, ActionErr
     Ok(ActivePlan { row, plan })
 }
 
-/// Whether money is on its way to an account: at a provider, or in the inbox and not applied yet.
+/// Whether money is on its way to an account: at a provider, in the inbox and not applied yet, or in a bank's file and waiting for a
+/// clerk who is told that it is this account's.
 ///
 /// # Errors
 /// Those of the database.
 pub fn is_paying(conn: &mut DbConnection, account: AccountId) -> Result<bool, ActionError> {
-    Ok(autopay::pending_cents(conn, account, None)? > 0 || !inbox::unapplied_accounts(conn, account, account)?.is_empty())
+    Ok(autopay::pending_cents(conn, account, None)? > 0
+        || !inbox::unapplied_accounts(conn, account, account)?.is_empty()
+        || rows::bank_money_waits(conn, account)?)
 }
 
 /// What of an account's balance is in a plan's instalments that are due after a day: it need not be paid, and is not drawn, by

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::deposits::{self, DepositView};
 use super::disputes::{self, DisputeView};
+use super::late_fees::fees_of;
 use super::plans::{PlanView, plans_within};
 use super::standing::{BillStanding, Standing, is_paying};
 use crate::actions::account_view::{Whose, find};
@@ -113,16 +114,18 @@ pub fn collections_view(context: &Context, number: &str, whose: Whose) -> Result
     context.database.snapshot(|conn| {
         let head = find(conn, number, whose)?;
         let standing = Standing::load(context, conn, head.id)?;
-        let overdue = standing.overdue(context.today(), &[]);
-        let fees = fee_rows::of_account(conn, head.id)?.into_iter().rev().take(usize::try_from(MOST).unwrap_or(0));
+        let charged = fee_rows::of_account(conn, head.id)?;
+        let held: Vec<&BillStanding> = standing.bills.iter().filter(|bill| bill.held).collect();
+        let overdue = standing.overdue(context.today(), &fees_of(&charged, &held));
+        let fees = charged.into_iter().rev().take(usize::try_from(MOST).unwrap_or(0));
         let fees = fees.map(|row| FeeView { bill_number: bill_number(row.run_id, row.account_id), row }).collect();
         let mut dunning = Vec::new();
         for row in dunning_rows::cases_of(conn, head.id, MOST)? {
             dunning.push(DunningView { steps: dunning_rows::steps_of(conn, row.id)?, row });
         }
-        let mut held = Vec::new();
+        let mut deposited = Vec::new();
         for row in deposit_rows::of_account(conn, head.id)?.into_iter().rev() {
-            held.push(deposits::view(context, conn, row)?);
+            deposited.push(deposits::view(context, conn, row)?);
         }
         let mut reliefs = Vec::new();
         for row in relief_rows::of_account(conn, head.id, MOST)? {
@@ -144,7 +147,7 @@ pub fn collections_view(context: &Context, number: &str, whose: Whose) -> Result
             dunning,
             plans: plans_within(context, conn, head.id, MOST)?,
             disputes: questions.into_iter().map(|row| disputes::view(context, &head.number, row)).collect(),
-            deposits: held,
+            deposits: deposited,
             reliefs,
             head,
         })

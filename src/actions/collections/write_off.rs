@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::posting::{Adjusting, check_words, post};
-use super::second_person::{Permission, may_do};
+use super::second_person::may_do;
 use super::standing::Standing;
+use crate::actions::approvals::Permit;
 use crate::actions::payments::{Posted, check_reference};
 use crate::actions::{ActionError, Context, account_named};
+use crate::db::collections::undone_seq;
 use crate::db::ledger;
 use crate::domain::money::Money;
 
@@ -65,15 +67,15 @@ pub fn write_off(context: &Context, what: &WritingOff) -> Result<WrittenOff, Act
             let due = due.max(Money::ZERO);
             return Err(ActionError::Refused(format!("amount: {amount} found; {due} is owed and due: expected more than 0 and no more than that")));
         }
-        let wish = Permission {
-            kind: CODE,
-            account: &what.account,
+        let wish = Permit {
+            kind: "write_off".to_owned(),
+            account: Some(what.account.clone()),
             amount: -amount,
-            reference: &what.reference,
-            subject: format!("Write-off of {amount}"),
-            note,
+            reference: what.reference.clone(),
+            subject: format!("write-off of {amount}"),
+            note: note.to_owned(),
         };
-        if let Some(why) = may_do(conn, context, &wish)? {
+        if let Some(why) = may_do(conn, context, wish)? {
             return Ok(WrittenOff::Waits(why));
         }
         let adjusting = Adjusting { code: CODE, amount: -amount, on: today, reference: &what.reference, note, undoes: None, told: false };
@@ -94,7 +96,7 @@ pub fn undo_write_off(context: &Context, number: &str, reference: &str, note: &s
         let found = ledger::adjustment_by_reference(conn, reference)?.filter(|(other, code, _, _)| *other == account.id && code == CODE);
         let (_, _, cents, undone) = found.ok_or_else(|| ActionError::not_found("write-off", reference))?;
         let undo = format!("{reference}-back");
-        if let Some((_, _, _, seq)) = ledger::adjustment_by_reference(conn, &undo)? {
+        if let Some(seq) = undone_seq(conn, account.id, undone)? {
             return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
         }
         let adjusting = Adjusting {

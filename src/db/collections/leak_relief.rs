@@ -172,7 +172,9 @@ pub fn segments_of(conn: &mut DbConnection, account: AccountId, since: NaiveDate
     diesel::sql_query(
         "SELECT s.run_id, s.segment_no, s.agreement_id, p.code AS service_code, s.period_start_on, s.period_end_on, s.total_cents, s.inputs, \
             s.estimated, CAST((SELECT count(*) FROM leak_relief_part x JOIN leak_relief l ON l.id = x.relief_id \
-                WHERE x.run_id = s.run_id AND x.account_id = s.account_id AND x.segment_no = s.segment_no AND l.undone_seq IS NULL) AS BIGINT) AS relieved \
+                WHERE x.run_id = s.run_id AND x.account_id = s.account_id AND x.segment_no = s.segment_no AND l.undone_seq IS NULL \
+                AND NOT EXISTS (SELECT 1 FROM adjustment o JOIN adjustment_reversal v ON v.reverses_id = o.id \
+                    WHERE o.account_id = l.account_id AND o.account_seq = l.account_seq)) AS BIGINT) AS relieved \
          FROM bill_segment s JOIN bill b ON b.run_id = s.run_id AND b.account_id = s.account_id AND b.status = 'issued' \
          JOIN service_agreement a ON a.id = s.agreement_id JOIN service_point p ON p.id = a.service_point_id \
          WHERE s.account_id = $1 AND s.live = 1 AND s.period_end_on >= $2 ORDER BY s.agreement_id, s.period_start_on",

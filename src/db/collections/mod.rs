@@ -195,3 +195,44 @@ pub fn insert_undo(conn: &mut DbConnection, account: AccountId, undo_seq: i64, u
     .bind::<BigInt, _>(undone_seq)
     .execute(conn)
 }
+
+#[derive(QueryableByName)]
+struct Seq {
+    #[diesel(sql_type = BigInt)]
+    account_seq: i64,
+}
+
+/// The position of what took the adjustment at a position of an account's ledger back; none while it stands.
+///
+/// # Errors
+/// Those of the database.
+pub fn undone_seq(conn: &mut DbConnection, account: AccountId, seq: i64) -> QueryResult<Option<i64>> {
+    let found: Option<Seq> = diesel::sql_query(
+        "SELECT n.account_seq FROM adjustment o JOIN adjustment_reversal v ON v.reverses_id = o.id JOIN adjustment n ON n.id = v.adjustment_id \
+         WHERE o.account_id = $1 AND o.account_seq = $2",
+    )
+    .bind::<BigInt, _>(account)
+    .bind::<BigInt, _>(seq)
+    .get_result(conn)
+    .optional()?;
+    Ok(found.map(|row| row.account_seq))
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// Whether a bank's movement waits for a clerk that is taken for a payment to this account.
+///
+/// # Errors
+/// Those of the database.
+pub fn bank_money_waits(conn: &mut DbConnection, account: AccountId) -> QueryResult<bool> {
+    diesel::sql_query(
+        "SELECT CAST(count(*) AS BIGINT) AS total FROM bank_entry WHERE status = 'waiting' AND suggested_account_id = $1 AND amount_cents > 0",
+    )
+    .bind::<BigInt, _>(account)
+    .get_result::<Count>(conn)
+    .map(|row| row.total > 0)
+}

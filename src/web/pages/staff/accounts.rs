@@ -253,6 +253,11 @@ async fn trail(
     page(StatusCode::OK, &TrailPage { frame: frame(&context, &viewer, "/staff"), say: Say::new(&context), top, events: slice.rows, older })
 }
 
+/// Whether an entry with this reason can be taken back: what becomes of a whole balance has ways of its own.
+fn is_undoable(reason: &str) -> bool {
+    !matches!(reason, "refund" | "transfer" | "refund-failed")
+}
+
 /// The badge of a notice's status.
 pub(super) fn notice_badge(status: NoticeStatus) -> &'static str {
     match status {

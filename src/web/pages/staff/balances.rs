@@ -7,13 +7,15 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::accounts::{Top, look};
+use super::adjustments::outcome_at;
 use super::forms::{Field, Form, Kind, Sent, parse_day, value};
 use super::payments::{AccountForm, shown_at};
 use super::runs_act::{go_on, in_background};
 use super::services::refuse_account;
 use super::{Say, account_path, frame, fresh_reference};
-use crate::actions::balances::{refund_credit, transfer_shown_balance};
+use crate::actions::balances::{PayOut, ask_pay_out, transfer_shown_balance};
 use crate::actions::bill_run::{RunOptions, RunReport, run_bills, start_run};
+use crate::actions::refundable::{Safe, refundable};
 use crate::actions::run_view::{run_page, unfinished_run_of};
 use crate::actions::service_view::last_end;
 use crate::actions::staff_account::{Head, bills, services};
@@ -21,6 +23,7 @@ use crate::actions::{ActionError, Context};
 use crate::db::billing::{ACCOUNT_CYCLE, bill_number};
 use crate::domain::ids::RunId;
 use crate::domain::money::Money;
+use crate::domain::payouts::Payee;
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
@@ -49,15 +52,60 @@ fn note_field() -> Field {
 
 // --- refund --------------------------------------------------------------------------------------
 
-fn refund_fields(context: &Context, head: &Head) -> Form {
-    let credit = if head.balance.is_negative() { (-head.balance).to_string() } else { String::new() };
-    Form::new(vec![Field::new("amount", "Amount", Kind::Money).hint("No more than the credit").value(credit), note_field(), reference_field(context)])
+/// How money is paid out: the value and what it is called.
+const WAYS: [(&str, &str); 3] =
+    [("hand", "A person makes the transfer"), ("payout", "By the next file for the bank"), ("cheque", "By cheque, in the next file of cheques")];
+
+fn refund_fields(context: &Context, head: &Head, safe: &Safe) -> Form {
+    let now = safe.now();
+    let credit = if now.is_positive() { now.to_string() } else { String::new() };
+    let ways = WAYS.map(|(value, words)| (value.to_owned(), words.to_owned())).to_vec();
+    let kinds =
+        [("checking", "Checking or current account"), ("savings", "Savings account")].map(|(value, words)| (value.to_owned(), words.to_owned()));
+    Form::new(vec![
+        Field::new("amount", "Amount", Kind::Money).hint("No more than the credit that is safe to give back").value(credit),
+        Field::new("way", "How", Kind::Choice(ways)).value("hand"),
+        Field::new("payee", "Name of the payee", Kind::Text).hint("For a file or a cheque").value(head.name.clone()).optional(),
+        Field::new("bank_code", "Routing number or BIC", Kind::Text).hint("For the bank's file").optional(),
+        Field::new("bank_account", "Account number or IBAN", Kind::Text).hint("For the bank's file, without spaces").optional(),
+        Field::new("account_kind", "Kind of account", Kind::Choice(kinds.to_vec())).value("checking").optional(),
+        Field::new("address", "Address", Kind::Text)
+            .hint("For a cheque: where it is sent")
+            .value(head.mailing_address.clone().or_else(|| head.address.clone()).unwrap_or_default())
+            .optional(),
+        note_field(),
+        reference_field(context),
+    ])
 }
 
-fn refund_page(context: &Context, viewer: &Viewer, head: Head, form: Form) -> AccountForm {
+/// Who is paid, as the form says: nobody in particular for a person's transfer. Nothing when something is missing.
+fn payee_of(form: &mut Form) -> Option<Option<Payee>> {
+    let value = |form: &Form, name: &str| form.fields.iter().find(|field| field.name == name).map(|field| field.value.clone()).unwrap_or_default();
+    match value(form, "way").as_str() {
+        // A form without the field is one of before, and a person's transfer.
+        "hand" | "" => Some(None),
+        "payout" => {
+            let (name, bank_code, bank_account) = (form.text("payee"), form.text("bank_code"), form.text("bank_account"));
+            let savings = value(form, "account_kind") == "savings";
+            Some(Some(Payee::Payout { name: name?, bank_code: bank_code?, bank_account: bank_account?, savings }))
+        }
+        "cheque" => {
+            let (name, address) = (form.text("payee"), form.text("address"));
+            Some(Some(Payee::Cheque { name: name?, address: address? }))
+        }
+        _ => {
+            form.refuse("way", "Please choose one of these.");
+            None
+        }
+    }
+}
+
+fn refund_page(context: &Context, viewer: &Viewer, (head, safe): (Head, Safe), form: Form) -> AccountForm {
     let say = Say::new(context);
     let lead = if head.balance.is_negative() {
-        format!("The balance is {}. Paying {} out leaves {}.", say.balance(&head.balance), say.money(&-head.balance), say.money(&Money::default()))
+        let held = if safe.pending.is_empty() { String::new() } else { format!(" {}.", say.told_of_money(&safe.why_not(safe.credit))) };
+        let now = safe.now();
+        format!("The balance is {}. {} can be paid out now.{held}", say.balance(&head.balance), say.money(&now))
     } else {
         format!("The balance is {}: there is no credit to pay out.", say.balance(&head.balance))
     };
@@ -65,13 +113,19 @@ fn refund_page(context: &Context, viewer: &Viewer, head: Head, form: Form) -> Ac
     AccountForm { frame: frame(context, viewer, "/staff"), top, title: "Pay a credit out", lead, button: "Pay it out", form }
 }
 
+fn look_safely(acting: &Context, number: &str) -> Result<(Head, Safe), ActionError> {
+    let head = look(acting, number)?;
+    let safe = refundable(acting, &head.number)?;
+    Ok((head, safe))
+}
+
 /// `GET /staff/accounts/{number}/refund`.
 async fn refund_form(context: web::Data<Context>, viewer: Viewer, number: web::Path<String>) -> Result<HttpResponse, PageError> {
     viewer.must(Permission::WorkAccounts)?;
     let acting = viewer.acting(&context);
-    let head = act(move || look(&acting, &number)).await?;
-    let form = refund_fields(&context, &head);
-    refund_page(&context, &viewer, head, form).answer()
+    let (head, safe) = act(move || look_safely(&acting, &number)).await?;
+    let form = refund_fields(&context, &head, &safe);
+    refund_page(&context, &viewer, (head, safe), form).answer()
 }
 
 /// `POST /staff/accounts/{number}/refund`.
@@ -80,19 +134,21 @@ async fn refund(context: web::Data<Context>, number: web::Path<String>, sent: Ch
     viewer.must(Permission::WorkAccounts)?;
     let acting = viewer.acting(&context);
     let at = acting.clone();
-    let head = act(move || look(&at, &number)).await?;
-    let mut form = refund_fields(&context, &head).filled(&sent);
+    let (head, safe) = act(move || look_safely(&at, &number)).await?;
+    let mut form = refund_fields(&context, &head, &safe).filled(&sent);
     let amount = form.parse("amount", Money::parse_paid);
     let note = form.text("note");
     let reference = form.text("reference");
-    if let (Some(amount), Some(note), Some(reference)) = (amount, note, reference) {
+    let payee = payee_of(&mut form);
+    if let (Some(amount), Some(note), Some(reference), Some(payee)) = (amount, note, reference, payee) {
         let account = head.number.clone();
-        match act(move || refund_credit(&acting, &account, Some(amount), &reference, &note)).await {
-            Ok(posted) => return Ok(shown_at(&account_path(&head.number), posted)),
+        let wish = PayOut { account, amount: Some(amount), reference, note, payee };
+        match act(move || ask_pay_out(&acting, &wish)).await {
+            Ok(outcome) => return Ok(outcome_at(&account_path(&head.number), &outcome)),
             Err(error) => form.take_refusal(error)?,
         }
     }
-    refund_page(&context, &viewer, head, form).answer()
+    refund_page(&context, &viewer, (head, safe), form).answer()
 }
 
 // --- transfer ------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 //! What a clerk does about an account's collections: one form for each verb, named by the last part of the address.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
+use askama::Template;
 use serde::Deserialize;
 
 use super::accounts::{Top, look};
 use super::forms::{Field, Form, Kind, Sent, parse_day};
-use super::payments::AccountForm;
 use super::services::refuse_account;
 use super::{Say, account_path, frame, fresh_reference};
+use crate::actions::approvals::Outcome;
 use crate::actions::collections::deposits::{Taking, apply_deposit, refund_deposit, take_deposit};
 use crate::actions::collections::late_fees::waive_fee;
 use crate::actions::collections::leak_relief::{Given, Giving, Preview, give_relief, preview_relief, undo_relief};
@@ -18,11 +20,10 @@ use crate::actions::staff_account::Head;
 use crate::actions::{ActionError, Context};
 use crate::domain::ledger::Tender;
 use crate::domain::money::Money;
-use crate::domain::quantity::from_milli;
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
-use crate::web::frame::{act, go_to};
+use crate::web::frame::{Frame, act, go_to, page};
 use crate::web::routes::Routes;
 use crate::web::text::words;
 use crate::web::viewer::Viewer;
@@ -138,37 +139,26 @@ fn fields(context: &Context, verb: Verb, subject: &str) -> Form {
     })
 }
 
-fn shown(context: &Context, viewer: &Viewer, head: Head, verb: Verb, form: Form, preview: Option<&Preview>) -> Result<HttpResponse, PageError> {
-    let (title, lead, button) = verb.words();
-    let say = Say::new(context);
-    let mut lead = format!("{lead} The balance is {}.", say.balance(&head.balance));
-    if let Some(preview) = preview {
-        lead = previewed(&say, preview);
-    }
-    let button = if preview.is_some() { "Give this relief" } else { button };
-    AccountForm { frame: frame(context, viewer, "/staff"), top: Top::new(viewer, head, ""), title, lead, button, form }.answer()
+#[derive(Template)]
+#[template(path = "staff/collections/form.html")]
+struct CollectionsForm {
+    frame: Frame,
+    say: Say,
+    top: Top,
+    title: &'static str,
+    lead: &'static str,
+    button: &'static str,
+    form: Form,
+    /// What a relief would give, bill by bill.
+    preview: Option<Box<Preview>>,
 }
 
-/// A preview in words: each bill's old and new charge.
-fn previewed(say: &Say, preview: &Preview) -> String {
-    let part = |part: &crate::actions::collections::leak_relief::PreviewPart| {
-        let why = part.note.clone().unwrap_or_else(|| {
-            let basis = part.basis.map_or("", |basis| basis.words());
-            format!("usual {} by {basis}, priced with {}", from_milli(part.usual_milli), from_milli(part.reduced_milli))
-        });
-        format!(
-            "Bill {}, service {}: used {}, {why}; {} becomes {}, a credit of {}.",
-            part.bill_number,
-            part.service_id,
-            from_milli(part.usage_milli),
-            say.cents(&part.was_cents),
-            say.cents(&part.is_cents),
-            say.cents(&part.credit_cents)
-        )
-    };
-    let parts: Vec<String> = preview.parts.iter().map(part).collect();
-    let capped = if preview.capped { ", the most that the policy gives" } else { "" };
-    format!("Preview. {} In all a credit of {}{capped}, by {}.", parts.join(" "), say.cents(&preview.total_cents), preview.citation)
+fn shown(context: &Context, viewer: &Viewer, head: Head, verb: Verb, form: Form, preview: Option<Box<Preview>>) -> Result<HttpResponse, PageError> {
+    let (title, lead, button) = verb.words();
+    let button = if preview.is_some() { "Give this relief" } else { button };
+    let status = if form.refused() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let (frame, top) = (frame(context, viewer, "/staff"), Top::new(viewer, head, "collections"));
+    page(status, &CollectionsForm { frame, say: Say::new(context), top, title, lead, button, form, preview })
 }
 
 /// `GET /staff/accounts/{number}/collections/{verb}`.
@@ -210,7 +200,7 @@ async fn send(context: web::Data<Context>, place: web::Path<(String, String)>, s
             if let Some(field) = form.fields.iter_mut().find(|field| field.name == "seen") {
                 field.value.clone_from(&preview.sha256);
             }
-            shown(&context, &viewer, head, verb, form, Some(&preview))
+            shown(&context, &viewer, head, verb, form, Some(preview))
         }
         Err(error) => {
             refuse_account(&mut form, "subject", error)?;
@@ -248,7 +238,10 @@ fn work(verb: Verb, account: &str, form: &mut Form) -> Option<Work> {
             let (subject, note) = (subject?, note?);
             Some(Box::new(move |context| match verb {
                 Verb::ApplyDeposit => apply_deposit(context, &account, &subject, &note).map(|posted| done(posted, "applied")),
-                Verb::RefundDeposit => refund_deposit(context, &account, &subject, &note).map(|posted| done(posted, "refunded")),
+                Verb::RefundDeposit => refund_deposit(context, &account, &subject, &note).map(|came| match came {
+                    Outcome::Done(posted) => done(posted, "refunded"),
+                    Outcome::Permitted | Outcome::Waits(_) => Came::Done("waits"),
+                }),
                 _ => undo_relief(context, &account, &subject, &note).map(|posted| done(posted, "undone")),
             }))
         }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod adjustments;
+mod approvals;
 mod audit;
 mod autopay;
 mod balances;
@@ -46,6 +47,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     search::routes(routes);
     payments::routes(routes);
     adjustments::routes(routes);
+    approvals::routes(routes);
     reads::routes(routes);
     balances::routes(routes);
     autopay::routes(routes);

@@ -6,11 +6,13 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::accounts::{Top, look};
+use super::adjustments::outcome_at;
 use super::forms::{Field, Form, Kind, Sent};
 use super::payments::AccountForm;
 use super::services::refuse_account;
 use super::{ListQuery, Say, account_path, frame, fresh_reference, segment};
-use crate::actions::refunds::{Available, PayoutNews, RefundView, RefundWish, available, refund_payment, refunds_of, settle_payout};
+use crate::actions::approvals::Outcome;
+use crate::actions::refunds::{Available, PayoutNews, RefundView, RefundWish, ask_refund, available, refunds_of, settle_payout};
 use crate::actions::staff_account::{Head, payment};
 use crate::actions::{ActionError, Context};
 use crate::db::payments::PaymentRow;
@@ -172,11 +174,12 @@ async fn refund(context: web::Data<Context>, place: web::Path<(String, i64)>, se
     let paid = basis.payment.provider_ref.clone();
     if let (Some(amount), Some(note), Some(reference), Some(payment)) = (amount, note, reference, paid) {
         let wish = RefundWish { account: basis.head.number.clone(), payment, amount, reference, note };
-        match act(move || refund_payment(&acting, &wish)).await {
-            Ok(posted) => {
+        match act(move || ask_refund(&acting, &wish)).await {
+            Ok(Outcome::Done(posted)) => {
                 let done = if posted.unchanged { "known" } else { "asked" };
                 return Ok(go_to(&format!("{}/refunds?done={done}", account_path(&basis.head.number))));
             }
+            Ok(outcome) => return Ok(outcome_at(&account_path(&basis.head.number), &outcome)),
             Err(error) => refuse_account(&mut form, "amount", error)?,
         }
     }

@@ -91,6 +91,7 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "refund_failed" => "Refund to look at",
         "final_credit" => "Credit after a move out",
         "unapplied_credit" => "Money that fits no account",
+        "approval" => "Waits for a second person",
         "bank_return" => "Returned by the bank",
         "dispute" => "Question about a bill",
         "dunning_letter" => "Reminder to send by letter",

@@ -1,0 +1,290 @@
+//! Payouts and cheques: to whom they go, and the files that were made of them.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamp};
+
+use super::DbConnection;
+use super::bulk::insert_all;
+use super::schema::{refund_batch, refund_batch_item, refund_payee};
+use crate::domain::ids::{AccountId, PaymentId, RefundBatchId, RefundId};
+use crate::domain::payouts::Payee;
+
+#[derive(Insertable)]
+#[diesel(table_name = refund_payee, treat_none_as_default_value = false)]
+struct NewPayee {
+    refund_id: RefundId,
+    medium: String,
+    name: String,
+    address: Option<String>,
+    bank_code: Option<String>,
+    bank_account: Option<String>,
+    account_kind: Option<String>,
+}
+
+/// Says to whom a payout goes.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_payee(conn: &mut DbConnection, refund: RefundId, payee: &Payee) -> QueryResult<()> {
+    let (medium, name) = (payee.medium().to_owned(), payee.name().to_owned());
+    let row = match payee.clone() {
+        Payee::Payout { bank_code, bank_account, savings, .. } => NewPayee {
+            refund_id: refund,
+            medium,
+            name,
+            address: None,
+            bank_code: Some(bank_code),
+            bank_account: Some(bank_account),
+            account_kind: Some(if savings { "savings" } else { "checking" }.to_owned()),
+        },
+        Payee::Cheque { address, .. } => {
+            NewPayee { refund_id: refund, medium, name, address: Some(address), bank_code: None, bank_account: None, account_kind: None }
+        }
+    };
+    diesel::insert_into(refund_payee::table).values(&row).execute(conn).map(|_| ())
+}
+
+/// A payment that stands in an account's ledger, and what of it was given back already.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Standing {
+    /// Identity.
+    #[diesel(sql_type = BigInt)]
+    pub id: PaymentId,
+    /// What was paid, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_cents: i64,
+    /// What of it went back to where it came from, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub given_back_cents: i64,
+    /// Form of money.
+    #[diesel(sql_type = Text)]
+    pub tender: String,
+    /// 1 when we drew it through a provider.
+    #[diesel(sql_type = BigInt)]
+    pub drawn: i64,
+    /// Its reference.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub reference: Option<String>,
+    /// Value date.
+    #[diesel(sql_type = Date)]
+    pub effective_on: NaiveDate,
+    /// Ledger time, UTC.
+    #[diesel(sql_type = Timestamp)]
+    pub posted_at: NaiveDateTime,
+}
+
+/// The payments of an account that stand and were posted since a moment.
+///
+/// # Errors
+/// Those of the database.
+pub fn standing_since(conn: &mut DbConnection, account: AccountId, since: NaiveDateTime) -> QueryResult<Vec<Standing>> {
+    diesel::sql_query(
+        "SELECT y.id, y.amount_cents, y.tender, y.provider_ref AS reference, y.effective_on, f.posted_at, \
+            CAST(CASE WHEN y.provider_payment_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS drawn, \
+            CAST(coalesce((SELECT sum(r.amount_cents) FROM refund r WHERE r.provider_payment_id = y.provider_payment_id AND r.part = y.part \
+                AND (r.superseded_seq IS NULL OR r.state IN ('submitted', 'succeeded'))), 0) AS BIGINT) AS given_back_cents \
+         FROM payment y JOIN financial_transaction f ON f.account_id = y.account_id AND f.account_seq = y.account_seq \
+         WHERE y.account_id = $1 AND f.posted_at >= $2 AND y.superseded_seq IS NULL AND (y.returned_seq IS NULL OR y.restored_seq IS NOT NULL) \
+         ORDER BY y.account_seq",
+    )
+    .bind::<BigInt, _>(account)
+    .bind::<Timestamp, _>(since)
+    .load(conn)
+}
+
+/// A batch as stored, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
+#[diesel(table_name = refund_batch)]
+pub struct BatchRow {
+    /// Identity.
+    pub id: RefundBatchId,
+    /// `payout` or `cheque`.
+    pub medium: String,
+    /// The form of the file.
+    pub format: String,
+    /// The day that it is of.
+    pub made_on: NaiveDate,
+    /// When it was made, UTC.
+    pub made_at: NaiveDateTime,
+    /// Who made it.
+    pub made_by: String,
+    /// How many lines.
+    pub items: i32,
+    /// What is paid in all, in cents.
+    pub total_cents: i64,
+    /// The hash of the file.
+    pub sha256: String,
+}
+
+/// A batch to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = refund_batch, treat_none_as_default_value = false)]
+pub struct NewBatch {
+    /// `payout` or `cheque`.
+    pub medium: String,
+    /// The form of the file.
+    pub format: String,
+    /// The day that it is of.
+    pub made_on: NaiveDate,
+    /// When it was made, UTC.
+    pub made_at: NaiveDateTime,
+    /// Who made it.
+    pub made_by: String,
+    /// How many lines.
+    pub items: i32,
+    /// What is paid in all, in cents.
+    pub total_cents: i64,
+    /// The hash of the file.
+    pub sha256: String,
+    /// The file.
+    pub body: Vec<u8>,
+}
+
+/// A line of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = refund_batch_item, treat_none_as_default_value = false)]
+pub struct BatchItemRow {
+    /// The batch.
+    pub batch_id: RefundBatchId,
+    /// Position within it, from 1.
+    pub line_no: i32,
+    /// The refund.
+    pub refund_id: RefundId,
+    /// `pay`, or `void` for a cheque that is not to be paid.
+    pub what: String,
+    /// How much, in cents.
+    pub amount_cents: i64,
+    /// A cheque's number.
+    pub cheque_number: Option<i64>,
+}
+
+/// The batch of a way and a day.
+///
+/// # Errors
+/// Those of the database.
+pub fn batch_of(conn: &mut DbConnection, medium: &str, on: NaiveDate) -> QueryResult<Option<(BatchRow, Vec<u8>)>> {
+    let found: Option<BatchRow> = refund_batch::table
+        .filter(refund_batch::medium.eq(medium).and(refund_batch::made_on.eq(on)))
+        .select(BatchRow::as_select())
+        .first(conn)
+        .optional()?;
+    let Some(row) = found else { return Ok(None) };
+    let body: Vec<u8> = refund_batch::table.find(row.id).select(refund_batch::body).first(conn)?;
+    Ok(Some((row, body)))
+}
+
+/// A page of batches, the newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn batches(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<BatchRow>> {
+    refund_batch::table.order(refund_batch::id.desc()).limit(limit).select(BatchRow::as_select()).load(conn)
+}
+
+/// Stores a batch; a unique violation means that the day has one.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_batch(conn: &mut DbConnection, row: &NewBatch) -> QueryResult<RefundBatchId> {
+    diesel::insert_into(refund_batch::table).values(row).returning(refund_batch::id).get_result(conn)
+}
+
+/// Stores a batch's lines.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_items(conn: &mut DbConnection, rows: &[BatchItemRow]) -> QueryResult<()> {
+    insert_all!(conn, refund_batch_item::table, rows).map(|_| ())
+}
+
+/// The highest number of a cheque that was issued.
+///
+/// # Errors
+/// Those of the database.
+pub fn last_cheque(conn: &mut DbConnection) -> QueryResult<Option<i64>> {
+    refund_batch_item::table.select(diesel::dsl::max(refund_batch_item::cheque_number)).first(conn)
+}
+
+/// The number under which a refund was paid by cheque.
+///
+/// # Errors
+/// Those of the database.
+pub fn cheque_of(conn: &mut DbConnection, refund: RefundId) -> QueryResult<Option<i64>> {
+    let found: Option<Option<i64>> = refund_batch_item::table
+        .filter(refund_batch_item::refund_id.eq(refund).and(refund_batch_item::what.eq("pay")))
+        .select(refund_batch_item::cheque_number)
+        .first(conn)
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// A payout that is to go into a batch.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Payable {
+    /// Identity.
+    #[diesel(sql_type = BigInt)]
+    pub id: RefundId,
+    /// Our name of it.
+    #[diesel(sql_type = Text)]
+    pub token: String,
+    /// The account's id, which is locked before it is paid.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// How much, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_cents: i64,
+    /// Who is paid.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Where a cheque is sent.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub address: Option<String>,
+    /// Routing number or BIC.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub bank_code: Option<String>,
+    /// The account, or IBAN.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub bank_account: Option<String>,
+    /// `checking` or `savings`.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub account_kind: Option<String>,
+    /// A cheque's number, once it was issued.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub cheque_number: Option<i64>,
+}
+
+const PAYABLE: &str = "SELECT r.id, r.token, r.account_id, c.number AS account, r.amount_cents, p.name, p.address, p.bank_code, p.bank_account, \
+        p.account_kind, (SELECT i.cheque_number FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') AS cheque_number \
+     FROM refund r JOIN refund_payee p ON p.refund_id = r.id JOIN account c ON c.id = r.account_id";
+
+/// The payouts that wait for a batch, the oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn payable(conn: &mut DbConnection, medium: &str, limit: i64) -> QueryResult<Vec<Payable>> {
+    diesel::sql_query(format!(
+        "{PAYABLE} WHERE p.medium = $1 AND r.state = 'created' AND r.superseded_seq IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id) ORDER BY r.id LIMIT $2"
+    ))
+    .bind::<Text, _>(medium)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}
+
+/// Cheques that were issued and cancelled since, and that the bank was not told of.
+///
+/// # Errors
+/// Those of the database.
+pub fn cancelled_cheques(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<Payable>> {
+    diesel::sql_query(format!(
+        "{PAYABLE} WHERE p.medium = 'cheque' AND r.state = 'failed' \
+         AND EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') \
+         AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'void') ORDER BY r.id LIMIT $1"
+    ))
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}

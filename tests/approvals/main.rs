@@ -1,0 +1,122 @@
+//! The second person: what one asks for, another decides, and nobody gets round that. Credits, undos, payouts and refunds; by
+//! real pages, by the program, and by hand in the database.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail loudly")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attacks;
+mod kills;
+mod laws;
+mod payouts;
+mod policy;
+mod schema;
+mod stories;
+
+use aquabills::actions::adjust::{Adjustment, ask};
+use aquabills::actions::approvals::{ApprovalView, Decided, Outcome, Seen, Verdict, decide, show};
+use aquabills::actions::sign_in::{self, NewStaff};
+use aquabills::actions::undo::{Undo, undo};
+use aquabills::actions::{ActionError, Context};
+use aquabills::domain::ids::ApprovalId;
+use aquabills::domain::roles::Role;
+use support::Town;
+use support::http::{Browser, PASSWORD, Served, code, secret_of};
+
+pub const ANA: &str = "ana@utility.example";
+pub const BEN: &str = "ben@utility.example";
+pub const SAM: &str = "sam@utility.example";
+pub const SUE: &str = "sue@utility.example";
+
+/// Two households; clerks Ana and Ben, supervisors Sam and Sue.
+pub fn town(town: Town) -> Town {
+    let town = town.with_services(&["A1,S1,HOME,M1", "A2,S2,HOME,M2", "A3,S3,HOME,M3"]);
+    for (email, name, role) in
+        [(ANA, "Ana Clerk", Role::Clerk), (BEN, "Ben Clark", Role::Clerk), (SAM, "Sam Chief", Role::Supervisor), (SUE, "Sue Head", Role::Supervisor)]
+    {
+        add(&town, email, name, role);
+    }
+    town
+}
+
+/// Adds somebody of the utility's.
+pub fn add(town: &Town, email: &str, name: &str, role: Role) {
+    let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role, password: Some(PASSWORD.to_owned()), mail_link: false };
+    sign_in::add_staff(&town.context, &new).expect("staff is added");
+}
+
+/// The town as somebody acts in it.
+pub fn by(town: &Town, who: &str) -> Context {
+    Context { actor: who.to_owned(), ..town.context.clone() }
+}
+
+/// Somebody who was added, signed in with both factors.
+pub fn sign_in_as(served: &Served, email: &str) -> Browser {
+    let mut browser = served.browser();
+    assert_eq!(browser.sign_in(email, PASSWORD).location(), "/sign-in/set-up-factor?next=/");
+    let page = browser.get("/sign-in/set-up-factor");
+    let secret = secret_of(&page);
+    let done = browser.post_form(&page, "/sign-in/set-up-factor", &[("code", &code(&secret, served.context.now()))]);
+    assert_eq!((done.status, done.location()), (303, "/"), "{}", done.body);
+    browser
+}
+
+pub fn adjustment(town: &Town, account: &str, reason: &str, amount: &str, reference: &str) -> Adjustment {
+    Adjustment {
+        account: account.to_owned(),
+        reason_code: reason.to_owned(),
+        amount: amount.parse().expect("an amount"),
+        effective_on: town.context.today(),
+        reference: reference.to_owned(),
+        note: "for the trouble".to_owned(),
+    }
+}
+
+/// Somebody asks for a credit.
+pub fn credit(town: &Town, who: &str, account: &str, amount: &str, reference: &str) -> Result<Outcome, ActionError> {
+    ask(&by(town, who), &adjustment(town, account, "goodwill", amount, reference))
+}
+
+/// The number of a request that waits.
+#[track_caller]
+pub fn waits(outcome: Result<Outcome, ActionError>) -> ApprovalId {
+    match outcome.expect("it is asked for") {
+        Outcome::Waits(waiting) => waiting.id,
+        other => panic!("it does not wait: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub fn done(outcome: Result<Outcome, ActionError>) -> i64 {
+    match outcome.expect("it is done") {
+        Outcome::Done(posted) => posted.balance_after_cents,
+        other => panic!("it is not done: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(outcome: Result<T, ActionError>) -> String {
+    outcome.expect_err("it is refused").to_string()
+}
+
+pub fn shown(town: &Town, who: &str, id: ApprovalId) -> ApprovalView {
+    show(&by(town, who), id).expect("the request is there")
+}
+
+/// Looks at a request and decides about what was seen.
+pub fn decides(town: &Town, who: &str, id: ApprovalId, verdict: Verdict) -> Result<Decided, ActionError> {
+    let view = shown(town, who, id);
+    decide(&by(town, who), id, verdict, &Seen { sha256: view.sha256, position: view.position }, "as it should be")
+}
+
+pub fn takes_back(town: &Town, who: &str, account: &str, of: &str, reference: &str) -> Result<Outcome, ActionError> {
+    let wish = Undo { account: account.to_owned(), of: of.to_owned(), reference: reference.to_owned(), note: "a mistake".to_owned() };
+    undo(&by(town, who), &wish)
+}
+
+/// How many rows a query counts.
+pub fn count(town: &Town, sql: &str) -> i64 {
+    let sql = format!("SELECT CAST(count(*) AS TEXT) AS line FROM {sql}");
+    let lines = town.context.database.read(|conn| Ok::<_, diesel::result::Error>(support::lines(conn, &sql))).unwrap();
+    lines[0].parse().unwrap()
+}
