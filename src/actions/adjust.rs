@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::approvals::{self, Checked, Outcome, Wanted};
+use super::collections::RULED_REASONS;
 use super::payments::{Posted, check_not_future, check_reference};
 use super::{ActionError, Context, account_named, notices};
 use crate::db::ledger::NewAdjustment;
@@ -33,6 +34,12 @@ pub struct Adjustment {
 /// Reason codes of what becomes of a whole balance, which has rules of its own ([`super::balances`]).
 pub const BALANCE_REASONS: [&str; 2] = ["refund", "transfer"];
 
+/// Whether a reason is one that a person may give.
+#[must_use]
+pub fn is_given_by_hand(code: &str) -> bool {
+    !BALANCE_REASONS.contains(&code) && !RULED_REASONS.contains(&code)
+}
+
 /// Gives an adjustment that needs no second person.
 ///
 /// # Errors
@@ -61,6 +68,12 @@ pub(super) fn check_within(conn: &mut DbConnection, context: &Context, adjustmen
     if BALANCE_REASONS.contains(&adjustment.reason_code.as_str()) {
         return Err(ActionError::Refused(format!(
             "reason: '{}' is not given by hand: a credit is paid out with `aquabills balance refund`, a balance carried on with `balance transfer`",
+            adjustment.reason_code
+        )));
+    }
+    if RULED_REASONS.contains(&adjustment.reason_code.as_str()) {
+        return Err(ActionError::Refused(format!(
+            "reason: '{}' is not given by hand: `aquabills late-fee`, `leak-relief`, `write-off` and `deposit` give it by their rules",
             adjustment.reason_code
         )));
     }
@@ -126,8 +139,7 @@ fn find_reason(conn: &mut DbConnection, code: &str) -> Result<ledger::ReasonRow,
     if let Some(reason) = ledger::reason(conn, code)? {
         return Ok(reason);
     }
-    let codes: Vec<String> =
-        ledger::reasons(conn)?.into_iter().map(|reason| reason.code).filter(|code| !BALANCE_REASONS.contains(&code.as_str())).collect();
+    let codes: Vec<String> = ledger::reasons(conn)?.into_iter().map(|reason| reason.code).filter(|code| is_given_by_hand(code)).collect();
     Err(ActionError::Refused(format!("reason: there is no reason code '{code}': expected one of {}", codes.join(", "))))
 }
 

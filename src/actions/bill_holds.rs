@@ -11,6 +11,7 @@ use super::{ActionError, Context};
 use crate::db::autopay::{self, BillDue};
 use crate::db::bill_holds::{self as rows, HoldRow};
 use crate::db::billing::bill_number;
+use crate::db::collections::disputes;
 use crate::db::{DbConnection, ledger, operations};
 use crate::domain::autopay::DrawState;
 use crate::domain::ids::{AccountId, RunId};
@@ -76,7 +77,8 @@ fn parse_number(number: &str) -> Option<(RunId, AccountId)> {
     (bill_number(parsed.0, parsed.1) == number).then_some(parsed)
 }
 
-fn find(conn: &mut DbConnection, number: &str) -> Result<((RunId, AccountId), BillDue), ActionError> {
+/// The bill with a number, and its key.
+pub(super) fn find(conn: &mut DbConnection, number: &str) -> Result<((RunId, AccountId), BillDue), ActionError> {
     let missing = || ActionError::not_found("bill", number);
     let key = parse_number(number).ok_or_else(missing)?;
     let bill = autopay::bill_due(conn, key.0, key.1)?.ok_or_else(missing)?;
@@ -96,12 +98,24 @@ pub fn hold_bill(context: &Context, number: &str, kind: HoldKind, note: &str) ->
         if bill.status != "issued" {
             return Err(ActionError::Refused(format!("bill {number} was taken back: there is nothing to hold")));
         }
-        let now = context.now();
-        if rows::hold(conn, key, kind.as_str(), note, &context.actor, now)? {
-            operations::audit(conn, now, &context.actor, "bill.hold", &bill.account, &format!("{number} {}: {note}", kind.as_str()))?;
-        }
-        Ok(())
+        hold_within(conn, context, (key, &bill), kind, note)
     })
+}
+
+/// Holds a bill back within a transaction that holds its account's lock.
+pub(super) fn hold_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    (key, bill): ((RunId, AccountId), &BillDue),
+    kind: HoldKind,
+    note: &str,
+) -> Result<(), ActionError> {
+    let now = context.now();
+    if rows::hold(conn, key, kind.as_str(), note, &context.actor, now)? {
+        let number = bill_number(key.0, key.1);
+        operations::audit(conn, now, &context.actor, "bill.hold", &bill.account, &format!("{number} {}: {note}", kind.as_str()))?;
+    }
+    Ok(())
 }
 
 /// Lets a bill go. When its day to be drawn came in between, it is announced for another one.
@@ -113,23 +127,42 @@ pub fn release_bill(context: &Context, number: &str, kind: HoldKind, note: &str)
     context.database.write(|conn| {
         let (key, bill) = find(conn, number)?;
         ledger::lock_accounts(conn, &[key.1])?;
-        let now = context.now();
-        if rows::release(conn, key, kind.as_str(), &context.actor, now)? == 0 {
+        let asked = disputes::of_bill(conn, key.0, key.1)?.into_iter().find(|asked| asked.answer.is_none());
+        if let Some(asked) = asked.filter(|_| kind == HoldKind::Disputed) {
+            return Err(ActionError::Refused(format!("the customer waits for an answer to question {}: the answer lets the bill go", asked.id)));
+        }
+        if !release_within(conn, context, (key, &bill), kind, note)? {
             let other = rows::open_kinds(conn, key.0, key.1)?;
             let but = other.first().map(|other| format!(", it is {other}: expected that kind")).unwrap_or_default();
             return Err(ActionError::Refused(format!("kind: bill {number} is not {}{but}", kind.as_str())));
         }
-        operations::audit(conn, now, &context.actor, "bill.release", &bill.account, &format!("{number} {}: {note}", kind.as_str()))?;
-        if rows::open_kinds(conn, key.0, key.1)?.is_empty() {
-            for try_no in [1, 2] {
-                let draw = autopay::draw_of_bill(conn, key.0, key.1, try_no)?;
-                if let Some(draw) = draw.filter(|draw| draw.is(DrawState::Announced) && draw.draw_on <= context.today()) {
-                    announce_anew_within(conn, context, &draw, now)?;
-                }
-            }
-        }
         Ok(())
     })
+}
+
+/// Lets a bill go within a transaction that holds its account's lock. Whether it was held so.
+pub(super) fn release_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    (key, bill): ((RunId, AccountId), &BillDue),
+    kind: HoldKind,
+    note: &str,
+) -> Result<bool, ActionError> {
+    let now = context.now();
+    if rows::release(conn, key, kind.as_str(), &context.actor, now)? == 0 {
+        return Ok(false);
+    }
+    let number = bill_number(key.0, key.1);
+    operations::audit(conn, now, &context.actor, "bill.release", &bill.account, &format!("{number} {}: {note}", kind.as_str()))?;
+    if rows::open_kinds(conn, key.0, key.1)?.is_empty() {
+        for try_no in [1, 2] {
+            let draw = autopay::draw_of_bill(conn, key.0, key.1, try_no)?;
+            if let Some(draw) = draw.filter(|draw| draw.is(DrawState::Announced) && draw.draw_on <= context.today()) {
+                announce_anew_within(conn, context, &draw, now)?;
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn check_note(note: &str) -> Result<&str, ActionError> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::import::compared::to_do_reads;
 use super::{ActionError, Context};
 use crate::db::metering::BilledSpan;
-use crate::db::operations::{self, RankedToDo, ToDoRow};
+use crate::db::operations::{self, RankedToDo, ToDoPage, ToDoRow};
 use crate::db::{DbConnection, metering, overcharges};
 use crate::domain::ids::{ReadId, ToDoId};
 
@@ -19,6 +19,8 @@ pub use crate::db::operations::ToDoCount;
 const BATCH: i64 = 1_000;
 /// Money waits for these: they are closed by what becomes of the money ([`super::bank`], [`super::approvals`]), never by themselves.
 const WAITING_MONEY: [&str; 3] = ["unapplied_credit", "bank_return", "approval"];
+/// A customer waits for an answer: it is closed by the answer ([`super::collections::disputes`]).
+const WAITING_CUSTOMER: &str = "dispute";
 
 /// One thing that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,18 +90,25 @@ pub struct ToDoView {
     pub raised_at: chrono::NaiveDateTime,
     /// For how many whole days it has waited.
     pub age_days: i64,
+    /// Until when it must be dealt with.
+    pub due_on: Option<NaiveDate>,
+    /// Whether that day is over.
+    pub overdue: bool,
+    /// What it is about, when an account may have several of its kind: `dispute:12`.
+    pub subject_key: Option<String>,
     /// What can be decided about it; nothing once it is decided.
     pub decisions: Vec<Decision>,
 }
 
-/// A page of open work items: the most money first, then the oldest. It begins after the item `after`.
+/// A page of open work items: what is overdue first, then the most money, then the oldest. It begins after the item `after`.
 ///
 /// # Errors
 /// Those of the database.
 pub fn list_todos(context: &Context, filter: &ToDoFilter, after: Option<ToDoId>, limit: i64) -> Result<Vec<ToDoView>, ActionError> {
     let (kind, account) = (filter.kind.as_deref().unwrap_or(""), filter.account.as_deref().unwrap_or(""));
+    let page = ToDoPage { kind, account, after: after.unwrap_or(ToDoId(0)), today: context.today(), limit };
     context.database.snapshot(|conn| {
-        let rows = operations::ranked_todos(conn, kind, account, after.unwrap_or(ToDoId(0)), limit)?;
+        let rows = operations::ranked_todos(conn, &page)?;
         view(context, conn, rows)
     })
 }
@@ -126,9 +135,12 @@ pub fn count_todos(context: &Context) -> Result<Vec<ToDoCount>, ActionError> {
 
 fn view(context: &Context, conn: &mut DbConnection, rows: Vec<RankedToDo>) -> Result<Vec<ToDoView>, ActionError> {
     let reads = to_do_reads(conn, &rows)?;
-    let now = context.now();
+    let (now, today) = (context.now(), context.today());
     let item = |(row, read): (RankedToDo, Option<ToDoRead>)| ToDoView {
         id: row.id,
+        overdue: row.status == "open" && row.due_on.is_some_and(|due| due < today),
+        due_on: row.due_on,
+        subject_key: row.subject_key,
         decisions: if row.status == "open" { decisions(&row.kind) } else { Vec::new() },
         kind: row.kind,
         status: row.status,
@@ -193,8 +205,7 @@ pub fn decide_all(context: &Context, kind: Option<&str>, decision: Decision, not
     loop {
         let page = context.database.read(|conn| operations::open_todos(conn, after, BATCH))?;
         let Some(last) = page.last().map(|row| row.id) else { return Ok(resolved) };
-        let chosen: Vec<ToDoRow> =
-            page.into_iter().filter(|row| kind.map_or(!WAITING_MONEY.contains(&row.kind.as_str()), |kind| row.kind == kind)).collect();
+        let chosen: Vec<ToDoRow> = page.into_iter().filter(|row| kind.map_or(!is_closed_elsewhere(&row.kind), |kind| row.kind == kind)).collect();
         resolved += decide(context, &chosen, decision, note)?;
         after = last;
     }
@@ -211,6 +222,11 @@ pub fn decide_some(context: &Context, ids: &[ToDoId], decision: Decision, note: 
         return Err(ActionError::not_found("held item", missing.to_string()));
     }
     decide(context, &rows, decision, note)
+}
+
+/// Whether what it is about closes it, and nobody by hand.
+fn is_closed_elsewhere(kind: &str) -> bool {
+    WAITING_MONEY.contains(&kind) || kind == WAITING_CUSTOMER
 }
 
 fn decide(context: &Context, rows: &[ToDoRow], decision: Decision, note: &str) -> Result<usize, ActionError> {
@@ -257,6 +273,9 @@ fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: 
             "money waits for it: say on the page Bank whose it is, or set it aside there"
         };
         return Err(ActionError::Refused(format!("item {}: {place}", money.id)));
+    }
+    if let Some(asked) = open.iter().find(|row| row.kind == WAITING_CUSTOMER) {
+        return Err(ActionError::Refused(format!("item {}: a customer waits for an answer: answer the question, which closes it", asked.id)));
     }
     let ids: Vec<ToDoId> = open.iter().map(|row| row.id).collect();
     let reads: Vec<ReadId> = open.iter().filter_map(|row| row.meter_read_id).collect();

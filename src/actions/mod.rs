@@ -18,6 +18,7 @@ pub mod bill_run;
 pub mod change_terms;
 pub mod check_ledger;
 pub mod checkout;
+pub mod collections;
 pub mod correct_meter;
 pub mod corrections;
 pub mod demo;

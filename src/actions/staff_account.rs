@@ -482,7 +482,7 @@ pub fn payment(context: &Context, account: AccountId, seq: i64) -> Result<Paymen
 /// # Errors
 /// Those of the database.
 pub fn adjustment_reasons(context: &Context) -> Result<Vec<ReasonRow>, ActionError> {
-    let by_hand = |reason: &ReasonRow| !super::adjust::BALANCE_REASONS.contains(&reason.code.as_str());
+    let by_hand = |reason: &ReasonRow| super::adjust::is_given_by_hand(&reason.code);
     Ok(context.database.read(ledger_rows::reasons)?.into_iter().filter(by_hand).collect())
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::adjust::{self, Adjustment, BALANCE_REASONS};
 use super::approvals::{self, Checked, Outcome, Wanted};
 use super::balances::check_words;
+use super::collections::RULED_REASONS;
 use super::payments::Posted;
 use super::{ActionError, Context, account_named};
 use crate::db::approvals::{self as rows, Undoable};
@@ -77,6 +78,9 @@ fn stands(conn: &mut DbConnection, found: &Undoable) -> Result<(), ActionError> 
             "of: '{}' is a refund or a transfer: a payout that failed is noted with `aquabills refund came-back`",
             found.reference
         ));
+    }
+    if RULED_REASONS.contains(&found.reason_code.as_str()) {
+        return refused(format!("of: '{}' is of a deposit, or undid something by rule: it is not taken back by hand", found.reference));
     }
     let credit = -Money::from_cents(found.amount_cents);
     if credit.is_positive() {

@@ -13,17 +13,23 @@ mod bench;
 mod bill;
 mod bill_hold;
 mod bills;
+mod collections;
 mod demo;
+mod deposit;
+mod dispute;
 mod drill;
 mod estimate;
 mod export;
 mod held;
 mod import;
 mod inbox;
+mod late_fee;
+mod leak_relief;
 mod ledger;
 mod meter;
 mod notices;
 mod overcharges;
+mod pay_plan;
 mod payment;
 mod policy;
 mod print;
@@ -41,6 +47,7 @@ mod show;
 mod staff;
 mod undo;
 mod verify;
+mod write_off;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -123,6 +130,20 @@ enum Command {
     Refund(refund::Args),
     /// Holds a bill back from collection, or lets it go
     BillHold(bill_hold::Args),
+    /// Looks at every account that owes something: fees, reminders, plans, deposits
+    Collections(collections::Args),
+    /// Waives a late fee
+    LateFee(late_fee::Args),
+    /// Questions a bill, answers and lists questions
+    Dispute(dispute::Args),
+    /// Agrees, cancels and shows pay plans
+    PayPlan(pay_plan::Args),
+    /// Shows and gives relief after a leak
+    LeakRelief(leak_relief::Args),
+    /// Takes, applies and refunds deposits, credits their interest
+    Deposit(deposit::Args),
+    /// Writes a debt off, or takes that back
+    WriteOff(write_off::Args),
     /// What banks sent: files, movements that wait, mappings of CSV columns
     Bank(bank::Args),
     /// Moves people in and out, changes the terms of a service
@@ -260,6 +281,13 @@ fn dispatch(global: &Global, command: Command) -> Result<bool, Failure> {
         Command::Autopay(args) => autopay::run(global, &args),
         Command::Refund(args) => refund::run(global, &args),
         Command::BillHold(args) => bill_hold::run(global, &args),
+        Command::Collections(args) => collections::run(global, &args),
+        Command::LateFee(args) => late_fee::run(global, &args),
+        Command::Dispute(args) => dispute::run(global, &args),
+        Command::PayPlan(args) => pay_plan::run(global, &args),
+        Command::LeakRelief(args) => leak_relief::run(global, &args),
+        Command::Deposit(args) => deposit::run(global, &args),
+        Command::WriteOff(args) => write_off::run(global, &args),
         Command::Bank(args) => bank::run(global, &args),
         Command::Service(args) => service::run(global, args),
         Command::Meter(args) => meter::run(global, &args),

@@ -13,6 +13,7 @@ pub mod bank_match;
 pub mod bill_holds;
 pub mod billing;
 mod bulk;
+pub mod collections;
 mod connection;
 pub mod customers;
 pub mod desk;

@@ -205,10 +205,17 @@ pub struct RankedToDo {
     /// When, UTC.
     #[diesel(sql_type = Timestamp)]
     pub raised_at: NaiveDateTime,
+    /// Until when it must be dealt with.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub due_on: Option<NaiveDate>,
+    /// What it is about, when an account may have several of its kind: `dispute:12`.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub subject_key: Option<String>,
 }
 
 const RANKED: &str = "SELECT t.id, t.kind, t.status, c.number AS account, p.code AS service_id, x.serial AS meter, r.id AS register_id, \
-        r.digits, r.multiplier_milli, m.read_on, a.start_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at \
+        r.digits, r.multiplier_milli, m.read_on, a.start_on, t.period_start_on, t.period_end_on, t.amount_cents, t.reason, t.raised_at, \
+        t.due_on, t.subject_key \
      FROM todo t \
      LEFT JOIN service_agreement a ON a.id = t.agreement_id \
      LEFT JOIN account c ON c.id = coalesce(t.account_id, a.account_id) \
@@ -218,22 +225,40 @@ const RANKED: &str = "SELECT t.id, t.kind, t.status, c.number AS account, p.code
      LEFT JOIN installation i ON i.service_point_id = a.service_point_id AND i.removed_on IS NULL \
      LEFT JOIN meter x ON x.id = coalesce(r.meter_id, i.meter_id)";
 
-/// A page of open work items: the most money first, then the oldest; those without a figure last. An empty kind or account
-/// stands for all of them; the page begins after the item `after`, wherever that one stands by now.
+/// Which page of open work items: an empty kind or account stands for all of them, and the page begins after the item `after`,
+/// wherever that one stands by now.
+#[derive(Debug, Clone, Copy)]
+pub struct ToDoPage<'a> {
+    /// Of this kind.
+    pub kind: &'a str,
+    /// About this account.
+    pub account: &'a str,
+    /// After this item; 0 from the beginning.
+    pub after: ToDoId,
+    /// What is due before this day is overdue.
+    pub today: NaiveDate,
+    /// So many.
+    pub limit: i64,
+}
+
+/// A page of open work items: what is overdue first, then the most money, then the oldest; those without a figure last.
 ///
 /// # Errors
 /// Those of the database.
-pub fn ranked_todos(conn: &mut DbConnection, kind: &str, account: &str, after: ToDoId, limit: i64) -> QueryResult<Vec<RankedToDo>> {
+pub fn ranked_todos(conn: &mut DbConnection, page: &ToDoPage<'_>) -> QueryResult<Vec<RankedToDo>> {
+    let rank = |t: &str| format!("CASE WHEN {t}.due_on < $4 THEN 0 ELSE 1 END, -coalesce({t}.amount_cents, -1), {t}.id");
     diesel::sql_query(format!(
         "{RANKED} WHERE t.status = 'open' AND ($1 = '' OR t.kind = $1) AND ($2 = '' OR c.number = $2) \
-         AND ($3 = 0 OR coalesce(t.amount_cents, -1) < (SELECT coalesce(s.amount_cents, -1) FROM todo s WHERE s.id = $3) \
-            OR (coalesce(t.amount_cents, -1) = (SELECT coalesce(s.amount_cents, -1) FROM todo s WHERE s.id = $3) AND t.id > $3)) \
-         ORDER BY coalesce(t.amount_cents, -1) DESC, t.id LIMIT $4"
+         AND ($3 = 0 OR ({}) > (SELECT {} FROM todo s WHERE s.id = $3)) ORDER BY {} LIMIT $5",
+        rank("t"),
+        rank("s"),
+        rank("t")
     ))
-    .bind::<Text, _>(kind)
-    .bind::<Text, _>(account)
-    .bind::<BigInt, _>(after)
-    .bind::<BigInt, _>(limit)
+    .bind::<Text, _>(page.kind)
+    .bind::<Text, _>(page.account)
+    .bind::<BigInt, _>(page.after)
+    .bind::<Date, _>(page.today)
+    .bind::<BigInt, _>(page.limit)
     .load(conn)
 }
 
@@ -377,6 +402,62 @@ pub fn resolve(conn: &mut DbConnection, ids: &[ToDoId], status: &str, by: &str, 
 pub fn resolve_about_account(conn: &mut DbConnection, account: AccountId, kind: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
     diesel::update(todo::table.filter(todo::account_id.eq(Some(account)).and(todo::kind.eq(kind)).and(todo::status.eq("open"))))
         .set((todo::status.eq("released"), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
+        .execute(conn)
+}
+
+/// What a work item that has a subject of its own is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What kind of work it is.
+    pub kind: &'a str,
+    /// What it is about, as a key: `dispute:12`.
+    pub key: &'a str,
+    /// Whose account.
+    pub account: AccountId,
+    /// The money at stake, in cents.
+    pub amount_cents: i64,
+    /// Until when it must be dealt with.
+    pub due_on: Option<NaiveDate>,
+    /// Why it is raised.
+    pub reason: &'a str,
+}
+
+/// Raises a work item about a subject of its own, unless one about it is open.
+///
+/// # Errors
+/// Those of the database.
+pub fn raise_about(conn: &mut DbConnection, subject: &Subject<'_>, at: NaiveDateTime) -> QueryResult<bool> {
+    let values = (
+        todo::kind.eq(subject.kind),
+        todo::status.eq("open"),
+        todo::subject_key.eq(Some(subject.key)),
+        todo::account_id.eq(Some(subject.account)),
+        todo::amount_cents.eq(Some(subject.amount_cents)),
+        todo::due_on.eq(subject.due_on),
+        todo::reason.eq(subject.reason),
+        todo::raised_at.eq(at),
+    );
+    let raised = each_backend!(conn, conn => diesel::insert_into(todo::table).values(values).on_conflict_do_nothing().execute(conn))?;
+    Ok(raised > 0)
+}
+
+/// Resolves the open work item about a subject.
+///
+/// # Errors
+/// Those of the database.
+pub fn resolve_about(conn: &mut DbConnection, key: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(todo::table.filter(todo::subject_key.eq(Some(key)).and(todo::status.eq("open"))))
+        .set((todo::status.eq("released"), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
+        .execute(conn)
+}
+
+/// Withdraws the open work item about a subject: it is not to be done any more.
+///
+/// # Errors
+/// Those of the database.
+pub fn withdraw_about(conn: &mut DbConnection, key: &str, by: &str, note: &str, at: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(todo::table.filter(todo::subject_key.eq(Some(key)).and(todo::status.eq("open"))))
+        .set((todo::status.eq("rejected"), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
         .execute(conn)
 }
 

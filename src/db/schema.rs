@@ -107,6 +107,8 @@ diesel::table! {
         account_id -> Nullable<BigInt>,
         unapplied_credit_id -> Nullable<BigInt>,
         approval_id -> Nullable<BigInt>,
+        subject_key -> Nullable<Text>,
+        due_on -> Nullable<Date>,
     }
 }
 
@@ -901,6 +903,171 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    collection_day (account_id, day_on) {
+        account_id -> BigInt,
+        day_on -> Date,
+        looked_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    late_fee (id) {
+        id -> BigInt,
+        run_id -> BigInt,
+        account_id -> BigInt,
+        number -> Integer,
+        deadline_on -> Date,
+        unpaid_cents -> BigInt,
+        amount_cents -> BigInt,
+        policy_sha256 -> Text,
+        account_seq -> BigInt,
+        undone_seq -> Nullable<BigInt>,
+        undone -> Nullable<Text>,
+        because -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    dispute (id) {
+        id -> BigInt,
+        form_key -> Text,
+        run_id -> BigInt,
+        account_id -> BigInt,
+        about -> Text,
+        reason -> Text,
+        words -> Text,
+        asked_by -> Text,
+        asked_at -> Timestamp,
+        asked_on -> Date,
+        due_on -> Date,
+        policy_sha256 -> Text,
+        again_of -> Nullable<BigInt>,
+        answer -> Nullable<Text>,
+        answer_words -> Nullable<Text>,
+        remedy -> Nullable<Text>,
+        answered_by -> Nullable<Text>,
+        answered_at -> Nullable<Timestamp>,
+        answered_on -> Nullable<Date>,
+        pay_by -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    dunning_case (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        opened_on -> Date,
+        opened_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+        closed_at -> Nullable<Timestamp>,
+        closed_because -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    dunning_step (case_id, step_no) {
+        case_id -> BigInt,
+        step_no -> Integer,
+        name -> Text,
+        notice_days -> Integer,
+        overdue_cents -> BigInt,
+        since_on -> Date,
+        made_on -> Date,
+        made_at -> Timestamp,
+        policy_sha256 -> Text,
+        notice_key -> Text,
+    }
+}
+
+diesel::table! {
+    pay_plan (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        reference -> Text,
+        from_seq -> BigInt,
+        total_cents -> BigInt,
+        note -> Text,
+        policy_sha256 -> Text,
+        grace_days -> Integer,
+        agreed_by -> Text,
+        agreed_at -> Timestamp,
+        agreed_on -> Date,
+        state -> Text,
+        ended_on -> Nullable<Date>,
+        ended_by -> Nullable<Text>,
+        ended_because -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    pay_plan_instalment (plan_id, number) {
+        plan_id -> BigInt,
+        number -> Integer,
+        due_on -> Date,
+        amount_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    leak_relief (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        reference -> Text,
+        given_on -> Date,
+        amount_cents -> BigInt,
+        evidence -> Text,
+        policy_sha256 -> Text,
+        given_by -> Text,
+        account_seq -> BigInt,
+        undone_seq -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    leak_relief_part (relief_id, run_id, segment_no) {
+        relief_id -> BigInt,
+        run_id -> BigInt,
+        account_id -> BigInt,
+        segment_no -> Integer,
+        usage_milli -> BigInt,
+        usual_milli -> BigInt,
+        basis -> Text,
+        reduced_milli -> BigInt,
+        was_cents -> BigInt,
+        is_cents -> BigInt,
+        credit_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    deposit (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        reference -> Text,
+        amount_cents -> BigInt,
+        taken_on -> Date,
+        note -> Text,
+        taken_by -> Text,
+        charge_seq -> BigInt,
+        payment_seq -> BigInt,
+        interest_to -> Date,
+        applied_seq -> Nullable<BigInt>,
+        applied_on -> Nullable<Date>,
+        applied_because -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    deposit_interest (deposit_id, from_on) {
+        deposit_id -> BigInt,
+        from_on -> Date,
+        to_on -> Date,
+        amount_cents -> BigInt,
+        account_seq -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     person,
     account,
@@ -964,6 +1131,17 @@ diesel::allow_tables_to_appear_in_same_query!(
     refund_payee,
     refund_batch,
     refund_batch_item,
+    collection_day,
+    late_fee,
+    dispute,
+    dunning_case,
+    dunning_step,
+    pay_plan,
+    pay_plan_instalment,
+    leak_relief,
+    leak_relief_part,
+    deposit,
+    deposit_interest,
 );
 
 diesel::table! {

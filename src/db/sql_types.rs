@@ -8,9 +8,10 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable, SingleValue};
 
 use crate::domain::ids::{
-    AccountId, AdjustmentId, AgreementId, AlarmId, ApprovalId, BankEntryId, BankFileId, CaseId, CheckoutId, DrawId, FindingId, InstallationId,
-    LoginId, MandateId, MeterId, NoticeId, PaymentId, PersonId, PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RebillId, RefundBatchId,
-    RefundId, RegisterId, RunId, ServicePointId, TariffVersionId, ToDoId, TransactionId, UnappliedCreditId,
+    AccountId, AdjustmentId, AgreementId, AlarmId, ApprovalId, BankEntryId, BankFileId, CaseId, CheckoutId, DepositId, DisputeId, DrawId,
+    DunningCaseId, FindingId, InstallationId, LateFeeId, LeakReliefId, LoginId, MandateId, MeterId, NoticeId, PayPlanId, PaymentId, PersonId,
+    PremiseId, ProviderEventId, ProviderPaymentId, ReadId, RebillId, RefundBatchId, RefundId, RegisterId, RunId, ServicePointId, TariffVersionId,
+    ToDoId, TransactionId, UnappliedCreditId,
 };
 
 /// Makes tuple structs over `i64` columns of type `BigInt`.
@@ -89,4 +90,10 @@ big_int_columns!(
     ApprovalId,
     AdjustmentId,
     RefundBatchId,
+    DisputeId,
+    LateFeeId,
+    DunningCaseId,
+    PayPlanId,
+    DepositId,
+    LeakReliefId,
 );

@@ -561,14 +561,36 @@ impl Metered<'_> {
 /// # Errors
 /// [`BillingHold`] when a version or class is missing or the rules cannot price it.
 pub fn charge(inputs: &SegmentInputs, book: &TariffBook) -> Result<SegmentCharge, BillingHold> {
+    charge_reduced(inputs, book, (1, 1))
+}
+
+/// The same with a part of the segment's own metered usage, `(kept, of)`: what it would have been with less. The estimates
+/// that it settles stay as they are.
+///
+/// # Errors
+/// As [`charge`].
+pub fn charge_reduced(inputs: &SegmentInputs, book: &TariffBook, (kept, of): (i64, i64)) -> Result<SegmentCharge, BillingHold> {
     let metered = Metered { inputs };
-    let mut own = charge_period(&Priceable::of(inputs), book, &|unit| metered.own(unit))?;
+    let part =
+        |milli: i64| if kept == of { milli } else { i64::try_from(i128::from(milli) * i128::from(kept) / i128::from(of.max(1))).unwrap_or(milli) };
+    let mut own = charge_period(&Priceable::of(inputs), book, &|unit| metered.own(unit).map(part))?;
     let Some(settles) = &inputs.settles else { return Ok(own) };
     for period in &settles.periods {
         let now = charge_period(&Priceable::estimated(period), book, &|unit| metered.of(settles, period, unit))?;
         correct(&mut own.charge, period, &now)?;
     }
     Ok(own)
+}
+
+/// The segment's own metered usage in the unit of the tariff in force at its end, in thousandths: before a winter's average or
+/// a cap makes another one of it.
+///
+/// # Errors
+/// As [`charge`].
+pub fn metered_milli(inputs: &SegmentInputs, book: &TariffBook) -> Result<i64, BillingHold> {
+    let Some(slice) = inputs.slices.last() else { return Ok(0) };
+    let (version, _) = find_class(book, slice, &inputs.rate_class)?;
+    Metered { inputs }.own(&version.tariff.metadata().bill_unit)
 }
 
 /// Adds the line that takes an estimated bill back and charges what it should have been.

@@ -81,4 +81,16 @@ ids! {
     AdjustmentId,
     /// A file of payouts or cheques.
     RefundBatchId,
+    /// A customer's question about a bill.
+    DisputeId,
+    /// A fee for paying late.
+    LateFeeId,
+    /// A row of reminders.
+    DunningCaseId,
+    /// A plan to pay by instalments.
+    PayPlanId,
+    /// Money that secures what an account will owe.
+    DepositId,
+    /// Relief after a leak.
+    LeakReliefId,
 }

@@ -3,14 +3,19 @@
 //! What belongs here: money, rates, usage from registers, billing periods, proration, ledger entries, gates.
 //! What does not: anything that reads or writes the outside world.
 
+pub mod aging;
 pub mod alarms;
 pub mod approvals;
 pub mod autopay;
 pub mod billing;
 pub mod calendar;
+pub mod disputes;
+pub mod dunning;
 pub mod estimate;
 pub mod gates;
 pub mod ids;
+pub mod late_fees;
+pub mod leak_relief;
 pub mod ledger;
 pub mod limits;
 pub mod matching;
@@ -19,8 +24,10 @@ pub mod money;
 pub mod notices;
 pub mod overcharges;
 pub mod passwords;
+pub mod pay_plans;
 pub mod payments;
 pub mod payouts;
+pub mod percent;
 pub mod policy;
 pub mod postcode;
 pub mod quantity;

@@ -42,6 +42,16 @@ pub enum NoticeKind {
     AdjustmentGiven,
     /// A bill was wrong and was put right: what was asked for or charged, what is right, and what becomes of the difference.
     OverchargeCorrected,
+    /// A bill was not paid in time and costs a fee.
+    LateFee,
+    /// Something is overdue: a step of the reminders.
+    PaymentReminder,
+    /// A pay plan was agreed, kept, broken or cancelled.
+    PayPlan,
+    /// A question about a bill has arrived.
+    DisputeOpened,
+    /// A question about a bill is answered.
+    DisputeAnswered,
     /// A read is far above what was used before: perhaps a leak.
     HighUsage,
     /// To staff: a bill run's gates failed.
@@ -62,7 +72,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::BillReady,
         Self::PaymentReceived,
         Self::PaymentReturned,
@@ -76,6 +86,11 @@ impl NoticeKind {
         Self::RefundFailed,
         Self::AdjustmentGiven,
         Self::OverchargeCorrected,
+        Self::LateFee,
+        Self::PaymentReminder,
+        Self::PayPlan,
+        Self::DisputeOpened,
+        Self::DisputeAnswered,
         Self::HighUsage,
         Self::RunHeld,
         Self::RunIncident,
@@ -106,6 +121,11 @@ impl NoticeKind {
             Self::RefundFailed => "refund_failed",
             Self::AdjustmentGiven => "adjustment_given",
             Self::OverchargeCorrected => "overcharge_corrected",
+            Self::LateFee => "late_fee",
+            Self::PaymentReminder => "payment_reminder",
+            Self::PayPlan => "pay_plan",
+            Self::DisputeOpened => "dispute_opened",
+            Self::DisputeAnswered => "dispute_answered",
             Self::HighUsage => "high_usage",
             Self::RunHeld => "run_held",
             Self::RunIncident => "run_incident",
@@ -134,6 +154,11 @@ impl NoticeKind {
             Self::RefundFailed => "A refund did not arrive",
             Self::AdjustmentGiven => "A credit or charge was made",
             Self::OverchargeCorrected => "A wrong bill was corrected",
+            Self::LateFee => "A late fee was charged",
+            Self::PaymentReminder => "A payment is overdue",
+            Self::PayPlan => "A pay plan was agreed or has ended",
+            Self::DisputeOpened => "A question about a bill has arrived",
+            Self::DisputeAnswered => "A question about a bill is answered",
             Self::HighUsage => "Unusually high usage, perhaps a leak",
             Self::RunHeld => "A bill run was held",
             Self::RunIncident => "Issued bills are wrong",
@@ -248,6 +273,16 @@ pub enum Facts {
     AdjustmentGiven(AdjustmentGiven),
     /// Of [`NoticeKind::OverchargeCorrected`].
     OverchargeCorrected(OverchargeCorrected),
+    /// Of [`NoticeKind::LateFee`].
+    LateFee(LateFee),
+    /// Of [`NoticeKind::PaymentReminder`].
+    PaymentReminder(PaymentReminder),
+    /// Of [`NoticeKind::PayPlan`].
+    PayPlan(PayPlan),
+    /// Of [`NoticeKind::DisputeOpened`].
+    DisputeOpened(DisputeOpened),
+    /// Of [`NoticeKind::DisputeAnswered`].
+    DisputeAnswered(DisputeAnswered),
     /// Of [`NoticeKind::HighUsage`].
     HighUsage(HighUsage),
     /// Of [`NoticeKind::RunHeld`].
@@ -284,6 +319,11 @@ impl Facts {
             Self::RefundFailed(_) => NoticeKind::RefundFailed,
             Self::AdjustmentGiven(_) => NoticeKind::AdjustmentGiven,
             Self::OverchargeCorrected(_) => NoticeKind::OverchargeCorrected,
+            Self::LateFee(_) => NoticeKind::LateFee,
+            Self::PaymentReminder(_) => NoticeKind::PaymentReminder,
+            Self::PayPlan(_) => NoticeKind::PayPlan,
+            Self::DisputeOpened(_) => NoticeKind::DisputeOpened,
+            Self::DisputeAnswered(_) => NoticeKind::DisputeAnswered,
             Self::HighUsage(_) => NoticeKind::HighUsage,
             Self::RunHeld(_) => NoticeKind::RunHeld,
             Self::RunIncident(_) => NoticeKind::RunIncident,
@@ -532,6 +572,103 @@ pub struct CorrectedDraw {
     pub draw_on: NaiveDate,
     /// From what.
     pub method: String,
+}
+
+/// A bill was not paid in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateFee {
+    /// The bill's number.
+    pub bill_number: String,
+    /// The fee.
+    pub amount_cents: i64,
+    /// What of the bill was unpaid.
+    pub unpaid_cents: i64,
+    /// When it was due.
+    pub due_on: NaiveDate,
+    /// The last day on which a payment was in time.
+    pub deadline_on: NaiveDate,
+    /// When the fee was charged.
+    pub charged_on: NaiveDate,
+    /// The rule that it follows.
+    pub citation: String,
+    /// The balance with it.
+    pub balance_cents: i64,
+}
+
+/// Something is overdue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentReminder {
+    /// What the step is called.
+    pub name: String,
+    /// Which step it is, from 1.
+    pub step: i32,
+    /// Whether no further notice comes after it.
+    pub is_last: bool,
+    /// Whether a clerk decides about a disconnection after it.
+    pub disconnection: bool,
+    /// What is overdue.
+    pub overdue_cents: i64,
+    /// Since when the oldest of it is.
+    pub since_on: NaiveDate,
+    /// Days after this notice is sent in which nothing more happens.
+    pub notice_days: i32,
+    /// The rule that it follows.
+    pub citation: String,
+}
+
+/// A pay plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayPlan {
+    /// `active` when it was agreed, `kept`, `broken` or `cancelled`.
+    pub state: String,
+    /// What is paid by it.
+    pub total_cents: i64,
+    /// What of it is open.
+    pub open_cents: i64,
+    /// The instalments: when, and how much.
+    pub instalments: Vec<(NaiveDate, i64)>,
+    /// Days after an instalment's day on which it is still in time.
+    pub grace_days: i32,
+    /// Why it ended; empty when it was agreed.
+    pub because: String,
+    /// Whether the account's bills are drawn by autopay.
+    pub autopay: bool,
+}
+
+/// A question about a bill has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeOpened {
+    /// The bill's number.
+    pub bill_number: String,
+    /// Which part of it; empty for all of it.
+    pub about: String,
+    /// When it was asked.
+    pub asked_on: NaiveDate,
+    /// Until when it is answered.
+    pub answer_by: NaiveDate,
+    /// Whether it was asked before.
+    pub again: bool,
+}
+
+/// A question about a bill is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeAnswered {
+    /// The bill's number.
+    pub bill_number: String,
+    /// The answer in short, as a sentence without its full stop.
+    pub outcome: String,
+    /// The answer in the clerk's words.
+    pub words: String,
+    /// What puts the bill right: an adjustment's reference, or another bill's number.
+    pub remedy: Option<String>,
+    /// When it was answered.
+    pub answered_on: NaiveDate,
+    /// Until when what is left can be paid without a fee.
+    pub pay_by: NaiveDate,
+    /// Until when it can be asked again; none when it was asked twice.
+    pub again_by: Option<NaiveDate>,
+    /// The balance now.
+    pub balance_cents: i64,
 }
 
 /// A read is far above what was used before.

@@ -2,6 +2,7 @@
 
 mod autopay;
 mod bank_folder;
+mod collections;
 mod housekeeping;
 mod inbox;
 pub mod mailer;
@@ -42,6 +43,7 @@ impl Jobs {
         jobs.add("reconciler", context, reconciler::run)?;
         jobs.add("sweeper", context, sweeper::run)?;
         jobs.add("bank folder", context, bank_folder::run)?;
+        jobs.add("collections", context, collections::run)?;
         jobs.add("housekeeping", context, housekeeping::run)?;
         Ok(jobs)
     }

@@ -12,9 +12,9 @@ use lettre::{Address, Message};
 use crate::config::Config;
 use crate::domain::money::Money;
 use crate::domain::notices::{
-    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
-    OverchargeCorrected, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent, RunHeld,
-    RunIncident, SecondFactorChanged, SignIn,
+    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, DisputeAnswered, DisputeOpened,
+    Facts, HighUsage, LateFee, Letter, OverchargeCorrected, PasswordChanged, PasswordLink, PayPlan, PaymentCorrected, PaymentReceived,
+    PaymentReminder, PaymentReturned, RefundFailed, RefundSent, RunHeld, RunIncident, SecondFactorChanged, SignIn,
 };
 
 /// Where a person says which notices they want.
@@ -130,6 +130,11 @@ templates! {
     RefundFailed: RefundFailedText = "notices/refund_failed.txt", RefundFailedHtml = "notices/refund_failed.html";
     AdjustmentGiven: AdjustmentGivenText = "notices/adjustment_given.txt", AdjustmentGivenHtml = "notices/adjustment_given.html";
     OverchargeCorrected: OverchargeCorrectedText = "notices/overcharge_corrected.txt", OverchargeCorrectedHtml = "notices/overcharge_corrected.html";
+    LateFee: LateFeeText = "notices/late_fee.txt", LateFeeHtml = "notices/late_fee.html";
+    PaymentReminder: PaymentReminderText = "notices/payment_reminder.txt", PaymentReminderHtml = "notices/payment_reminder.html";
+    PayPlan: PayPlanText = "notices/pay_plan.txt", PayPlanHtml = "notices/pay_plan.html";
+    DisputeOpened: DisputeOpenedText = "notices/dispute_opened.txt", DisputeOpenedHtml = "notices/dispute_opened.html";
+    DisputeAnswered: DisputeAnsweredText = "notices/dispute_answered.txt", DisputeAnsweredHtml = "notices/dispute_answered.html";
     HighUsage: HighUsageText = "notices/high_usage.txt", HighUsageHtml = "notices/high_usage.html";
     Alarm: AlarmText = "notices/alarm.txt", AlarmHtml = "notices/alarm.html";
     RunHeld: RunHeldText = "notices/run_held.txt", RunHeldHtml = "notices/run_held.html";
@@ -182,6 +187,16 @@ fn subject(common: &Common, facts: &Facts) -> String {
         Facts::AdjustmentGiven(given) if given.amount_cents < 0 => format!("A credit of {} to your account", common.credit(&given.amount_cents)),
         Facts::AdjustmentGiven(given) => format!("A charge of {} to your account", common.money(&given.amount_cents)),
         Facts::OverchargeCorrected(wrong) => correction_subject(common, wrong),
+        Facts::LateFee(fee) => format!("A late fee of {} on bill {}", common.money(&fee.amount_cents), fee.bill_number),
+        Facts::PaymentReminder(reminder) => format!("{}: {} is overdue", reminder.name, common.money(&reminder.overdue_cents)),
+        Facts::PayPlan(plan) => match plan.state.as_str() {
+            "active" => format!("Your pay plan for {}", common.money(&plan.total_cents)),
+            "kept" => "Your pay plan is paid".to_owned(),
+            "broken" => "Your pay plan has ended: an instalment is missing".to_owned(),
+            _ => "Your pay plan was cancelled".to_owned(),
+        },
+        Facts::DisputeOpened(asked) => format!("We have your question about bill {}", asked.bill_number),
+        Facts::DisputeAnswered(answered) => format!("Your question about bill {}: {}", answered.bill_number, answered.outcome.to_lowercase()),
         Facts::HighUsage(usage) => format!("Unusually high usage at {}", usage.address),
         Facts::RunHeld(run) => format!("Bill run {} is held: nothing was issued", run.run_id),
         Facts::RunIncident(incident) if incident.mended => format!("Case {}: wrong bills were put right", incident.case_id),
@@ -213,6 +228,9 @@ fn path(letter: &Letter) -> String {
         Facts::AutopaySkipped(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
         Facts::AutopayFailed(draw) => format!("/bills/{}", escaped(&draw.bill_number)),
         Facts::OverchargeCorrected(OverchargeCorrected { bill_number: Some(number), .. }) => format!("/bills/{}", escaped(number)),
+        Facts::LateFee(fee) => format!("/bills/{}", escaped(&fee.bill_number)),
+        Facts::DisputeOpened(asked) => format!("/bills/{}/dispute", escaped(&asked.bill_number)),
+        Facts::DisputeAnswered(answered) => format!("/bills/{}/dispute", escaped(&answered.bill_number)),
         Facts::AutopayActive(_) | Facts::AutopayPaused(_) => format!("{}/autopay", account()),
         // To staff it goes without an account of its own.
         Facts::RefundFailed(refund) if letter.account.is_none() => format!("/staff/accounts/{}/refunds", escaped(&refund.account)),
@@ -223,6 +241,8 @@ fn path(letter: &Letter) -> String {
         | Facts::RefundFailed(_)
         | Facts::AdjustmentGiven(_)
         | Facts::OverchargeCorrected(_)
+        | Facts::PaymentReminder(_)
+        | Facts::PayPlan(_)
         | Facts::HighUsage(_) => account(),
         Facts::RunHeld(run) => format!("/staff/runs/{}", run.run_id),
         Facts::RunIncident(incident) => format!("/staff/overcharges/{}", incident.case_id),

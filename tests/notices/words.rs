@@ -4,9 +4,9 @@ use aquabills::config::Config;
 use aquabills::domain::alarms::AlarmKind;
 use aquabills::domain::ids::{NoticeId, RunId};
 use aquabills::domain::notices::{
-    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, Facts, HighUsage, Letter,
-    NoticeKind, OverchargeCorrected, PasswordChanged, PasswordLink, PaymentCorrected, PaymentReceived, PaymentReturned, RefundFailed, RefundSent,
-    RunHeld, RunIncident, SecondFactorChanged, SignIn,
+    AdjustmentGiven, Alarm, AutopayActive, AutopayAnnounced, AutopayFailed, AutopayPaused, AutopaySkipped, BillReady, DisputeAnswered, DisputeOpened,
+    Facts, HighUsage, LateFee, Letter, NoticeKind, OverchargeCorrected, PasswordChanged, PasswordLink, PayPlan, PaymentCorrected, PaymentReceived,
+    PaymentReminder, PaymentReturned, RefundFailed, RefundSent, RunHeld, RunIncident, SecondFactorChanged, SignIn,
 };
 use aquabills::domain::retry::{FEWEST_ATTEMPTS, LONGEST_PAUSE_MS, Retry, pause_bound_ms, retry};
 use aquabills::mail::message::{compose, words};
@@ -49,7 +49,7 @@ fn bill(due: i64) -> Facts {
 
 /// One of each kind, and what must be in its text and its HTML alike.
 fn samples() -> Vec<(Facts, Vec<&'static str>)> {
-    [of_bills_and_payments(), of_autopay(), of_refunds(), of_everything_else()].concat()
+    [of_bills_and_payments(), of_autopay(), of_refunds(), of_collections(), of_everything_else()].concat()
 }
 
 fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
@@ -184,6 +184,83 @@ fn of_refunds() -> Vec<(Facts, Vec<&'static str>)> {
                 balance_cents: -1500,
             }),
             vec!["A-17", "$15.00", "the card is closed", "$15.00 credit"],
+        ),
+    ]
+}
+
+fn of_collections() -> Vec<(Facts, Vec<&'static str>)> {
+    let plan = |state: &str, autopay| {
+        Facts::PayPlan(PayPlan {
+            state: state.to_owned(),
+            total_cents: 4750,
+            open_cents: 3166,
+            instalments: vec![(day("2026-06-20"), 1584), (day("2026-07-20"), 1583)],
+            grace_days: 5,
+            because: "an instalment is missing".to_owned(),
+            autopay,
+        })
+    };
+    vec![
+        (
+            Facts::LateFee(LateFee {
+                bill_number: "12-17".to_owned(),
+                amount_cents: 571,
+                unpaid_cents: 4750,
+                due_on: day("2026-07-06"),
+                deadline_on: day("2026-07-11"),
+                charged_on: day("2026-07-12"),
+                citation: "Rule 11".to_owned(),
+                balance_cents: 5321,
+            }),
+            vec![
+                "12-17",
+                "$5.71",
+                "$47.50",
+                "6 July 2026",
+                "11 July 2026",
+                "12 July 2026",
+                "Rule 11",
+                "$53.21",
+                "https://water.town.example/bills/12-17",
+            ],
+        ),
+        (
+            Facts::PaymentReminder(PaymentReminder {
+                name: "Final notice".to_owned(),
+                step: 2,
+                is_last: true,
+                disconnection: true,
+                overdue_cents: 5321,
+                since_on: day("2026-07-06"),
+                notice_days: 10,
+                citation: "Code 777".to_owned(),
+            }),
+            vec!["Final notice", "$53.21", "6 July 2026", "within 10 days", "disconnected", "Code 777", "https://water.town.example/account/A-17"],
+        ),
+        (plan("active", true), vec!["$47.50", "$31.66", "20 June 2026", "$15.84", "20 July 2026", "5 days late", "Autopay draws"]),
+        (plan("broken", false), vec!["has ended, because an instalment is missing", "$31.66"]),
+        (
+            Facts::DisputeOpened(DisputeOpened {
+                bill_number: "12-17".to_owned(),
+                about: "S1".to_owned(),
+                asked_on: day("2026-07-01"),
+                answer_by: day("2026-07-11"),
+                again: true,
+            }),
+            vec!["12-17", "S1", "1 July 2026", "11 July 2026", "asked again", "https://water.town.example/bills/12-17/dispute"],
+        ),
+        (
+            Facts::DisputeAnswered(DisputeAnswered {
+                bill_number: "12-17".to_owned(),
+                outcome: "You were right".to_owned(),
+                words: "The meter was read wrongly.".to_owned(),
+                remedy: Some("C-1".to_owned()),
+                answered_on: day("2026-07-10"),
+                pay_by: day("2026-07-24"),
+                again_by: Some(day("2026-08-09")),
+                balance_cents: 750,
+            }),
+            vec!["12-17", "You were right", "The meter was read wrongly.", "C-1", "10 July 2026", "24 July 2026", "9 August 2026", "$7.50"],
         ),
     ]
 }

@@ -3,6 +3,7 @@
 use chrono::NaiveDateTime;
 
 use super::{bill_of, label, mandate_of, state_of};
+use crate::actions::collections::standing::not_yet_due;
 use crate::actions::sign_in::new_token;
 use crate::actions::{ActionError, Context, notices};
 use crate::db::DbConnection;
@@ -48,7 +49,8 @@ fn announce_one(
 ) -> Result<Option<NewNotice>, ActionError> {
     let (now, today) = (context.now(), context.today());
     let (rules, limit) = (context.config.autopay.rules(), mandate.limit_cents.map(Money::from_cents));
-    let due = Money::from_cents(bill.amount_due_cents);
+    // Of a pay plan only the instalments that are due by then are drawn with the bill.
+    let due = Money::from_cents(bill.amount_due_cents) - not_yet_due(conn, bill.account_id, run.due_on)?;
     let (amount, on, skipped) = match announce(&rules, state_of(mandate)?, limit, due, today, run.due_on) {
         Announcement::Nothing => return Ok(None),
         Announcement::Draw { amount, on } => (amount, on, None),

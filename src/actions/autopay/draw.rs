@@ -10,6 +10,7 @@ use rand::Rng;
 use super::announce::{announce_anew_within, skip_within};
 use super::follow::fail_within;
 use super::{CLAIM_MINUTES, Counts, ROUND, bill_of, mandate_of, state_of};
+use crate::actions::collections::standing::not_yet_due;
 use crate::actions::inbox::{replay_payment, settle};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
@@ -117,7 +118,7 @@ fn begin(context: &Context, conn: &mut DbConnection, id: DrawId) -> Result<Step,
         rows::put_off(conn, draw.id, &why, until)?;
         return Ok(Step::Waits);
     }
-    let day = on_the_day(conn, &draw, &mandate, &bill)?;
+    let day = on_the_day(context, conn, &draw, &mandate, &bill)?;
     match begun {
         Some(payment) => again(context, conn, &draw, &mandate, (payment, &day), now),
         None if context.config.autopay.rules().is_too_late(draw.draw_on, context.today()) && day.decide().is_ok() => {
@@ -163,7 +164,9 @@ fn waits_for(context: &Context, conn: &mut DbConnection, draw: &DrawRow, now: Na
     }))
 }
 
-fn on_the_day(conn: &mut DbConnection, draw: &DrawRow, mandate: &MandateRow, bill: &BillDue) -> Result<OnTheDay, ActionError> {
+fn on_the_day(context: &Context, conn: &mut DbConnection, draw: &DrawRow, mandate: &MandateRow, bill: &BillDue) -> Result<OnTheDay, ActionError> {
+    // Instalments of a pay plan that are due later are not drawn with a bill.
+    let later = not_yet_due(conn, draw.account_id, context.today().max(bill.due_on))?;
     let (paid, adjusted) = rows::moved_since(conn, draw.account_id, bill.account_seq)?;
     // Charges that came later are not this bill's; credits count for it.
     let unpaid = bill.amount_due_cents.saturating_add(paid).saturating_add(adjusted.min(0));
@@ -172,8 +175,8 @@ fn on_the_day(conn: &mut DbConnection, draw: &DrawRow, mandate: &MandateRow, bil
         mandate: state_of(mandate)?,
         limit: mandate.limit_cents.map(Money::from_cents),
         taken_back: bill.status != "issued",
-        unpaid: Money::from_cents(unpaid),
-        balance: ledger::position(conn, draw.account_id)?.balance,
+        unpaid: Money::from_cents(unpaid) - later,
+        balance: ledger::position(conn, draw.account_id)?.balance - later,
         pending: Money::from_cents(rows::pending_cents(conn, draw.account_id, draw.provider_payment_id)?),
     })
 }

@@ -1,9 +1,11 @@
-//! Section `[deposits]`: deposits and their interest.
+//! Section `[deposits]`: the interest that deposits earn, and when they go back by themselves.
 
+use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::{amount, cited, within};
 use crate::domain::money::Money;
+use crate::domain::percent;
 
 /// Deposits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -11,19 +13,22 @@ use crate::domain::money::Money;
 pub struct Deposits {
     /// Which law, tariff rule or resolution this follows.
     pub citation: String,
-    /// How much is asked for.
+    /// No deposit is larger.
     #[serde(deserialize_with = "amount::money")]
-    pub amount: Money,
-    /// Interest in a year, in percent.
+    pub largest: Money,
+    /// Interest in a year of 365 days, in percent with at most four decimals: simple interest on what was taken.
     #[serde(deserialize_with = "amount::decimal")]
-    pub interest_percent: rust_decimal::Decimal,
-    /// It goes back after so many months without a late payment, from 1 to 120.
-    pub refund_after_months: u32,
+    pub interest_percent: Decimal,
+    /// It goes back after so many months without a fee, a reminder or a returned payment, from 1 to 120. Without it, it stays
+    /// until the final bill.
+    #[serde(default)]
+    pub refund_after_months: Option<u32>,
 }
 
 impl Deposits {
     pub(super) fn check(&self) -> Result<(), String> {
         cited(&self.citation)?;
-        within("refund_after_months", self.refund_after_months, 1..=120)
+        percent::check("interest_percent", self.interest_percent)?;
+        self.refund_after_months.map_or(Ok(()), |months| within("refund_after_months", months, 1..=120))
     }
 }

@@ -1,11 +1,11 @@
-//! Section `[dunning]`: reminders of what is overdue, step by step.
+//! Section `[dunning]`: reminders of what is overdue, step by step, and the work item at their end.
 
 use serde::Deserialize;
 
 use super::{amount, cited, within};
 use crate::domain::money::Money;
 
-/// Reminders of what is overdue.
+/// Reminders of what is overdue. Each step is a notice; the next one waits for its days after that notice was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dunning {
@@ -16,17 +16,21 @@ pub struct Dunning {
     pub smallest_overdue: Money,
     /// The steps, in their order.
     pub steps: Vec<DunningStep>,
+    /// Whether a clerk gets a work item about disconnection when the last notice's days are over. Nothing is ever disconnected
+    /// by itself.
+    #[serde(default)]
+    pub disconnection: bool,
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DunningStep {
-    /// What it is called.
+    /// What it is called: `Reminder`, `Final notice`.
     pub name: String,
-    /// Days after the due date, from 0 to 365.
+    /// Days after the due date before it is sent, from 0 to 365.
     pub after_days: u32,
-    /// Days that the notice leaves until the next step, from 0 to 90.
+    /// Days that must lie between the sending of its notice and whatever comes next, from 1 to 90.
     pub notice_days: u32,
 }
 
@@ -37,10 +41,13 @@ impl Dunning {
             return Err(format!("steps: {} found; expected 1 to 12", self.steps.len()));
         }
         for step in &self.steps {
+            if !(1..=60).contains(&step.name.trim().chars().count()) {
+                return Err(format!("steps.name: '{}' found; expected 1 to 60 letters", step.name));
+            }
             within("steps.after_days", step.after_days, 0..=365)?;
-            within("steps.notice_days", step.notice_days, 0..=90)?;
+            within("steps.notice_days", step.notice_days, 1..=90)?;
         }
-        let ordered = self.steps.windows(2).all(|two| matches!(two, [a, b] if a.after_days + a.notice_days <= b.after_days));
-        if ordered { Ok(()) } else { Err("steps: each must come after the one before it and its notice".to_owned()) }
+        let ordered = self.steps.windows(2).all(|two| matches!(two, [before, after] if before.after_days <= after.after_days));
+        if ordered { Ok(()) } else { Err("steps.after_days: expected no step before the one above it".to_owned()) }
     }
 }

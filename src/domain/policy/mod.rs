@@ -39,9 +39,9 @@ pub use back_billing::{BackBilling, Parts, back_billing};
 pub use credits::Credits;
 pub use deposits::Deposits;
 pub use disputes::Disputes;
-pub use dunning::Dunning;
+pub use dunning::{Dunning, DunningStep};
 pub use late_fees::LateFees;
-pub use leak_relief::LeakRelief;
+pub use leak_relief::{Compare, LeakRelief};
 pub use pay_plans::PayPlans;
 pub use refunds::{PayoutFormat, Refunds, ReturnWindows};
 

@@ -13,7 +13,7 @@ pub struct PayPlans {
     pub citation: String,
     /// The most instalments, from 2 to 60.
     pub most_instalments: u32,
-    /// No instalment but the last is smaller.
+    /// No instalment is smaller.
     #[serde(deserialize_with = "amount::money")]
     pub smallest_instalment: Money,
     /// An instalment that is later by more days breaks the plan, from 0 to 60.

@@ -8,11 +8,13 @@ use serde::Deserialize;
 
 use super::autopay::DrawLine;
 use super::chart::Chart;
+use super::collections::CollectionsPart;
 use super::lists::BillLine;
 use super::{AccountHeading, ActivityLine, account_link, frame, look, reading};
 use crate::actions::Context;
 use crate::actions::account_view::{AccountView, Due, account_view, own_accounts};
 use crate::actions::checkout::PendingPayment;
+use crate::actions::collections::view::{CollectionsView, collections_view};
 use crate::actions::usage_history::usage_history;
 use crate::db::account_views::{AccountHead, ServiceRow};
 use crate::db::payments::PaymentRow;
@@ -104,6 +106,7 @@ struct AccountPage {
     pending: Vec<PendingLine>,
     /// Where its customer pays.
     pay_link: Option<String>,
+    collections: CollectionsPart,
 }
 
 /// What is to be paid now, in words.
@@ -203,20 +206,20 @@ impl ServiceView {
 
 /// `GET /account/{number}`: what is due, and what happened last.
 pub(super) async fn overview(context: Data<Context>, viewer: Viewer, number: Path<String>, query: Query<Done>) -> Result<HttpResponse, PageError> {
-    let (view, usage) = look(&context, &viewer, number.into_inner(), |context, number, whose| {
+    let (view, usage, collections) = look(&context, &viewer, number.into_inner(), |context, number, whose| {
         let view = account_view(context, number, whose)?;
         let (_, usage) = usage_history(context, number, whose)?;
-        Ok((view, usage))
+        Ok((view, usage, collections_view(context, number, whose)?))
     })
     .await?;
     let chart = usage.first().map(|service| Chart::new(1, service, &Currency::new(&context.config.currency)));
     let notice = query.done.as_deref().and_then(reading::thanks).map(str::to_owned);
-    let mut shown = account_page(&context, &viewer, &view, chart);
+    let mut shown = account_page(&context, &viewer, (&view, &collections), chart);
     shown.frame = shown.frame.noting(notice);
     page(StatusCode::OK, &shown)
 }
 
-fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: Option<Chart>) -> AccountPage {
+fn account_page(context: &Context, viewer: &Viewer, (view, collections): (&AccountView, &CollectionsView), chart: Option<Chart>) -> AccountPage {
     let currency = Currency::new(&context.config.currency);
     AccountPage {
         frame: frame(context, viewer),
@@ -234,5 +237,6 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         how_to_pay: context.config.how_to_pay.clone(),
         pending: view.pending.iter().map(|payment| PendingLine::new(payment, &currency)).collect(),
         pay_link: pay_link(context, &view.head.number).filter(|_| !viewer.is_staff()),
+        collections: CollectionsPart::new(collections, &currency),
     }
 }

@@ -6,6 +6,7 @@
 mod account;
 pub(in crate::web) mod autopay;
 mod chart;
+mod collections;
 mod lists;
 mod profile;
 mod reading;

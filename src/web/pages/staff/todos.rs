@@ -74,6 +74,11 @@ impl ToDosPage {
     }
 }
 
+/// Where a question about a bill is answered, when an item is about one.
+fn dispute_link(item: &ToDoView) -> Option<String> {
+    item.subject_key.as_deref()?.strip_prefix("dispute:").map(|id| format!("/staff/disputes/{id}"))
+}
+
 /// What an item is about, in words.
 pub(super) fn kind_words(kind: &str) -> &'static str {
     match kind {
@@ -89,6 +94,9 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "unapplied_credit" => "Money that fits no account",
         "approval" => "Waits for a second person",
         "bank_return" => "Returned by the bank",
+        "dispute" => "Question about a bill",
+        "dunning_letter" => "Reminder to send by letter",
+        "disconnection" => "Decide about a disconnection",
         "bank_correction" => "Corrected bank statement",
         _ => "Something to look at",
     }
