@@ -1,6 +1,6 @@
 //! The rules of camt.053 and camt.054, one by one.
 
-use aquabills::formats::bank::{BankEntryKind, BankFormat, FormatChoice, read};
+use aquabills::formats::bank::{BankEntryKind, BankFormat, FormatChoice, detect, read};
 
 use crate::{amounts, cents, changed, control, day, entry, fixture, only, read_fixture, refuses, returned};
 
@@ -35,6 +35,20 @@ fn a_day_with_a_batch_a_return_a_reversal_and_a_pending_entry() {
     let totals = file.totals().currencies[0].totals;
     assert_eq!((totals.credit_sum, totals.debit_sum, totals.returns, totals.pending), (cents(43_500), cents(8_255), 2, 1));
     assert_eq!(totals.net(), cents(25_245 + 10_000));
+}
+
+/// Found by the fuzzer: the namespace of another message in the declaration.
+#[test]
+fn what_stands_before_the_root_says_nothing_of_the_message() {
+    let text = String::from_utf8(fixture("camt053-v8.xml")).expect("UTF-8");
+    let (_, document) = text.split_once("?>").expect("a declaration");
+    for before in
+        ["<?xml version=\"1.0\" n=\"urn:iso:std:iso:20022:tech:xsd:camt.054.001.08\"?>", "<!-- urn:iso:std:iso:20022:tech:xsd:camt.054.001.08 -->"]
+    {
+        let file = format!("{before}{document}");
+        assert_eq!(detect(file.as_bytes()), Ok(BankFormat::Camt053), "{before}");
+    }
+    assert!(detect(b"<!-- urn:iso:std:iso:20022:tech:xsd:camt.053.001.02").is_err(), "a comment that does not end");
 }
 
 #[test]

@@ -51,10 +51,26 @@ pub fn read(bytes: &[u8]) -> Result<BankFile, BankFileError> {
 
 /// The format that the opening of an XML document shows.
 pub(super) fn format_of_opening(opening: &str) -> Result<BankFormat, BankFileError> {
+    let opening = root_of(opening);
     let namespaces = opening.match_indices(NAMESPACE).map(|(at, _)| opening[at..].split(['"', '\'', '<', '>']).next().unwrap_or_default());
     let mut found = namespaces.peekable();
     let first = found.peek().copied().unwrap_or_default().to_owned();
     found.find_map(format_of).ok_or_else(|| other_message("Document", &first))
+}
+
+/// From the root on: what stands in a declaration or in a comment before it says nothing of the message.
+fn root_of(opening: &str) -> &str {
+    let mut rest = opening.trim_start();
+    loop {
+        let end = if rest.starts_with("<?") {
+            "?>"
+        } else if rest.starts_with("<!--") {
+            "-->"
+        } else {
+            return rest;
+        };
+        rest = rest.split_once(end).map_or("", |(_, after)| after.trim_start());
+    }
 }
 
 fn format_of(namespace: &str) -> Option<BankFormat> {

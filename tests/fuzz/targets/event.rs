@@ -13,7 +13,7 @@ static BOOK: LazyLock<ProviderBook> = LazyLock::new(|| {
         webhook_secrets: vec![Secret::new("whsec_fuzz")],
         ..ProviderSettings::default()
     };
-    open(&[settings]).expect("the provider is opened")
+    open(&[settings])
 });
 
 fuzz_target!(|bytes: &[u8]| {
