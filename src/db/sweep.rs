@@ -193,7 +193,7 @@ pub struct LatePayment {
     /// When the payment was posted, UTC.
     #[diesel(sql_type = Timestamp)]
     pub posted_at: NaiveDateTime,
-    /// When the provider's event or the bank's file that it was posted from came, UTC; none for one entered by hand.
+    /// When the provider's event (the first time) or the bank's file that it was posted from came, UTC; none for one entered by hand.
     #[diesel(sql_type = Nullable<Timestamp>)]
     pub received_at: Option<NaiveDateTime>,
 }
@@ -207,7 +207,8 @@ pub fn late_payments(conn: &mut DbConnection, first: AccountId, last: AccountId)
     diesel::sql_query(
         "SELECT l.* FROM (SELECT p.account_id, p.id AS payment_id, p.amount_cents, p.effective_on, p.provider_ref, b.run_id, r.bill_on, \
             b.amount_due_cents, g.posted_at AS billed_at, f.posted_at, \
-            coalesce((SELECT min(e.received_at) FROM trace_step t JOIN provider_event e ON e.id = t.provider_event_id \
+            coalesce((SELECT min(d.received_at) FROM trace_step t JOIN provider_event e ON e.id = t.provider_event_id \
+                JOIN provider_event d ON d.provider = e.provider AND d.merchant = e.merchant AND d.event_id = e.event_id \
                 WHERE t.account_id = p.account_id AND t.account_seq = p.account_seq), \
                 (SELECT k.received_at FROM bank_entry n JOIN bank_file k ON k.id = n.file_id WHERE n.id = p.bank_entry_id)) AS received_at \
          FROM (SELECT o.*, (SELECT s.bill_on FROM bill n JOIN bill_run s ON s.id = n.run_id WHERE n.account_id = o.account_id \

@@ -16,6 +16,12 @@ fn force(town: &Town, through: &str) -> RunReport {
     run_bills(&town.context, &options).expect("the run goes through")
 }
 
+/// The hour of the town's day.
+fn clock(town: &Town, hour: u32) {
+    let at = town.context.today().and_hms_opt(hour, 30, 0).expect("a moment");
+    town.context.clock.set(at.and_utc());
+}
+
 on_both! {
     fn a_payment_that_had_been_received_and_was_hidden_from_the_bill(town: Town) {
         let mut town = town.with_services(&["A1,S1,HOME,M1", "A2,S2,HOME,M2"]);
@@ -26,8 +32,10 @@ on_both! {
         // Nobody understands the event while the bills go out past the gates.
         plain.mute.store(true, Ordering::SeqCst);
         deliver(&town, &Event::payment("e1", 10, "p1", "succeeded", 2000).with("token", "t1"));
+        clock(&town, 12);
         let run = force(&town, "2026-02-01").run_id.expect("a run");
         assert_eq!(town.balance("A1"), "65.00");
+        clock(&town, 13);
         plain.mute.store(false, Ordering::SeqCst);
         begin(&town, "t2", &[("A2", 3000)]);
         deliver(&town, &Event::payment("e2", 11, "p2", "succeeded", 3000).with("token", "t2"));

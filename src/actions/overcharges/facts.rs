@@ -1,64 +1,51 @@
-//! Gathering what is known today of what two sides were made from, so that the cause can be told in words.
+//! Gathering what is known today of what two sides were made from, so that causes can be told in words.
 
 use std::collections::{HashMap, HashSet};
 
-use super::recompute::Rates;
+use super::recompute::{Difference, Rates};
 use crate::actions::ActionError;
 use crate::db::{DbConnection, metering, sweep};
 use crate::domain::billing::SegmentInputs;
 use crate::domain::ids::{ReadId, RegisterId};
-use crate::domain::metering::ReadKind;
-use crate::domain::overcharges::causes::{Facts, ReadFact, conclude, reasons};
-use crate::domain::overcharges::{Reason, Side};
+use crate::domain::metering::{ReadKind, Span};
+use crate::domain::overcharges::Side;
+use crate::domain::overcharges::causes::{Facts, ReadFact};
 
-/// Why two sides differ: in one, and one by one.
-pub(super) fn explain(
-    conn: &mut DbConnection,
-    rates: &Rates,
-    service: &str,
-    billed: &[Side],
-    should: &[Side],
-) -> Result<(Reason, Vec<Reason>), ActionError> {
-    let facts = gather(conn, rates, billed, should)?;
-    let reasons = reasons(service, billed, should, &facts, &rates.book);
-    Ok((conclude(service, &reasons), reasons))
-}
+/// Ids that are asked for in one statement.
+const PAGE: usize = 10_000;
 
-fn gather(conn: &mut DbConnection, rates: &Rates, billed: &[Side], should: &[Side]) -> Result<Facts, ActionError> {
-    let spans = || billed.iter().chain(should).flat_map(|side| side.inputs.every_span());
-    let unique = |ids: &mut Vec<i64>| {
-        ids.sort_unstable();
-        ids.dedup();
-    };
-    let mut registers: Vec<i64> = spans().map(|span| span.register.id.0).collect();
-    let mut reads: Vec<i64> = spans().flat_map(|span| [span.from_read.0, span.to_read.0]).collect();
-    unique(&mut registers);
-    unique(&mut reads);
-    let registers: Vec<RegisterId> = registers.into_iter().map(RegisterId).collect();
-    let reads: Vec<ReadId> = reads.into_iter().map(ReadId).collect();
-    let facts = metering::reads_by_id(conn, &reads)?.into_iter().map(|row| {
-        let fact = ReadFact { estimated: row.kind == ReadKind::Estimated.as_str(), stands: row.status != "rejected" };
-        (row.id, fact)
-    });
-    let reads: HashMap<ReadId, ReadFact> = facts.collect();
-    let named: HashSet<&str> = billed.iter().chain(should).flat_map(|side| &side.inputs.slices).map(|slice| slice.sha256.as_str()).collect();
-    // All versions of the schedules at hand: the same rates may stand under another day.
-    let schedules: HashSet<&str> = named.iter().filter_map(|sha| rates.versions.get(*sha)).map(|version| version.schedule.as_str()).collect();
-    let versions = rates.versions.iter().filter(|(_, version)| schedules.contains(version.schedule.as_str()));
-    Ok(Facts {
-        meters: sweep::meters_of(conn, &registers)?.into_iter().collect(),
-        reads,
-        versions: versions.map(|(sha, version)| (sha.clone(), version.clone())).collect(),
-        swapped: swapped(conn, billed, should)?,
-    })
+/// What is known of everything that these differences were made from.
+pub(super) fn gather(conn: &mut DbConnection, rates: &Rates, differences: &[Difference]) -> Result<Facts, ActionError> {
+    if differences.is_empty() {
+        return Ok(Facts::default());
+    }
+    let sides = || differences.iter().flat_map(|difference| difference.billed.iter().chain(&difference.should));
+    let spans = || sides().flat_map(|side| side.inputs.every_span());
+    let registers: Vec<RegisterId> = spans().map(|span: &Span| span.register.id).collect::<HashSet<_>>().into_iter().collect();
+    let ids: Vec<ReadId> = spans().flat_map(|span| [span.from_read, span.to_read]).collect::<HashSet<_>>().into_iter().collect();
+    let (mut meters, mut reads) = (HashMap::new(), HashMap::new());
+    for page in registers.chunks(PAGE) {
+        meters.extend(sweep::meters_of(conn, page)?);
+    }
+    for page in ids.chunks(PAGE) {
+        reads.extend(metering::reads_by_id(conn, page)?.into_iter().map(|row| {
+            let fact = ReadFact { estimated: row.kind == ReadKind::Estimated.as_str(), stands: row.status != "rejected" };
+            (row.id, fact)
+        }));
+    }
+    let mut swapped = HashSet::new();
+    for difference in differences {
+        swapped.extend(changed_places(conn, difference)?);
+    }
+    Ok(Facts { meters, reads, versions: rates.versions.clone(), swapped })
 }
 
 /// Which of the registers that were billed here changed places with which of those that should have been.
-fn swapped(conn: &mut DbConnection, billed: &[Side], should: &[Side]) -> Result<HashSet<(RegisterId, RegisterId)>, ActionError> {
+fn changed_places(conn: &mut DbConnection, difference: &Difference) -> Result<Vec<(RegisterId, RegisterId)>, ActionError> {
     let of = |sides: &[Side]| sides.iter().flat_map(|side| &side.inputs.spans).map(|span| span.register.id).collect::<HashSet<_>>();
-    let (ours, theirs) = (of(billed), of(should));
-    let mut pairs = HashSet::new();
-    let days = (billed.first().map(Side::start_on), billed.last().map(Side::end_on));
+    let (ours, theirs) = (of(&difference.billed), of(&difference.should));
+    let mut pairs = Vec::new();
+    let days = (difference.billed.first().map(Side::start_on), difference.billed.last().map(Side::end_on));
     let (Some(from_on), Some(to_on)) = days else { return Ok(pairs) };
     let wanted: Vec<RegisterId> = theirs.difference(&ours).copied().collect();
     if wanted.is_empty() {

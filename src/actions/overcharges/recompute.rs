@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::facts::explain;
+use super::facts::gather;
 use super::{Seen, Unjudged};
 use crate::actions::service_data::{group_reads, group_terms, needs_winter, parse_attributes};
 use crate::actions::{ActionError, tariffs};
@@ -11,11 +11,11 @@ use crate::db::overcharges::FindingRow;
 use crate::db::sweep::{self, SweptAgreement, SweptSegment};
 use crate::db::{DbConnection, customers, rates};
 use crate::domain::billing::{AgreementTerms, SegmentCharge, SegmentInputs, TariffBook, TermChange};
-use crate::domain::ids::{AccountId, AgreementId};
+use crate::domain::ids::{AccountId, AgreementId, RunId};
 use crate::domain::metering::{Period, RegisterReads};
 use crate::domain::money::Money;
-use crate::domain::overcharges::causes::{VersionFact, text_without_day};
-use crate::domain::overcharges::compare::{Interval, Mended, Slot, intervals};
+use crate::domain::overcharges::causes::{Facts, VersionFact, conclude, reasons, text_without_day};
+use crate::domain::overcharges::compare::{Apart, Interval, Mended, Slot, intervals};
 use crate::domain::overcharges::{Evidence, FindingKind, Side};
 use crate::domain::service::{Service, close_with_removal};
 
@@ -77,6 +77,9 @@ pub(super) fn look(
         changes: group_terms(&terms)?,
     };
     let mut looked = Looked::default();
+    let mended = mended(standing);
+    let mut known: HashMap<String, Seen> = known.iter().map(|seen| (seen.key.clone(), seen.clone())).collect();
+    let mut differences = Vec::new();
     for agreement in &agreements {
         let Some(segments) = billed.remove(&agreement.id) else { continue };
         looked.services += 1;
@@ -89,22 +92,28 @@ pub(super) fn look(
                 continue;
             }
         };
-        let (ours, theirs) = (slots(&segments), priced_slots(&priced));
-        let (found, apart) = intervals(&ours, &theirs, &mended(agreement.id, standing));
-        for days in apart {
-            let reason = format!(
-                "its bills from {} to {} do not end with a read that stands: enter one of {}, or take the bill back",
-                days.from_on, days.to_on, days.to_on
-            );
-            looked.unjudged.push(unjudged(reason));
-        }
+        let own = mended.get(&agreement.id).map(Vec::as_slice).unwrap_or_default();
+        let (found, apart) = intervals(&slots(&segments), &priced_slots(&priced), own);
+        looked.unjudged.extend(apart.into_iter().map(|days| unjudged(in_words(days))));
         for interval in found.into_iter().filter(|interval| interval.difference_cents() != 0) {
-            let key = key(agreement.id, &interval);
-            let before = known.iter().find(|seen| seen.key == key && seen.is_of(&interval)).cloned();
-            looked.seen.push(before.map_or_else(|| seen(conn, rates, agreement, &interval, (&segments, &priced)), Ok)?);
+            match known.remove(&key(agreement.id, &interval)).filter(|seen| seen.is_of(&interval)) {
+                Some(seen) => looked.seen.push(seen),
+                None => differences.push(Difference::new(agreement, interval, (&segments, &priced))?),
+            }
         }
     }
+    let facts = gather(conn, rates, &differences)?;
+    for difference in differences {
+        looked.seen.push(difference.explained(rates, &facts)?);
+    }
     Ok(looked)
+}
+
+fn in_words(days: Apart) -> String {
+    format!(
+        "its bills from {} to {} do not end with a read that stands: enter one of {}, or take the bill back",
+        days.from_on, days.to_on, days.to_on
+    )
 }
 
 impl Sheet<'_> {
@@ -179,10 +188,15 @@ fn priced_slots(priced: &Priced) -> Vec<Slot> {
     priced.iter().map(slot).collect()
 }
 
-/// What settled findings moved beside the bills of a service.
-fn mended(agreement: AgreementId, standing: &[(FindingRow, String)]) -> Vec<Mended> {
-    let own = standing.iter().map(|(row, _)| row).filter(|row| row.agreement_id == Some(agreement) && row.mended_cents != 0);
-    own.map(|row| Mended { from_on: row.from_on, to_on: row.to_on, cents: row.mended_cents }).collect()
+/// What settled findings moved beside the bills, by service.
+fn mended(standing: &[(FindingRow, String)]) -> HashMap<AgreementId, Vec<Mended>> {
+    let mut mended: HashMap<AgreementId, Vec<Mended>> = HashMap::new();
+    for (row, _) in standing.iter().filter(|(row, _)| row.mended_cents != 0) {
+        if let Some(agreement) = row.agreement_id {
+            mended.entry(agreement).or_default().push(Mended { from_on: row.from_on, to_on: row.to_on, cents: row.mended_cents });
+        }
+    }
+    mended
 }
 
 fn stored_inputs(agreement: &SweptAgreement, row: &SweptSegment) -> Result<SegmentInputs, ActionError> {
@@ -218,32 +232,49 @@ fn key(agreement: AgreementId, interval: &Interval) -> String {
     format!("charge:{agreement}:{}:{}", interval.from_on, interval.to_on)
 }
 
-/// A difference with both sides and its cause.
-fn seen(
-    conn: &mut DbConnection,
-    rates: &Rates,
-    agreement: &SweptAgreement,
-    interval: &Interval,
-    (segments, priced): (&[SweptSegment], &Priced),
-) -> Result<Seen, ActionError> {
-    let rows = segments.get(interval.billed.clone()).unwrap_or_default();
-    let billed = rows.iter().map(|row| stored_side(agreement, row)).collect::<Result<Vec<_>, _>>()?;
-    let should: Vec<Side> = priced.get(interval.should.clone()).unwrap_or_default().iter().map(priced_side).collect();
-    let (reason, reasons) = explain(conn, rates, &agreement.service, &billed, &should)?;
-    let evidence = Evidence { billed, should, reasons };
-    Ok(Seen {
-        key: key(agreement.id, interval),
-        kind: FindingKind::Charge,
-        account: agreement.account_id,
-        agreement: Some(agreement.id),
-        run: rows.first().map(|row| row.run_id),
-        from_on: interval.from_on,
-        to_on: interval.to_on,
-        billed_cents: interval.billed_cents,
-        mended_cents: interval.mended_cents,
-        should_cents: interval.should_cents,
-        information: false,
-        reason,
-        evidence: serde_json::to_string(&evidence).map_err(|error| ActionError::Form(error.to_string()))?,
-    })
+/// A difference with both sides, whose cause is to be named.
+pub(super) struct Difference {
+    pub(super) billed: Vec<Side>,
+    pub(super) should: Vec<Side>,
+    agreement: AgreementId,
+    account: AccountId,
+    service: String,
+    run: Option<RunId>,
+    interval: Interval,
+}
+
+impl Difference {
+    fn new(agreement: &SweptAgreement, interval: Interval, (segments, priced): (&[SweptSegment], &Priced)) -> Result<Self, ActionError> {
+        let rows = segments.get(interval.billed.clone()).unwrap_or_default();
+        Ok(Self {
+            billed: rows.iter().map(|row| stored_side(agreement, row)).collect::<Result<Vec<_>, _>>()?,
+            should: priced.get(interval.should.clone()).unwrap_or_default().iter().map(priced_side).collect(),
+            agreement: agreement.id,
+            account: agreement.account_id,
+            service: agreement.service.clone(),
+            run: rows.first().map(|row| row.run_id),
+            interval,
+        })
+    }
+
+    fn explained(self, rates: &Rates, facts: &Facts) -> Result<Seen, ActionError> {
+        let reasons = reasons(&self.service, &self.billed, &self.should, facts, &rates.book);
+        let reason = conclude(&self.service, &reasons);
+        let evidence = Evidence { billed: self.billed, should: self.should, reasons };
+        Ok(Seen {
+            key: key(self.agreement, &self.interval),
+            kind: FindingKind::Charge,
+            account: self.account,
+            agreement: Some(self.agreement),
+            run: self.run,
+            from_on: self.interval.from_on,
+            to_on: self.interval.to_on,
+            billed_cents: self.interval.billed_cents,
+            mended_cents: self.interval.mended_cents,
+            should_cents: self.interval.should_cents,
+            information: false,
+            reason,
+            evidence: serde_json::to_string(&evidence).map_err(|error| ActionError::Form(error.to_string()))?,
+        })
+    }
 }

@@ -3,6 +3,7 @@
 //! A chunk is looked at in a snapshot, and only when something has to be written again under the locks of its accounts. So two
 //! scans at once, and one that is killed anywhere and begun anew, leave the same findings as one.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
@@ -187,21 +188,25 @@ fn observe(
 
 fn plan(seen: Vec<Seen>, standing: &[(FindingRow, String)], unjudged: &[Unjudged]) -> Plan {
     let mut plan = Plan::default();
-    let mut kept: Vec<FindingId> = Vec::new();
+    let mut by_key: HashMap<&str, Vec<&(FindingRow, String)>> = HashMap::new();
+    for stored in standing {
+        by_key.entry(&stored.0.finding_key).or_default().push(stored);
+    }
+    let mut kept: HashSet<FindingId> = HashSet::new();
     for one in seen {
-        let own = || standing.iter().filter(|(row, _)| row.finding_key == one.key);
-        if let Some((row, _)) = own().find(|(row, subject)| row.status == "open" && is_same(row, &one) && *subject == one.reason.subject) {
-            kept.push(row.id);
+        let own = by_key.get(one.key.as_str()).map(Vec::as_slice).unwrap_or_default();
+        if let Some((row, _)) = own.iter().find(|(row, subject)| row.status == "open" && is_same(row, &one) && *subject == one.reason.subject) {
+            kept.insert(row.id);
             continue;
         }
-        let answered = |(row, _): &&(FindingRow, String)| match row.status.as_str() {
+        let answered = |(row, _): &(FindingRow, String)| match row.status.as_str() {
             // What somebody looked at and let be stays so while it is the same.
             "dismissed" => is_same(row, &one),
             // That a payment came too late for a bill stays true; it is told once.
             "settled" => row.kind == "payment",
             _ => false,
         };
-        if own().find(answered).is_none() {
+        if !own.iter().any(|stored| answered(stored)) {
             plan.new.push(one);
         }
     }
