@@ -65,7 +65,7 @@ fn hurried(config: &mut Config) {
 fn busy_town(town: Town, accounts: usize) -> Town {
     let class = |index: usize| if index.is_multiple_of(5) { "SHOP" } else { "HOME" };
     let rows: Vec<String> = (0..accounts).map(|index| format!("{},S{index:04},{},M{index:04}", account_number(index), class(index))).collect();
-    let mut town = town.with_services(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut town = town.lenient().with_services(&rows.iter().map(String::as_str).collect::<Vec<_>>());
     town.configure(hurried);
     read_all(&town, accounts, 0);
     town

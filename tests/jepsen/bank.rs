@@ -85,7 +85,8 @@ pub fn count(counter: &AtomicU64) {
 }
 
 impl Bank {
-    pub fn open(mut town: Town) -> Self {
+    pub fn open(town: Town) -> Self {
+        let mut town = town.lenient();
         town.configure(|config| {
             config.runs.chunk_accounts = 5;
             config.runs.workers = 2;

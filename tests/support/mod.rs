@@ -19,6 +19,7 @@ use aquabills::actions::import::{ImportOptions, ImportReport, exchanges, payment
 use aquabills::actions::overcharges::cases;
 use aquabills::actions::overcharges::scan::scan_all;
 use aquabills::actions::payments::{COUNTER_PROVIDER, NewPayment, Posted, post_payment};
+use aquabills::actions::policy::store_policy;
 use aquabills::actions::tariffs::{TariffReport, import_tariff};
 use aquabills::actions::verify_bills::{VerifyReport, verify_bills};
 use aquabills::actions::{ActionError, Context};
@@ -87,6 +88,26 @@ rate_structure:
     bill: commodity_charge
 ";
 
+/// A policy under which one person may give what they like, and all money is safe to give back: for tests of other things.
+pub const LENIENT: &str = "\
+title = \"Lenient\"
+effective_on = 2000-01-01
+[credits]
+citation = \"A test\"
+approval_above = \"1000000.00\"
+approval_total_above = \"10000000.00\"
+approval_days = 1
+approvers = [\"supervisor\"]
+request_days = 1
+largest = \"10000000.00\"
+[refunds]
+citation = \"A test\"
+approval_above = \"10000000.00\"
+largest = \"10000000.00\"
+smallest_payout = \"0.01\"
+return_days = { card = 0, direct_debit = 0, cheque = 0, transfer = 0, cash = 0 }
+";
+
 impl Town {
     /// A town on SQLite.
     pub fn sqlite() -> Self {
@@ -114,6 +135,12 @@ impl Town {
         let mut config = (*self.context.config).clone();
         change(&mut config);
         self.context.config = Arc::new(config);
+    }
+
+    /// The town under the lenient policy.
+    pub fn lenient(self) -> Self {
+        store_policy(&self.context, "lenient.toml", LENIENT).expect("the policy is accepted");
+        self
     }
 
     /// A town with the simple tariff and these services (`account,service,class,meter` each, four digits).
