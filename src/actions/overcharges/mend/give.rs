@@ -9,7 +9,7 @@ use super::tell::{self, Told};
 use super::{AccountWay, FINDINGS};
 use crate::actions::rebill::{ExactCorrection, correct_within};
 use crate::actions::{ActionError, Context, notices};
-use crate::db::overcharges::{self, FindingRow};
+use crate::db::overcharges::{self, FindingRow, NewFinding};
 use crate::db::{DbConnection, ledger, mending};
 use crate::domain::ids::{AccountId, CaseId, FindingId, RunId};
 
@@ -60,14 +60,53 @@ fn settle_account(
     }
     for row in &account.findings {
         match given.get(&row.id) {
-            Some(cents) => overcharges::settle(conn, row.id, &format!("adjustment:{}", reference(row.id)), *cents, now)?,
-            None if row.kind == "payment" => overcharges::settle(conn, row.id, "told", 0, now)?,
-            None => overcharges::dismiss(conn, row.id, "policy: it is further back than is put right", now)?,
-        };
+            Some(cents) => {
+                overcharges::settle(conn, row.id, &format!("adjustment:{}", reference(row.id)), *cents, now)?;
+                let_be(conn, row, *cents, now)?;
+            }
+            None if row.kind == "payment" => drop(overcharges::settle(conn, row.id, "told", 0, now)?),
+            None => drop(overcharges::dismiss(conn, row.id, TOO_FAR_BACK, now)?),
+        }
     }
     let balance = ledger::position(conn, account.account_id)?.balance;
     let told = Told::of(&account.findings, &given);
     Ok(Some(tell::notice(context, case, account.account_id, told.facts(balance.cents()))))
+}
+
+/// By what findings are dismissed that the policy does not put right.
+const TOO_FAR_BACK: &str = "policy: it is further back than is put right";
+
+/// What the policy leaves of a finding is a finding of its own that is let be, so that it is not found again.
+fn let_be(conn: &mut DbConnection, row: &FindingRow, given_cents: i64, now: NaiveDateTime) -> Result<(), ActionError> {
+    let left = row.difference_cents - given_cents;
+    if left == 0 {
+        return Ok(());
+    }
+    let rest = NewFinding {
+        case_id: row.case_id,
+        finding_key: row.finding_key.clone(),
+        kind: row.kind.clone(),
+        cause: row.cause.clone(),
+        account_id: row.account_id,
+        agreement_id: row.agreement_id,
+        run_id: row.run_id,
+        from_on: row.from_on,
+        to_on: row.to_on,
+        billed_cents: row.billed_cents,
+        mended_before_cents: row.mended_before_cents + given_cents,
+        should_cents: row.should_cents,
+        difference_cents: left,
+        information: row.information,
+        detail: row.detail.clone(),
+        evidence: row.evidence.clone(),
+        found_at: now,
+        status: "open".to_owned(),
+    };
+    overcharges::insert_findings(conn, &[rest])?;
+    for row in mending::open_of_accounts(conn, row.case_id, &[row.account_id])?.iter().filter(|other| other.finding_key == row.finding_key) {
+        overcharges::dismiss(conn, row.id, TOO_FAR_BACK, now)?;
+    }
+    Ok(())
 }
 
 /// The idempotency key of what settles a finding.
