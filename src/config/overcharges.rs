@@ -25,7 +25,7 @@ impl Default for OverchargeSettings {
 impl OverchargeSettings {
     /// The settings with whether each fits, and what was expected.
     pub(super) fn bounds(&self) -> [(&'static str, bool, &'static str); 1] {
-        [("overcharges.queue_seconds", (1..=3600).contains(&self.queue_seconds), "1 to 3600")]
+        [("overcharges.queue_seconds", (1..=60).contains(&self.queue_seconds), "1 to 60")]
     }
 }
 

@@ -198,8 +198,8 @@ pub struct LatePayment {
     pub received_at: Option<NaiveDateTime>,
 }
 
-/// The payments of a range of accounts that stand and were posted after a standing bill, although they had been received
-/// before it or have a value date up to the bill's.
+/// The payments of a range of accounts that stand and were posted after a standing bill, although their value date is not after
+/// the bill's. What a bill deducted and was only corrected since is none of them.
 ///
 /// # Errors
 /// Those of the database.
@@ -210,12 +210,18 @@ pub fn late_payments(conn: &mut DbConnection, first: AccountId, last: AccountId)
             coalesce((SELECT min(e.received_at) FROM trace_step t JOIN provider_event e ON e.id = t.provider_event_id \
                 WHERE t.account_id = p.account_id AND t.account_seq = p.account_seq), \
                 (SELECT k.received_at FROM bank_entry n JOIN bank_file k ON k.id = n.file_id WHERE n.id = p.bank_entry_id)) AS received_at \
-         FROM payment p JOIN bill b ON b.account_id = p.account_id AND b.account_seq < p.account_seq AND b.status = 'issued' \
-         JOIN bill_run r ON r.id = b.run_id \
+         FROM (SELECT o.*, (SELECT s.bill_on FROM bill n JOIN bill_run s ON s.id = n.run_id WHERE n.account_id = o.account_id \
+               AND n.account_seq < o.account_seq ORDER BY n.account_seq DESC LIMIT 1) AS last_bill_on FROM payment o \
+            WHERE o.account_id BETWEEN $1 AND $2 AND o.superseded_seq IS NULL AND (o.returned_seq IS NULL OR o.restored_seq IS NOT NULL)) p \
+         JOIN bill b ON b.account_id = p.account_id AND b.account_seq < p.account_seq AND b.status = 'issued' \
+         JOIN bill_run r ON r.id = b.run_id AND r.bill_on >= p.effective_on \
          JOIN financial_transaction g ON g.account_id = b.account_id AND g.account_seq = b.account_seq \
          JOIN financial_transaction f ON f.account_id = p.account_id AND f.account_seq = p.account_seq \
-         WHERE p.account_id BETWEEN $1 AND $2 AND p.superseded_seq IS NULL AND (p.returned_seq IS NULL OR p.restored_seq IS NOT NULL)) l \
-         WHERE l.received_at < l.billed_at OR l.effective_on <= l.bill_on ORDER BY l.account_id, l.payment_id, l.run_id",
+         WHERE p.effective_on <= p.last_bill_on \
+            AND NOT EXISTS (SELECT 1 FROM payment q WHERE q.account_id = p.account_id AND q.account_seq < b.account_seq \
+                AND q.superseded_seq > b.account_seq \
+                AND (q.bank_entry_id = p.bank_entry_id OR q.provider_payment_id = p.provider_payment_id))) l \
+         ORDER BY l.account_id, l.payment_id, l.run_id",
     )
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)

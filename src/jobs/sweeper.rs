@@ -22,12 +22,12 @@ pub(super) fn run(context: &Context, stop: &Stop) {
         let mut outcome = sweep_queue(context, stop);
         let now = local(context);
         if outcome.is_ok() && passed(seen, now, settings.nightly_at) {
-            outcome = scan_all_until(context, stop).map(Some);
+            outcome = scan_all_until(context, stop, &|_, _| alive(context)).map(Some);
         }
         match outcome {
             Ok(report) => {
                 seen = now;
-                metrics::beat("sweeper", context.now().and_utc().timestamp());
+                alive(context);
                 if let Some(report) = report {
                     tell(&report);
                 }
@@ -41,6 +41,10 @@ pub(super) fn run(context: &Context, stop: &Stop) {
             Err(error) => log::error!("bills cannot be derived again: {error}"),
         }
     }
+}
+
+fn alive(context: &Context) {
+    metrics::beat("sweeper", context.now().and_utc().timestamp());
 }
 
 /// Now, by the utility's clocks.

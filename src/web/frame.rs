@@ -1,5 +1,8 @@
 //! What every page stands in: the utility's name, who looks, and where in the application they are.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
@@ -69,6 +72,7 @@ const NAVIGATION: &[(&str, &str, Offered)] = &[
     ("/staff/todos", "Work list", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/runs", "Runs", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/reconciliation", "Reconciliation", |viewer| viewer.may(Permission::LookAtAccounts)),
+    ("/staff/overcharges", "Overcharges", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/bank", "Bank", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/notices", "Notices", |viewer| viewer.may(Permission::LookAtAccounts)),
     ("/staff/watch", "Watch", |viewer| viewer.may(Permission::LookAtAccounts)),
@@ -132,4 +136,29 @@ pub(super) fn go_to(place: &str) -> HttpResponse {
 /// Those of the verb.
 pub(super) async fn act<T: Send + 'static>(work: impl FnOnce() -> Result<T, ActionError> + Send + 'static) -> Result<T, PageError> {
     Ok(web::block(carry(work)).await.map_err(PageError::internal)??)
+}
+
+/// What takes a few seconds at most in a small town: the page then shows its end at once.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs a verb in a thread of its own, so that it survives the request: what came of it when it is done within `patience`.
+///
+/// # Errors
+/// [`PageError::Internal`] when no thread can be started.
+pub(super) async fn patiently<T: Send + 'static>(
+    name: &'static str,
+    patience: Duration,
+    work: impl FnOnce() -> Result<T, ActionError> + Send + 'static,
+) -> Result<Option<Result<T, ActionError>>, PageError> {
+    let (done, wait) = mpsc::channel();
+    let work = move || {
+        let outcome = work();
+        if let Err(error) = &outcome {
+            log::warn!("{name}: {error}");
+        }
+        // Nobody waits any more when the work took longer.
+        done.send(outcome).ok();
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(PageError::internal)?;
+    act(move || Ok(wait.recv_timeout(patience).ok())).await
 }

@@ -9,7 +9,9 @@ mod support;
 mod answers;
 mod faults;
 mod laws;
+mod money;
 mod nothing;
+mod pages;
 
 use aquabills::actions::bill_run::{RunOptions, RunReport, run_bills};
 use aquabills::actions::change_terms::{TermChange, correct_terms};

@@ -13,6 +13,7 @@ pub mod scan;
 use chrono::NaiveDate;
 
 use crate::domain::ids::{AccountId, AgreementId, RunId};
+use crate::domain::overcharges::compare::Interval;
 use crate::domain::overcharges::{FindingKind, Reason};
 
 /// A difference as a scan sees it, before it is held against what is stored.
@@ -34,6 +35,13 @@ struct Seen {
     reason: Reason,
     /// As JSON.
     evidence: String,
+}
+
+impl Seen {
+    /// Whether it is what an interval comes to.
+    fn is_of(&self, interval: &Interval) -> bool {
+        (self.billed_cents, self.mended_cents, self.should_cents) == (interval.billed_cents, interval.mended_cents, interval.should_cents)
+    }
 }
 
 /// A service that cannot be judged, and why.

@@ -12,7 +12,7 @@ use crate::db::sweep::{self, SweptAgreement, SweptSegment};
 use crate::db::{DbConnection, customers, rates};
 use crate::domain::billing::{AgreementTerms, SegmentCharge, SegmentInputs, TariffBook, TermChange};
 use crate::domain::ids::{AccountId, AgreementId};
-use crate::domain::metering::RegisterReads;
+use crate::domain::metering::{Period, RegisterReads};
 use crate::domain::money::Money;
 use crate::domain::overcharges::causes::{VersionFact, text_without_day};
 use crate::domain::overcharges::compare::{Interval, Mended, Slot, intervals};
@@ -54,12 +54,14 @@ struct Sheet<'a> {
     by_winter: Vec<AgreementId>,
 }
 
-/// Derives every standing bill of a range of accounts again. `standing` are the findings there that are not gone.
+/// Derives every standing bill of a range of accounts again. `standing` are the findings there that are not gone; `known` is what was
+/// seen a moment ago, which need not be explained once more.
 pub(super) fn look(
     conn: &mut DbConnection,
     rates: &Rates,
     (first, last): (AccountId, AccountId),
     standing: &[(FindingRow, String)],
+    known: &[Seen],
 ) -> Result<Looked, ActionError> {
     let agreements = sweep::agreements(conn, first, last)?;
     let mut billed: HashMap<AgreementId, Vec<SweptSegment>> = HashMap::new();
@@ -97,7 +99,9 @@ pub(super) fn look(
             looked.unjudged.push(unjudged(reason));
         }
         for interval in found.into_iter().filter(|interval| interval.difference_cents() != 0) {
-            looked.seen.push(seen(conn, rates, agreement, &interval, (&segments, &priced))?);
+            let key = key(agreement.id, &interval);
+            let before = known.iter().find(|seen| seen.key == key && seen.is_of(&interval)).cloned();
+            looked.seen.push(before.map_or_else(|| seen(conn, rates, agreement, &interval, (&segments, &priced)), Ok)?);
         }
     }
     Ok(looked)
@@ -137,9 +141,19 @@ impl Sheet<'_> {
 }
 
 fn price_all(service: &Service<'_>, last: &SweptSegment) -> Result<Priced, String> {
-    let (periods, held) = service.periods(None, last.period_end_on)?;
-    if let Some(held) = held {
-        return Err(held);
+    let mut periods = Vec::new();
+    loop {
+        let reached = periods.last().map(|period: &Period| period.end_on);
+        let (found, held) = service.periods(reached, last.period_end_on)?;
+        if let Some(held) = held {
+            return Err(held);
+        }
+        let done = found.is_empty();
+        periods.extend(found);
+        // A run bills a bounded number of calendar periods at once; here all of them are wanted.
+        if done || !service.is_flat(last.period_end_on) {
+            break;
+        }
     }
     let mut estimates = Vec::new();
     let mut priced = Vec::with_capacity(periods.len());
@@ -200,6 +214,10 @@ fn priced_side((inputs, charge): &(SegmentInputs, SegmentCharge)) -> Side {
     }
 }
 
+fn key(agreement: AgreementId, interval: &Interval) -> String {
+    format!("charge:{agreement}:{}:{}", interval.from_on, interval.to_on)
+}
+
 /// A difference with both sides and its cause.
 fn seen(
     conn: &mut DbConnection,
@@ -214,7 +232,7 @@ fn seen(
     let (reason, reasons) = explain(conn, rates, &agreement.service, &billed, &should)?;
     let evidence = Evidence { billed, should, reasons };
     Ok(Seen {
-        key: format!("charge:{}:{}:{}", agreement.id, interval.from_on, interval.to_on),
+        key: key(agreement.id, interval),
         kind: FindingKind::Charge,
         account: agreement.account_id,
         agreement: Some(agreement.id),

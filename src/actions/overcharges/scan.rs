@@ -71,10 +71,10 @@ pub fn scan_all(context: &Context, progress: &(dyn Fn(usize, usize) + Sync)) -> 
 ///
 /// # Errors
 /// Those of the database, [`ActionError::Busy`] when another server is at it, [`ActionError::Stopped`].
-pub fn scan_all_until(context: &Context, stop: &Stop) -> Result<ScanReport, ActionError> {
+pub fn scan_all_until(context: &Context, stop: &Stop, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<ScanReport, ActionError> {
     let lease = Lease::take(context, LEASE)?.until(stop);
     let chunks = context.database.read(|conn| every_chunk(conn, context))?;
-    scan_chunks(context, Some(&lease), &chunks, &|_, _| {})
+    scan_chunks(context, Some(&lease), &chunks, progress)
 }
 
 /// Looks at one account.
@@ -143,7 +143,7 @@ impl Plan {
 fn scan_chunk(context: &Context, rates: &Rates, range: (AccountId, AccountId)) -> Result<ScanReport, ActionError> {
     let (mut report, plan) = context.database.snapshot(|conn| {
         look_up_by_index(conn)?;
-        observe(conn, context, rates, range)
+        observe(conn, context, rates, range, &[])
     })?;
     if plan.is_empty() {
         return Ok(report);
@@ -157,7 +157,7 @@ fn scan_chunk(context: &Context, rates: &Rates, range: (AccountId, AccountId)) -
         look_up_by_index(conn)?;
         // Whoever mends holds these locks, too: what is being mended is not found once more.
         ledger::lock_account_range(conn, narrowed.0, narrowed.1)?;
-        let (_, plan) = observe(conn, context, rates, narrowed)?;
+        let (_, plan) = observe(conn, context, rates, narrowed, &plan.new)?;
         apply(conn, context, plan)
     })?;
     (report.found, report.gone) = (found, gone);
@@ -165,9 +165,15 @@ fn scan_chunk(context: &Context, rates: &Rates, range: (AccountId, AccountId)) -
 }
 
 /// Looks at a range of accounts and holds what is seen against what is stored.
-fn observe(conn: &mut DbConnection, context: &Context, rates: &Rates, range: (AccountId, AccountId)) -> Result<(ScanReport, Plan), ActionError> {
+fn observe(
+    conn: &mut DbConnection,
+    context: &Context,
+    rates: &Rates,
+    range: (AccountId, AccountId),
+    known: &[Seen],
+) -> Result<(ScanReport, Plan), ActionError> {
     let standing = overcharges::standing_in_range(conn, range.0, range.1)?;
-    let mut looked = look(conn, rates, range, &standing)?;
+    let mut looked = look(conn, rates, range, &standing, known)?;
     looked.seen.extend(money::look(conn, &context.config, range, &standing)?);
     let plan = plan(looked.seen, &standing, &looked.unjudged);
     let report = ScanReport {

@@ -12,6 +12,7 @@ mod holds;
 mod mending;
 mod moves;
 mod notices;
+mod overcharges;
 mod overview;
 mod payments;
 mod reads;
@@ -62,6 +63,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     bank_act::routes(routes);
     notices::routes(routes);
     reconciliation::routes(routes);
+    overcharges::routes(routes);
     schedule::routes(routes);
     watch::routes(routes);
     trace::routes(routes);

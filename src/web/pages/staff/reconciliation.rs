@@ -1,8 +1,5 @@
 //! Reconciliation: each day's sums of ledger, providers and bank, and every difference with both rows beside each other.
 
-use std::sync::mpsc;
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
@@ -22,7 +19,7 @@ use crate::domain::reconciliation::{Action, Kind};
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
-use crate::web::frame::{Frame, act, go_to, page};
+use crate::web::frame::{Frame, PATIENCE, act, go_to, page, patiently};
 use crate::web::routes::Routes;
 use crate::web::viewer::Viewer;
 
@@ -32,8 +29,6 @@ pub(super) fn routes(routes: &mut Routes) {
     routes.post("/staff/reconciliation", look);
 }
 
-/// A look at a small town is done within this time, and the page shows its end at once.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Where a person says whose money it is, and what a bank's movement is.
 const MONEY_FOR_NOBODY: &str = "/staff/bank";
 
@@ -209,16 +204,6 @@ async fn look(context: web::Data<Context>, sent: CheckedForm<Sent>) -> Result<Ht
 
 /// Looks in a thread of its own, so that it survives the request; what came of it when it is done soon.
 async fn in_background(context: Context, backfill: Backfill) -> Result<Option<Result<Report, ActionError>>, PageError> {
-    let (done, wait) = mpsc::channel();
-    let work = move || {
-        let options = LookOptions { from: None, to: None, fetch: Fetch::All, backfill, stop: Stop::default() };
-        let outcome = reconcile(&context, &options);
-        if let Err(error) = &outcome {
-            log::warn!("reconciliation: {error}");
-        }
-        // Nobody waits any more when the work took longer.
-        done.send(outcome).ok();
-    };
-    std::thread::Builder::new().name("reconciliation".to_owned()).spawn(work).map_err(PageError::internal)?;
-    act(move || Ok(wait.recv_timeout(PATIENCE).ok())).await
+    let options = LookOptions { from: None, to: None, fetch: Fetch::All, backfill, stop: Stop::default() };
+    patiently("reconciliation", PATIENCE, move || reconcile(&context, &options)).await
 }
