@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
 
+use super::AccountWay;
 use super::plan::{Part, Way};
 use super::tell::{self, Told};
-use super::{AccountWay, FINDINGS};
 use crate::actions::rebill::{ExactCorrection, correct_within};
 use crate::actions::{ActionError, Context, notices};
 use crate::db::overcharges::{self, FindingRow, NewFinding};
 use crate::db::{DbConnection, ledger, mending};
-use crate::domain::ids::{AccountId, CaseId, FindingId, RunId};
+use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId};
 
 /// Puts some accounts of a case right, in one transaction.
 pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) -> Result<(), ActionError> {
@@ -125,22 +125,35 @@ fn post(conn: &mut DbConnection, context: &Context, account_id: AccountId, part:
     correct_within(conn, context, &wanted).map(|_| ())
 }
 
-/// Settles what is open in a case for accounts that a run bills anew, within that transaction: what they are to be told of it.
-pub(in crate::actions) fn settle_billed_within(
+/// By what findings are settled whose bills a request cancels.
+fn by(request: RebillId) -> String {
+    format!("rebill:{request}")
+}
+
+/// Settles what is open in a case for accounts whose wrong bills a request cancels, within that transaction: from then on nothing
+/// wrong stands.
+pub(in crate::actions) fn settle_cancelled_within(
     conn: &mut DbConnection,
     context: &Context,
     case: CaseId,
-    run: RunId,
+    request: RebillId,
+    accounts: &[AccountId],
+) -> Result<(), ActionError> {
+    let now = context.now();
+    for row in mending::open_of_accounts(conn, case, accounts)?.iter().filter(|row| row.information == 0) {
+        overcharges::settle(conn, row.id, &by(request), 0, now)?;
+    }
+    Ok(())
+}
+
+/// What accounts are to be told when they are billed anew after a request cancelled their bills.
+pub(in crate::actions) fn told_within(
+    conn: &mut DbConnection,
+    case: CaseId,
+    request: RebillId,
     accounts: &[AccountId],
 ) -> Result<HashMap<AccountId, Told>, ActionError> {
-    let now = context.now();
-    let mut told: HashMap<AccountId, Vec<FindingRow>> = HashMap::new();
-    for page in accounts.chunks(usize::try_from(FINDINGS).unwrap_or(1_000)) {
-        for row in mending::open_of_accounts(conn, case, page)? {
-            if row.information == 0 && overcharges::settle(conn, row.id, &format!("rebill:{run}"), 0, now)? {
-                told.entry(row.account_id).or_default().push(row);
-            }
-        }
-    }
-    Ok(told.into_iter().map(|(account, rows)| (account, Told::of(&rows, &BTreeMap::new()))).collect())
+    let rows = mending::settled_of_accounts(conn, case, accounts, &by(request))?;
+    let groups = rows.chunk_by(|a, b| a.account_id == b.account_id);
+    Ok(groups.filter_map(|group| Some((group.first()?.account_id, Told::of(group, &BTreeMap::new())))).collect())
 }

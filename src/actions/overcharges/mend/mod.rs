@@ -20,7 +20,7 @@ use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId, RunId};
 use crate::domain::notices::{Addressee, Facts, NewNotice, RunIncident};
 use crate::domain::overcharges::Cause;
 
-pub(in crate::actions) use give::settle_billed_within;
+pub(in crate::actions) use give::{settle_cancelled_within, told_within};
 use plan::{Way, Ways};
 pub(in crate::actions) use tell::{Told, key};
 
