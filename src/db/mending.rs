@@ -77,3 +77,16 @@ pub fn open_of_accounts(conn: &mut DbConnection, case: CaseId, accounts: &[Accou
         .select(FindingRow::as_select())
         .load(conn)
 }
+
+/// What of a case was settled by something for some accounts, by account.
+///
+/// # Errors
+/// Those of the database.
+pub fn settled_of_accounts(conn: &mut DbConnection, case: CaseId, accounts: &[AccountId], by: &str) -> QueryResult<Vec<FindingRow>> {
+    let of_case = overcharge_finding::case_id.eq(case).and(overcharge_finding::account_id.eq_any(accounts));
+    overcharge_finding::table
+        .filter(of_case.and(overcharge_finding::status.eq("settled")).and(overcharge_finding::settled_by.eq(Some(by))))
+        .order((overcharge_finding::account_id, overcharge_finding::id))
+        .select(FindingRow::as_select())
+        .load(conn)
+}

@@ -112,6 +112,15 @@ pub fn insert(
     Ok(id)
 }
 
+/// Stores a request that is never committed, under a number of its own.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_foreseen(conn: &mut DbConnection, id: RebillId, row: &NewRebill, accounts: &[RebillAccountRow]) -> QueryResult<()> {
+    diesel::insert_into(rebill::table).values((rebill::id.eq(id), row)).execute(conn)?;
+    insert_all!(conn, rebill_account::table, accounts).map(|_| ())
+}
+
 /// A request.
 ///
 /// # Errors

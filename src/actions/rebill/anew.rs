@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 
 use super::plan::AccountPlan;
 use crate::actions::autopay::announce::{draw_within, withdraw_quietly_within};
-use crate::actions::overcharges::mend::{self, Told, settle_billed_within};
+use crate::actions::overcharges::mend::{self, Told, told_within};
 use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, BillRow, RunRow, bill_number};
 use crate::db::operations::{self, NewToDo};
@@ -47,7 +47,7 @@ pub(in crate::actions) fn billed_within(
         rebills::mark_billed(conn, *id, &accounts)?;
         let case = rows.iter().find(|waiting| waiting.rebill_id == *id).and_then(|waiting| waiting.case_id);
         if let Some(case) = case {
-            for (account, found) in settle_billed_within(conn, context, case, run.id, &accounts)? {
+            for (account, found) in told_within(conn, case, *id, &accounts)? {
                 told.insert(account, (case, found));
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::anew;
 use super::plan::{AccountPlan, plan};
 use crate::actions::lease::Lease;
+use crate::actions::overcharges::mend::settle_cancelled_within;
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::db::rebills::{self, RebillRow};
@@ -108,6 +109,9 @@ fn take_back(conn: &mut DbConnection, context: &Context, row: &RebillRow, gone: 
     let undrawn = anew::withdraw_draws(conn, &cancelled, now)?;
     let ids: Vec<AccountId> = gone.iter().map(|account| account.account_id).collect();
     rebills::mark_cancelled(conn, row.id, &ids)?;
+    if let Some(case) = row.case_id {
+        settle_cancelled_within(conn, context, case, row.id, &ids)?;
+    }
     for account in gone {
         let numbers: Vec<&str> = account.bills.iter().map(|bill| bill.number.as_str()).collect();
         operations::audit(conn, now, &context.actor, "bill.cancel", &account.number, &format!("{}: {}", numbers.join(", "), row.reason))?;

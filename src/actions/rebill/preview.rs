@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use diesel::result::Error as DieselError;
+use rand::Rng;
 use serde::Serialize;
 
 use super::plan::{AccountPlan, PlannedBill, by_account, plan_all};
@@ -220,7 +221,11 @@ fn as_if(conn: &mut DbConnection, context: &Context, ids: &BTreeSet<AccountId>, 
         segments: 0,
         note: String::new(),
     };
-    Ok(rebills::insert(conn, &row, |id| (ids.iter().map(|account_id| account(id, account_id)).collect(), Vec::new()))?)
+    // A number that no request has or will have: looking takes none away.
+    let id = RebillId(-rand::rng().random_range(1..=i64::MAX));
+    let accounts: Vec<RebillAccountRow> = ids.iter().map(|account_id| account(id, account_id)).collect();
+    rebills::insert_foreseen(conn, id, &row, &accounts)?;
+    Ok(id)
 }
 
 /// Why a transaction is not committed.

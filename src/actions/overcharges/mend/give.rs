@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
 
+use super::AccountWay;
 use super::plan::{Part, Way};
 use super::tell::{self, Told};
-use super::{AccountWay, FINDINGS};
 use crate::actions::rebill::{ExactCorrection, correct_within};
 use crate::actions::{ActionError, Context, notices};
-use crate::db::overcharges::{self, FindingRow};
+use crate::db::overcharges::{self, FindingRow, NewFinding};
 use crate::db::{DbConnection, ledger, mending};
-use crate::domain::ids::{AccountId, CaseId, FindingId, RunId};
+use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId};
 
 /// Puts some accounts of a case right, in one transaction.
 pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) -> Result<(), ActionError> {
@@ -60,14 +60,53 @@ fn settle_account(
     }
     for row in &account.findings {
         match given.get(&row.id) {
-            Some(cents) => overcharges::settle(conn, row.id, &format!("adjustment:{}", reference(row.id)), *cents, now)?,
-            None if row.kind == "payment" => overcharges::settle(conn, row.id, "told", 0, now)?,
-            None => overcharges::dismiss(conn, row.id, "policy: it is further back than is put right", now)?,
-        };
+            Some(cents) => {
+                overcharges::settle(conn, row.id, &format!("adjustment:{}", reference(row.id)), *cents, now)?;
+                let_be(conn, row, *cents, now)?;
+            }
+            None if row.kind == "payment" => drop(overcharges::settle(conn, row.id, "told", 0, now)?),
+            None => drop(overcharges::dismiss(conn, row.id, TOO_FAR_BACK, now)?),
+        }
     }
     let balance = ledger::position(conn, account.account_id)?.balance;
     let told = Told::of(&account.findings, &given);
     Ok(Some(tell::notice(context, case, account.account_id, told.facts(balance.cents()))))
+}
+
+/// By what findings are dismissed that the policy does not put right.
+const TOO_FAR_BACK: &str = "policy: it is further back than is put right";
+
+/// What the policy leaves of a finding is a finding of its own that is let be, so that it is not found again.
+fn let_be(conn: &mut DbConnection, row: &FindingRow, given_cents: i64, now: NaiveDateTime) -> Result<(), ActionError> {
+    let left = row.difference_cents - given_cents;
+    if left == 0 {
+        return Ok(());
+    }
+    let rest = NewFinding {
+        case_id: row.case_id,
+        finding_key: row.finding_key.clone(),
+        kind: row.kind.clone(),
+        cause: row.cause.clone(),
+        account_id: row.account_id,
+        agreement_id: row.agreement_id,
+        run_id: row.run_id,
+        from_on: row.from_on,
+        to_on: row.to_on,
+        billed_cents: row.billed_cents,
+        mended_before_cents: row.mended_before_cents + given_cents,
+        should_cents: row.should_cents,
+        difference_cents: left,
+        information: row.information,
+        detail: row.detail.clone(),
+        evidence: row.evidence.clone(),
+        found_at: now,
+        status: "open".to_owned(),
+    };
+    overcharges::insert_findings(conn, &[rest])?;
+    for row in mending::open_of_accounts(conn, row.case_id, &[row.account_id])?.iter().filter(|other| other.finding_key == row.finding_key) {
+        overcharges::dismiss(conn, row.id, TOO_FAR_BACK, now)?;
+    }
+    Ok(())
 }
 
 /// The idempotency key of what settles a finding.
@@ -86,22 +125,35 @@ fn post(conn: &mut DbConnection, context: &Context, account_id: AccountId, part:
     correct_within(conn, context, &wanted).map(|_| ())
 }
 
-/// Settles what is open in a case for accounts that a run bills anew, within that transaction: what they are to be told of it.
-pub(in crate::actions) fn settle_billed_within(
+/// By what findings are settled whose bills a request cancels.
+fn by(request: RebillId) -> String {
+    format!("rebill:{request}")
+}
+
+/// Settles what is open in a case for accounts whose wrong bills a request cancels, within that transaction: from then on nothing
+/// wrong stands.
+pub(in crate::actions) fn settle_cancelled_within(
     conn: &mut DbConnection,
     context: &Context,
     case: CaseId,
-    run: RunId,
+    request: RebillId,
+    accounts: &[AccountId],
+) -> Result<(), ActionError> {
+    let now = context.now();
+    for row in mending::open_of_accounts(conn, case, accounts)?.iter().filter(|row| row.information == 0) {
+        overcharges::settle(conn, row.id, &by(request), 0, now)?;
+    }
+    Ok(())
+}
+
+/// What accounts are to be told when they are billed anew after a request cancelled their bills.
+pub(in crate::actions) fn told_within(
+    conn: &mut DbConnection,
+    case: CaseId,
+    request: RebillId,
     accounts: &[AccountId],
 ) -> Result<HashMap<AccountId, Told>, ActionError> {
-    let now = context.now();
-    let mut told: HashMap<AccountId, Vec<FindingRow>> = HashMap::new();
-    for page in accounts.chunks(usize::try_from(FINDINGS).unwrap_or(1_000)) {
-        for row in mending::open_of_accounts(conn, case, page)? {
-            if row.information == 0 && overcharges::settle(conn, row.id, &format!("rebill:{run}"), 0, now)? {
-                told.entry(row.account_id).or_default().push(row);
-            }
-        }
-    }
-    Ok(told.into_iter().map(|(account, rows)| (account, Told::of(&rows, &BTreeMap::new()))).collect())
+    let rows = mending::settled_of_accounts(conn, case, accounts, &by(request))?;
+    let groups = rows.chunk_by(|a, b| a.account_id == b.account_id);
+    Ok(groups.filter_map(|group| Some((group.first()?.account_id, Told::of(group, &BTreeMap::new())))).collect())
 }

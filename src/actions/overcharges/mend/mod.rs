@@ -6,6 +6,8 @@ mod give;
 mod plan;
 mod tell;
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::actions::policy::load_policies;
@@ -18,7 +20,7 @@ use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId, RunId};
 use crate::domain::notices::{Addressee, Facts, NewNotice, RunIncident};
 use crate::domain::overcharges::Cause;
 
-pub(in crate::actions) use give::settle_billed_within;
+pub(in crate::actions) use give::{settle_cancelled_within, told_within};
 use plan::{Way, Ways};
 pub(in crate::actions) use tell::{Told, key};
 
@@ -89,7 +91,7 @@ const NAMED: usize = 50;
 /// [`ActionError::NotFound`] when there is no such case; those of the database.
 pub fn foresee(context: &Context, case: CaseId) -> Result<MendReport, ActionError> {
     let row = load(context, case)?;
-    let ways = Ways::of(context, &load_policies(context)?, &open_findings(context, case)?)?;
+    let ways = Ways::of(context, &load_policies(context)?, &open_findings(context, case)?, true)?;
     let mut report = MendReport { case_id: case.0, status: row.status, dry_run: true, ..MendReport::default() };
     count(&mut report, &ways);
     Ok(report)
@@ -129,12 +131,12 @@ pub fn mend(context: &Context, wanted: &Mending<'_>, stop: &Stop) -> Result<Mend
     begin(context, wanted.case)?;
     go_on_with_rebill(context, wanted, stop)?;
     let policies = load_policies(context)?;
-    let mut ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?)?;
+    let mut ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?, false)?;
     let bills: Vec<rebill::BillKey> = ways.to_rebill();
     if !bills.is_empty() {
         rebill_all(context, wanted, bills, stop)?;
-        ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?)?;
-        ways.without_rebilling(context, &policies)?;
+        ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?, false)?;
+        ways.without_rebilling(context, &policies, &refused(context, wanted.case)?)?;
     }
     for (done, page) in ways.accounts.chunks(PAGE).enumerate() {
         if stop.is_requested() {
@@ -241,6 +243,18 @@ fn rebill_all(context: &Context, wanted: &Mending<'_>, bills: Vec<rebill::BillKe
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why accounts of a case could not be billed anew.
+fn refused(context: &Context, case: CaseId) -> Result<HashMap<AccountId, String>, ActionError> {
+    context.database.snapshot(|conn| {
+        let mut refused = HashMap::new();
+        for row in rebills::of_case(conn, case)? {
+            let accounts = rebills::accounts(conn, row.id, Some("refused"), AccountId(0), i64::MAX)?;
+            refused.extend(accounts.into_iter().map(|account| (account.account_id, account.note)));
+        }
+        Ok(refused)
+    })
 }
 
 /// Closes the case when nothing of it is open any more, and tells staff.

@@ -55,8 +55,9 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// Finds the way of each account; findings come by account.
-    pub(super) fn of(context: &Context, policies: &PolicyBook, findings: &[FindingRow]) -> Result<Self, ActionError> {
+    /// Finds the way of each account; findings come by account. Whether bills can really be made anew is tried when it is only
+    /// foreseen; else doing it tells.
+    pub(super) fn of(context: &Context, policies: &PolicyBook, findings: &[FindingRow], tried: bool) -> Result<Self, ActionError> {
         let book = load_book(context)?;
         let mut accounts = Vec::new();
         let groups: Vec<&[FindingRow]> = findings.chunk_by(|a, b| a.account_id == b.account_id).collect();
@@ -69,7 +70,7 @@ impl Ways {
             })?);
         }
         let mut ways = Self { accounts };
-        ways.check_rebills(context, &book, policies)?;
+        ways.check_rebills(context, &book, policies, tried)?;
         Ok(ways)
     }
 
@@ -80,12 +81,14 @@ impl Ways {
     }
 
     /// An account whose bills cannot be made anew, or would take too many of them along, gets the difference.
-    fn check_rebills(&mut self, context: &Context, book: &TariffBook, policies: &PolicyBook) -> Result<(), ActionError> {
+    fn check_rebills(&mut self, context: &Context, book: &TariffBook, policies: &PolicyBook, tried: bool) -> Result<(), ActionError> {
         let bills = self.to_rebill();
         if bills.is_empty() {
             return Ok(());
         }
-        let foreseen: Preview = preview(context, &bills, RebillKind::Rebill)?;
+        // What is only to be cancelled is planned without pricing anything.
+        let kind = if tried { RebillKind::Rebill } else { RebillKind::Cancel };
+        let foreseen: Preview = preview(context, &bills, kind)?;
         let of: HashMap<AccountId, _> = foreseen.accounts.iter().map(|account| (account.account_id, account)).collect();
         for account in self.accounts.iter_mut().filter(|account| matches!(account.way, Way::Rebill(_))) {
             let Some(foreseen) = of.get(&account.account_id) else { continue };
@@ -99,10 +102,16 @@ impl Ways {
     }
 
     /// What is left to be made anew after that was tried gets the difference.
-    pub(super) fn without_rebilling(&mut self, context: &Context, policies: &PolicyBook) -> Result<(), ActionError> {
+    pub(super) fn without_rebilling(
+        &mut self,
+        context: &Context,
+        policies: &PolicyBook,
+        refused: &HashMap<AccountId, String>,
+    ) -> Result<(), ActionError> {
         let book = load_book(context)?;
         for account in self.accounts.iter_mut().filter(|account| matches!(account.way, Way::Rebill(_))) {
-            account.way = otherwise(policies, &book, context.today(), &account.findings, "its bills could not be made anew")?;
+            let why = refused.get(&account.account_id).map_or("its bills could not be made anew", String::as_str);
+            account.way = otherwise(policies, &book, context.today(), &account.findings, why)?;
         }
         Ok(())
     }
