@@ -208,7 +208,7 @@ pub fn late_payments(conn: &mut DbConnection, first: AccountId, last: AccountId)
         "SELECT l.* FROM (SELECT p.account_id, p.id AS payment_id, p.amount_cents, p.effective_on, p.provider_ref, b.run_id, r.bill_on, \
             b.amount_due_cents, g.posted_at AS billed_at, f.posted_at, \
             coalesce((SELECT min(d.received_at) FROM trace_step t JOIN provider_event e ON e.id = t.provider_event_id \
-                JOIN provider_event d ON d.provider = e.provider AND d.merchant = e.merchant AND d.event_id = e.event_id \
+                JOIN trace_step u ON u.trace_id = e.trace_id JOIN provider_event d ON d.id = u.provider_event_id \
                 WHERE t.account_id = p.account_id AND t.account_seq = p.account_seq), \
                 (SELECT k.received_at FROM bank_entry n JOIN bank_file k ON k.id = n.file_id WHERE n.id = p.bank_entry_id)) AS received_at \
          FROM (SELECT o.*, (SELECT s.bill_on FROM bill n JOIN bill_run s ON s.id = n.run_id WHERE n.account_id = o.account_id \
