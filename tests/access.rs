@@ -334,7 +334,7 @@ fn serve(town: &mut Town) -> Served {
         webhook_secrets: vec![Secret::new("whsec_test")],
         ..ProviderSettings::default()
     };
-    town.context.providers = aquabills::providers::open(&[settings]).expect("the provider is opened");
+    town.context.providers = aquabills::providers::open(&[settings]);
     Served::new(town)
 }
 

@@ -697,7 +697,7 @@ on_both! {
             secret_key: Some(Secret::new("sk_test")),
             ..ProviderSettings::default()
         };
-        town.context.providers = ProviderBook::new(vec![Arc::new(Stripe::open(&settings).expect("it opens"))]);
+        town.context.providers = ProviderBook::new(vec![Arc::new(Stripe::open(&settings))]);
         attempt(&town, "p", &[("A1", 5000)]);
         let at = town.context.now().and_utc().timestamp();
         let intent = |id: &str, status: &str, token: &str| {

@@ -373,6 +373,8 @@ on_both! {
         assert!(take("5", "R-1").done().out.contains("balance now -5.00"));
         assert!(take("5", "R-1").done().out.contains("nothing changed"));
         take("6", "R-1").no(&["reference", "'R-1'", "5.00 of 2024-02-02"]);
+        take("1,50", "R-2").wrong_use(&["--amount", "use a point for cents: 1.50"]);
+        take("abc", "R-2").wrong_use(&["like 12.34"]);
         take("0", "R-2").no(&["amount", "expected more than 0"]);
         ask(&town, &["payment", "take", "A9", "--amount", "5", "--reference", "R-9"]).no(&["there is no account 'A9'"]);
         ask(&town, &["payment", "take", "A1", "--amount", "5", "--reference", "R-9", "--on", "2999-01-01"]).no(&["effective_on", "future"]);
@@ -381,6 +383,7 @@ on_both! {
         back("R-1", "2024-02-01").no(&["before the payment"]);
         assert!(back("R-1", "2024-02-03").done().out.contains("balance now 0.00"));
         assert!(back("R-1", "2024-02-03").done().out.contains("nothing changed"));
+        take("5", "R-1").no(&["reference", "'R-1'", "went back on 2024-02-03", "a reference of its own"]);
         let adjust = |amount: &str, reason: &str, reference: &str| {
             ask(&town, &["adjust", "A1", "--amount", amount, "--reason", reason, "--reference", reference, "--note", "n", "--on", "2024-02-04"])
         };

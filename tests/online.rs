@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aquabills::actions::ActionError;
 use aquabills::actions::inbox::{keep_listed, settle};
+use aquabills::actions::moves::{MoveOut, move_out};
 use aquabills::actions::stop::Stop;
 use aquabills::config::{ProviderSettings, Secret};
 use aquabills::domain::roles::Role;
@@ -21,8 +22,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 use support::http::{Answer, Browser, Served, encoded};
+use support::moves::reading;
 use support::pages::{field, follow, open, says};
-use support::{Town, lines, on_both};
+use support::{Town, day, lines, on_both};
 
 const SECRET: &str = "whsec_of_this_story";
 
@@ -49,7 +51,12 @@ fn people(town: &mut Town) {
     town.context.database.write(|conn| diesel::sql_query(sql).execute(conn).map_err(ActionError::from)).expect("the account is hers");
 }
 
-fn begin(mut town: Town) -> Paying {
+fn begin(town: Town) -> Paying {
+    begin_with(town, ProviderSettings::default().least_amount_cents)
+}
+
+/// The same with a provider that is believed to take so little.
+fn begin_with(mut town: Town, least_amount_cents: u32) -> Paying {
     people(&mut town);
     let options = Options {
         listen: "127.0.0.1:0".to_owned(),
@@ -67,9 +74,10 @@ fn begin(mut town: Town) -> Paying {
         secret_key: Some(Secret::new("sk_of_this_story")),
         webhook_secrets: vec![Secret::new(SECRET)],
         timeout_ms: 3_000,
+        least_amount_cents,
         ..ProviderSettings::default()
     };
-    town.context.providers = providers::open(&[settings]).expect("the provider is opened");
+    town.context.providers = providers::open(&[settings]);
     let served = Served::new(&mut town);
     let host = sandbox.address().trim_start_matches("http://").to_owned();
     let desk = Browser { host, ..served.browser() };
@@ -198,6 +206,11 @@ on_both! {
         let answer = sent(&mut ada, &page, &[("A1", "$40.00")]);
         let (mine, session) = opened(&mut ada, &answer);
         assert_eq!(heading(&open(&mut ada, &mine)), "Your payment is not finished");
+        paying.later(5);
+        let waiting = open(&mut ada, &format!("{mine}?back=done"));
+        assert!(!waiting.body.contains("You did not finish?"), "its word may be on its way: {}", waiting.body);
+        paying.later(5);
+        says(&open(&mut ada, &format!("{mine}?wait=6")), "You did not finish?");
         says(&open(&mut ada, &format!("{mine}?back=unpaid")), "You came back without paying, and nothing was charged");
         paying.later(5);
         assert_eq!(paying.at_provider(&session, "card").status, 200);
@@ -280,8 +293,23 @@ on_both! {
         paying.town.assert_sound();
     }
 
-    fn what_a_provider_refuses_is_told_in_its_words(town: Town) {
+    fn what_the_provider_would_refuse_is_not_begun(town: Town) {
         let paying = begin(town);
+        let mut ada = paying.served.customer("ada@example.org");
+        let answer = choose(&mut ada, &[("A1", "0.49")]);
+        assert_eq!(answer.status, 422);
+        says(&answer, "Expected at least $0.50, the least that can be paid online");
+        let answer = choose(&mut ada, &[("A1", "0.10"), ("A2", "0.10")]);
+        assert_eq!(answer.status, 422);
+        says(&answer, "Together: expected at least $0.50");
+        assert_eq!(choose(&mut ada, &[("A1", "0.25"), ("A2", "0.25")]).status, 303, "together it is enough");
+        says(&choose(&mut ada, &[("A1", "10047.51")]), "Expected at most $10,047.50: the balance and $10,000.00 in advance");
+        says(&choose(&mut ada, &[("A1", "12,50")]), "Please use a point for cents: 12.50");
+        assert_eq!(paying.count("checkout"), 1);
+    }
+
+    fn what_a_provider_refuses_is_told_in_its_words(town: Town) {
+        let paying = begin_with(town, 1);
         let mut ada = paying.served.customer("ada@example.org");
         let answer = choose(&mut ada, &[("A1", "0.30")]);
         let on = ada.get(answer.location());
@@ -419,11 +447,30 @@ on_both! {
         assert_eq!(paying.town.balance("A1"), "32.50");
         says(&open(&mut ada, "/account/A1"), "Return of the payment of 15\u{a0}Jun\u{a0}2026 taken back: it counts");
         says(&open(&mut clerk, "/staff/accounts/A1"), "Return taken back");
-        assert_eq!(heading(&open(&mut ada, &mine)), "Paid, thank you");
+        let page = open(&mut ada, &mine);
+        assert_eq!(heading(&page), "Paid, thank you");
+        says(&page, "You began to pay <span class=\"money\">$20.00</span>; the payment provider says that it was <strong class=\"money\">$15.00</strong>");
+        assert!(!page.body.contains(">$20.00</td>"), "what it was for is what came: {}", page.body);
         paying.later(60);
         paying.act(&payment, "refund", "{\"amount\": 500}");
         paying.settled();
         assert_eq!(paying.town.balance("A1"), "37.50");
+        let mut stranger = paying.served.browser();
+        for browser in [&mut ada, &mut stranger] {
+            let page = open(browser, &mine);
+            assert_eq!(heading(&page), "Paid, and money went back");
+            says(&page, "<strong class=\"money\">$5.00</strong> of it was given back on <time datetime=\"2026-06-15\">");
+            says(&page, "What went back is owed again if it was due; <strong class=\"money\">$10.00</strong> counts");
+            assert!(!page.body.contains("The next bill deducts it"), "{}", page.body);
+        }
+        says(&open(&mut ada, &mine), "the balance is now <strong class=\"money\">$37.50</strong>");
+        says(&open(&mut ada, "/account/A1"), "$15.00</span> on <time datetime=\"2026-06-15\">15 Jun 2026</time>; <strong>$5.00 of it went back to you</strong>");
+        paying.later(60);
+        paying.act(&payment, "refund", "{\"amount\": 1000}");
+        paying.settled();
+        says(&open(&mut stranger, &mine), "<strong class=\"money\">$0.00</strong> counts");
+        says(&open(&mut ada, "/account/A1"), "<strong>all of it went back to you</strong>");
+        assert_eq!(paying.town.balance("A1"), "47.50");
         says(&open(&mut ada, "/account/A1"), "Refund of a payment");
         says(&open(&mut clerk, "/staff/accounts/A1"), "given back through the provider");
         paying.town.assert_sound();
@@ -453,6 +500,36 @@ on_both! {
         assert_eq!(paying.town.balance("A2"), "5.00");
         // Ada, signed in, sees the same page in full.
         says(&open(&mut paying.served.customer("ada@example.org"), &mine), "href=\"/account/A2\"");
+    }
+
+    fn a_guest_is_not_held_back_by_looking_and_writes_the_number_as_they_like(town: Town) {
+        let paying = begin(town);
+        let mut guest = paying.served.browser();
+        let page = open(&mut guest, "/pay/guest");
+        let look = |guest: &mut Browser, number: &str| guest.post_form(&page, "/pay/guest", &[("number", number), ("postcode", "95900")]);
+        for number in ["a1", "A 1", "a-1", " A1 "] {
+            says(&look(&mut guest, number), "<strong class=\"money\">$47.50</strong>");
+        }
+        for _ in 0..60 {
+            assert_eq!(look(&mut guest, "A1").status, 200, "who is right is never held back");
+        }
+        // However it is written, it is one account that is guessed at.
+        let wrong = |guest: &mut Browser, number: &str| guest.post_form(&page, "/pay/guest", &[("number", number), ("postcode", "95909")]).status;
+        let answers: Vec<u16> = ["B1", "b1", "b 1", "B-1", "b-1", "B1"].map(|number| wrong(&mut guest, number)).to_vec();
+        assert_eq!(answers, [422, 422, 422, 422, 422, 429]);
+    }
+
+    fn who_moved_out_pays_the_final_bill_with_the_old_postcode(town: Town) {
+        let paying = begin(town);
+        let readings = vec![reading("M3", 25)];
+        let leaving = MoveOut { account: "B1".into(), service: "S3".into(), on: day("2026-06-10"), readings, mailing_address: None, note: "gone".into() };
+        move_out(&paying.town.context, &leaving).expect("Bob moves out");
+        paying.town.bill("2026-06-10");
+        let mut guest = paying.served.browser();
+        let page = open(&mut guest, "/pay/guest");
+        let found = guest.post_form(&page, "/pay/guest", &[("number", "B1"), ("postcode", "95900")]);
+        assert_eq!(found.status, 200, "{}", found.body);
+        says(&found, &format!("${}", paying.town.balance("B1")));
     }
 
     fn a_wrong_pair_does_not_tell_which_part_is_wrong_and_guesses_come_to_an_end(town: Town) {

@@ -163,6 +163,12 @@ on_both! {
         ]);
         let first = ada.get("/bills/00001-0000001");
         shows(&first, &["Deducted: no payment was received yet; everything posted up to ledger position 0 is included.", "its balance is now $16.75"]);
+        shows(&first, &["This bill asked for $47.50"]);
+        assert!(!first.body.contains("Please pay by"), "what is due is the balance, not what a bill asked for: {}", first.body);
+        town.pay("A1", "16.75", "R-9");
+        let paid = ada.get("/bills/00002-0000001");
+        shows(&paid, &["This bill asked for $16.75", "It is due on 6 Jul 2026 . Nothing is due now.", "its balance is now $0.00"]);
+        assert!(!paid.body.contains("Please pay by") && !paid.body.contains("Pay online"), "{}", paid.body);
         shows(&ada.get("/account/A1/bills"), &["15 Jun 2026 $20.00 $16.75 6 Jul 2026 00002-0000001", "$47.50 $47.50"]);
     }
 

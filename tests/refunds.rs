@@ -256,6 +256,21 @@ on_both! {
         town.assert_sound();
     }
 
+    fn a_crowd_that_failed_together_comes_back_a_few_at_a_time(town: Town) {
+        let (town, fake) = paid(town, 12);
+        for n in 1..=12 {
+            refund(&town, &format!("A{n}"), "20.00", &format!("B-{n}")).unwrap();
+        }
+        fake.moods(&[Mood::Away; 12]);
+        assert_eq!(round(&town).waiting, 12, "each is tried at once");
+        let rounds = [0; 3].map(|_| {
+            wait(&town, 60);
+            round(&town).sent
+        });
+        assert_eq!(rounds, [5, 5, 2], "and then again a few in a round");
+        town.assert_sound();
+    }
+
     fn a_refund_that_is_told_without_our_name_is_one(town: Town) {
         let (town, fake) = paid(town, 1);
         refund(&town, "A1", "20.00", "B-1").unwrap();
@@ -356,7 +371,7 @@ on_both! {
         let mut clerk = served.staff(Role::Clerk);
         says(&open(&mut clerk, "/staff/accounts/A1/payments/1"), "/staff/accounts/A1/payments/1/refund");
         let page = open(&mut clerk, "/staff/accounts/A1/payments/1/refund");
-        says(&page, "$50.00 of it can still be given back");
+        says(&page, "At most $50.00 can be given back: $50.00 of the payment is left");
         let path = "/staff/accounts/A1/payments/1/refund";
         assert_eq!(send(&mut clerk, &page, path, &[("amount", "60"), ("note", "x"), ("reference", "B-1")]).status, 422);
         let reference = field(&page, "reference");

@@ -10,7 +10,7 @@ use super::{ActionError, Context};
 use crate::db::account_views::{self as rows, AccountHead, ActivityRow, DatedBill, ServiceRow};
 use crate::db::billing::bill_number;
 use crate::db::payments::{self, PaymentRow};
-use crate::db::{DbConnection, ledger};
+use crate::db::{DbConnection, ledger, refunds};
 use crate::domain::ids::{AccountId, PersonId, RunId};
 use crate::domain::money::Money;
 
@@ -58,6 +58,8 @@ pub struct AccountView {
     pub due: Due,
     /// The last payment that was posted, returned or not.
     pub last_payment: Option<PaymentRow>,
+    /// What of it was given back, in cents.
+    pub last_payment_back_cents: i64,
     /// Payments that are on their way: not in the balance yet.
     pub pending: Vec<PendingPayment>,
     /// The last bill that stands.
@@ -114,11 +116,17 @@ pub fn account_view(context: &Context, number: &str, whose: Whose) -> Result<Acc
         let last_bill = rows::bills(conn, head.id, END, RECENT)?.into_iter().find(|bill| bill.status == "issued");
         let found = rows::activity(conn, head.id, 0, END, RECENT + 1)?;
         let mut recent = stories(conn, head.id, found)?;
+        let last_payment = payments::latest(conn, head.id)?;
+        let last_payment_back_cents = match last_payment.as_ref().and_then(|row| Some((row.provider_payment_id?, row.part))) {
+            Some((payment, part)) => refunds::given_back_cents(conn, payment, part)?,
+            None => 0,
+        };
         let more = recent.len() > usize::try_from(RECENT).unwrap_or(usize::MAX);
         recent.truncate(usize::try_from(RECENT).unwrap_or(usize::MAX));
         Ok(AccountView {
             due: Due::of(head.balance_cents, last_bill.as_ref(), today),
-            last_payment: payments::latest(conn, head.id)?,
+            last_payment,
+            last_payment_back_cents,
             pending: pending(conn, head.id)?,
             last_bill,
             next_draw: next_draw(conn, head.id)?,

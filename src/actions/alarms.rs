@@ -27,6 +27,8 @@ const DELTAS_SHOWN: i64 = 10;
 pub struct Local {
     /// What came to it within the last minute.
     pub last_minute: LastMinute,
+    /// Callbacks with a wrong signature that came to it within the last hour.
+    pub refused: u64,
     /// Its jobs that gave no sign of life for so many seconds.
     pub silent: Vec<(&'static str, i64)>,
     /// Payments whose ledger is not what their events ask for.
@@ -147,6 +149,12 @@ fn readings(seen: &Seen, local: &Local, settings: &AlarmSettings, now: NaiveDate
             format!("{duplicates} messages in a minute were there before"),
         ),
         reading(AlarmKind::Callbacks, callbacks, i64::from(settings.callbacks_per_minute), format!("{callbacks} messages in a minute")),
+        reading(
+            AlarmKind::Signatures,
+            own(local.refused),
+            i64::from(settings.bad_signatures_per_hour),
+            format!("{} messages in an hour had a signature that is not the provider's", local.refused),
+        ),
         reading(AlarmKind::Silent, silent, 0, format!("no sign of life: {}", names.join(", "))),
         reading(AlarmKind::Notices, failing, i64::from(settings.notices_failing), format!("{failing} e-mails failed")),
     ]

@@ -115,7 +115,9 @@ pub fn release_bill(context: &Context, number: &str, kind: HoldKind, note: &str)
         ledger::lock_accounts(conn, &[key.1])?;
         let now = context.now();
         if rows::release(conn, key, kind.as_str(), &context.actor, now)? == 0 {
-            return Err(ActionError::Refused(format!("bill {number} is not {}", kind.as_str())));
+            let other = rows::open_kinds(conn, key.0, key.1)?;
+            let but = other.first().map(|other| format!(", it is {other}: expected that kind")).unwrap_or_default();
+            return Err(ActionError::Refused(format!("kind: bill {number} is not {}{but}", kind.as_str())));
         }
         operations::audit(conn, now, &context.actor, "bill.release", &bill.account, &format!("{number} {}: {note}", kind.as_str()))?;
         if rows::open_kinds(conn, key.0, key.1)?.is_empty() {

@@ -7,11 +7,11 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
 use super::{ActionError, Context, account_named, notices};
 use crate::db::payments::{self as rows, PaymentRow};
-use crate::db::{DbConnection, customers, ledger, operations};
+use crate::db::{DbConnection, customers, ledger, notices as told, operations};
 use crate::domain::ids::{AccountId, BankEntryId, ProviderPaymentId};
 use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
-use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentReceived, PaymentReturned};
+use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected, PaymentReceived, PaymentReturned};
 use crate::domain::quantity::counted;
 
 /// The provider of payments that come in files made by hand.
@@ -91,7 +91,7 @@ impl From<LedgerError> for ActionError {
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] for an amount that is not above zero, a
-/// value date in the future, or a reference that stands for another payment.
+/// value date in the future, or a reference that stands for another payment or for one that went back.
 pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> Result<Posted, ActionError> {
     if payment.amount <= Money::default() {
         return Err(ActionError::Refused(format!("amount: {} is not a payment: expected more than 0", payment.amount)));
@@ -107,6 +107,13 @@ pub fn post_payment(context: &Context, account: &str, payment: &NewPayment) -> R
         let now = context.now();
         let before = ledger::position(conn, account.id)?;
         if let Some(row) = rows::by_references(conn, &payment.provider, MERCHANT, &[&payment.reference])?.first() {
+            // Whoever takes money under it now believes that it counts.
+            if let Some(on) = row.returned_on.filter(|_| row.restored_seq.is_none()) {
+                return Err(ActionError::Refused(format!(
+                    "reference: '{}' is of a payment that went back on {on}: a new payment needs a reference of its own",
+                    payment.reference
+                )));
+            }
             return if payment.is(row) { Ok(Posted::already(row.account_seq, before)) } else { Err(ActionError::Refused(payment.clash_with(row))) };
         }
         let after = post_within(context, conn, &payment, Origin::default(), now)?;
@@ -332,14 +339,44 @@ pub(super) fn return_within(
     Ok(after)
 }
 
-/// Takes a return back, on the return's own date: the payment stands after all.
-pub(super) fn restore_within(conn: &mut DbConnection, payment: &PaymentRow, now: NaiveDateTime) -> Result<Position, ActionError> {
+/// Takes a return back, on the return's own date: the payment stands after all. Whoever was asked to pay again is told.
+pub(super) fn restore_within(context: &Context, conn: &mut DbConnection, payment: &PaymentRow, now: NaiveDateTime) -> Result<Position, ActionError> {
     let (Some(returned), Some(on)) = (payment.returned_seq, payment.returned_on) else {
         return Err(ActionError::Refused(format!("payment {} was not returned", payment.id)));
     };
     let after = reverse(conn, payment, correction_source(returned), -Money::from_cents(payment.amount_cents), on, now)?;
     rows::mark_restored(conn, payment.id, after.seq)?;
+    tell_stands_again(context, conn, payment, after)?;
     Ok(after)
+}
+
+/// Tells that a payment which went back counts again, once for each return that was told. Of a return so old that nobody heard of
+/// it nobody hears this either.
+pub(super) fn tell_stands_again(context: &Context, conn: &mut DbConnection, payment: &PaymentRow, after: Position) -> Result<(), ActionError> {
+    let account = payment.account_id;
+    let Some(returned) = payment.returned_seq else { return Ok(()) };
+    if !told::is_told(conn, &return_key(account, returned))? {
+        return Ok(());
+    }
+    let notice = NewNotice {
+        key: format!("restored:{account}:{returned}"),
+        to: Addressee::Account(account),
+        // The news is of today, however long the bank took to decide.
+        happened_on: context.today(),
+        facts: Facts::PaymentCorrected(PaymentCorrected {
+            was_cents: 0,
+            is_cents: payment.amount_cents,
+            stands_again: true,
+            effective_on: payment.effective_on,
+            reference: payment.provider_ref.clone().unwrap_or_default(),
+            balance_cents: after.balance.cents(),
+        }),
+    };
+    notices::queue(conn, context, notice)
+}
+
+fn return_key(account: AccountId, seq: i64) -> String {
+    format!("return:{account}:{seq}")
 }
 
 /// Takes everything of a payment out of the ledger, on its own dates: it was never so. Its reference is free again.
@@ -371,11 +408,12 @@ fn reverse(
 
 fn returned_notice(payment: &PaymentRow, after: Position, on: NaiveDate, reference: &str, reason: &str) -> NewNotice {
     NewNotice {
-        key: format!("return:{}:{}", payment.account_id, after.seq),
+        key: return_key(payment.account_id, after.seq),
         to: Addressee::Account(payment.account_id),
         happened_on: on,
         facts: Facts::PaymentReturned(PaymentReturned {
             amount_cents: payment.amount_cents,
+            is_part: false,
             paid_on: payment.effective_on,
             returned_on: on,
             reference: reference.to_owned(),

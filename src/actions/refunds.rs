@@ -23,7 +23,7 @@ use crate::domain::ids::{AccountId, ProviderPaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, RefundFailed, RefundSent};
 use crate::domain::payments::PaymentState;
-use crate::domain::retry::{Retry, retry};
+use crate::domain::retry::{Retry, most_of_a_round, retry};
 use crate::providers::{ProviderError, RefundOrder};
 use crate::telemetry::metrics::{self, Area};
 
@@ -219,7 +219,14 @@ pub struct Counts {
 /// Those of the database; what became of each refund is in the table.
 pub fn send_due(context: &Context, stop: &Stop) -> Result<Counts, ActionError> {
     let mut counts = Counts::default();
-    for id in context.database.read(|conn| rows::due(conn, context.now(), ROUND))? {
+    let due = context.database.read(|conn| {
+        let mut due = rows::due(conn, context.now(), false, ROUND)?;
+        // Those that failed together do not come back together.
+        let most = most_of_a_round(rows::count_again(conn)?).min(ROUND);
+        due.extend(rows::due(conn, context.now(), true, most)?);
+        Ok::<_, ActionError>(due)
+    })?;
+    for id in due {
         if stop.is_requested() {
             break;
         }
@@ -395,6 +402,7 @@ fn sent_notice(context: &Context, conn: &mut DbConnection, refund: &RefundRow, n
             amount_cents: refund.amount_cents,
             sent_on,
             payment_reference: payment.and_then(|payment| payment.provider_ref),
+            instead_of_cents: None,
             balance_cents: ledger::position(conn, refund.account_id)?.balance.cents(),
         }),
     })

@@ -55,6 +55,8 @@ pub struct BillView {
     pub cancelled: Option<Cancelled>,
     /// The account's balance now.
     pub balance_now_cents: i64,
+    /// Whether anything was posted since: then what is due is told by the balance, and no more by the bill.
+    pub moved_since: bool,
     /// The ledger position that it was cut off at: everything posted up to there is in it.
     pub cut_off_seq: i64,
     /// The last payment that it deducts.
@@ -180,6 +182,7 @@ fn view(conn: &mut DbConnection, run: &RunRow, bill: &BillRow, head: rows::Accou
         since: since_bill_before(conn, bill)?,
         cancelled: cancelled(conn, bill)?,
         balance_now_cents: head.balance_cents,
+        moved_since: head.ledger_seq > bill.account_seq,
         cut_off_seq: bill.account_seq - 1,
         last_payment,
         segments: segments(conn, run, bill)?,

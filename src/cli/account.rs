@@ -38,8 +38,32 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     for row in &rows {
         let (amount, balance) = (Money::from_cents(row.amount_cents).to_string(), Money::from_cents(row.balance_after_cents).to_string());
         let posted = row.posted_at.and_utc().with_timezone(&context.config.time_zone).format("%Y-%m-%d %H:%M");
-        print::line(&format!("{:>5}  {posted}  {:<17} {amount:>12} {balance:>12}  {}", row.account_seq, row.kind, row.source))?;
+        print::line(&format!("{:>5}  {posted}  {:<17} {amount:>12} {balance:>12}  {}", row.account_seq, row.kind, short(&row.source)))?;
     }
     print::line(&format!("balance {}", position.balance))?;
     Ok(true)
+}
+
+/// Where a transaction came from, for people: of money that went back, the provider's name of it without our own key. The whole
+/// is in the JSON.
+fn short(source: &str) -> &str {
+    let is_key = |text: &str| text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut parts = source.rsplitn(3, ':');
+    match (source.starts_with("refund:"), parts.next(), parts.next(), parts.next()) {
+        (true, Some(key), Some(part), Some(rest)) if is_key(key) && part.parse::<i32>().is_ok() => rest,
+        _ => source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_key_of_ours_is_not_for_people() {
+        assert_eq!(short("refund:stripe:re_1:1:0123456789abcdef0123456789abcdef"), "refund:stripe:re_1");
+        for whole in ["run:12", "stripe:pi_1", "adjustment:refund:R-1", "refund:stripe:re_1", "return:4"] {
+            assert_eq!(short(whole), whole);
+        }
+    }
 }

@@ -22,7 +22,7 @@ enum Command {
         /// Account number
         account: String,
         /// How much [default: the whole credit]
-        #[arg(long)]
+        #[arg(long, value_parser = Money::parse_paid)]
         amount: Option<Money>,
         /// Reference: the same again changes nothing
         #[arg(long)]

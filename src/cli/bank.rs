@@ -230,8 +230,8 @@ pub(super) fn import(global: &Global, args: &ImportArgs) -> Result<bool, Failure
         dry_run: args.dry_run,
     };
     let report = import_bank_file(&context, &new)?;
-    for told in &report.told {
-        print::message(told);
+    for told in report.told.iter().chain(&report.warnings) {
+        print::message(&format!("{}: {told}", report.name));
     }
     if args.json {
         print::json(&report)?;
@@ -337,7 +337,20 @@ fn movement(global: &Global, entry: i64, json: bool) -> Result<bool, Failure> {
         print::json(&view)?;
         return Ok(true);
     }
-    print_entries(&[view])
+    print_entries(std::slice::from_ref(&view))?;
+    for row in &view.beside {
+        print::line(&format!(
+            "beside it: {}  {}  {}  {}  {}  file {}, {}",
+            row.id,
+            row.status,
+            row.booked_on,
+            Money::from_cents(row.amount_cents),
+            row.reference.lines().collect::<Vec<_>>().join(" / "),
+            row.file_id,
+            row.place
+        ))?;
+    }
+    Ok(true)
 }
 
 fn print_entries(views: &[EntryView]) -> Result<bool, Failure> {
@@ -352,15 +365,14 @@ fn print_entries(views: &[EntryView]) -> Result<bool, Failure> {
             (Some(account), []) => format!("; {} ({}%)", account.number, row.confidence),
             _ => String::new(),
         };
+        let told = [row.party_name.as_str(), &reference].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
         print::line(&format!(
-            "{}  {}  {}  {}  {}  {} {}{taken}: {}",
+            "{}  {}  {}  {}  {}  {told}{taken}: {}",
             row.id,
             row.status,
             row.booked_on,
             row.kind,
             Money::from_cents(row.amount_cents),
-            row.party_name,
-            reference,
             row.why
         ))?;
     }
@@ -406,7 +418,7 @@ fn credit(global: &Global, command: &CreditCommand) -> Result<bool, Failure> {
         CreditCommand::List(page) => {
             let rows = credits::waiting(&context, UnappliedCreditId(page.after), page.limit)?;
             if page.json {
-                print::json(&Listed { rows: rows.iter().map(|row| (row.id, row.amount_cents, row.received_on, row.reference.as_str())).collect() })?;
+                print::json(&Listed { rows })?;
                 return Ok(true);
             }
             for row in rows {
@@ -454,6 +466,8 @@ fn save_mapping(context: &Context, name: &str, file: &Path) -> Result<(), Failur
     let bytes = read_file(file)?;
     let source = file.display().to_string();
     let text = String::from_utf8(bytes).map_err(|_| ActionError::Form(format!("{source}: it is not text in UTF-8")))?;
-    mappings::save(context, name, &source, &text)?;
+    if let Some(warning) = mappings::save(context, name, &source, &text)? {
+        print::message(&format!("{source}: bank_reference: {warning}"));
+    }
     print::line(&format!("mapping '{name}' saved"))
 }

@@ -1,5 +1,6 @@
 //! `aquabills bill-hold`: a bill held back from collection, and let go.
 
+use chrono::NaiveDateTime;
 use clap::Subcommand;
 
 use super::print;
@@ -64,8 +65,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 return print::json(&shown).map(|()| true);
             }
             for hold in shown.holds {
-                let released = hold.released_at.map_or_else(|| "until it is let go".to_owned(), |at| format!("let go {at}"));
-                print::line(&format!("{} since {} by {}: {}; {released}", hold.kind, hold.held_at, hold.held_by, hold.note))?;
+                let zone = context.config.time_zone;
+                let moment = |at: NaiveDateTime| at.and_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M");
+                let released = hold.released_at.map_or_else(|| "until it is let go".to_owned(), |at| format!("let go {}", moment(at)));
+                print::line(&format!("{} since {} by {}: {}; {released}", hold.kind, moment(hold.held_at), hold.held_by, hold.note))?;
             }
         }
     }

@@ -121,7 +121,7 @@ fn with_sandbox(context: Context, args: &Args, listen: &str) -> Result<(Context,
         webhook_secrets: vec![Secret::new(secret)],
         ..ProviderSettings::default()
     };
-    let providers = providers::open(&[settings]).map_err(Failure::No)?;
+    let providers = providers::open(&[settings]);
     print::line(&format!("payments: a provider that takes no real money is at {}", running.address()))?;
     Ok((Context { providers, ..context }, Some(running)))
 }
@@ -193,7 +193,10 @@ fn take_folder(folder: &Path) -> Result<std::fs::File, Failure> {
     let lock = std::fs::File::create(folder.join("demo.lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::No(format!("another demonstration is at work in {}", folder.display()))),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::No(format!(
+            "another demonstration is at work in {}: stop it first (Ctrl+C where it runs), or make one of your own with --folder",
+            folder.display()
+        ))),
         Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }

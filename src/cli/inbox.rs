@@ -128,6 +128,9 @@ fn tell_again(context: &Context, from: NaiveDate, to: NaiveDate, json: bool) -> 
             done.changed,
             done.failed
         ))?;
+        for failure in &done.failures {
+            print::message(failure);
+        }
     }
     Ok(done.failed == 0)
 }

@@ -178,7 +178,7 @@ impl Global {
         Ok(Context {
             database,
             config: Arc::new(self.config.clone()),
-            providers: providers::open(&self.config.providers).map_err(Failure::Use)?,
+            providers: providers::open(&self.config.providers),
             clock: Clock::System,
             actor: self.actor.clone(),
         })

@@ -24,7 +24,7 @@ enum Command {
         /// Account number
         account: String,
         /// Amount, above 0
-        #[arg(long)]
+        #[arg(long, value_parser = Money::parse_paid)]
         amount: Money,
         /// Receipt number: the same payment again changes nothing
         #[arg(long)]

@@ -102,7 +102,8 @@ fn show(report: &Report, rows: &[DifferenceView]) -> Result<(), Failure> {
     print::line(&sums("total", &report.total))?;
     if report.in_transit > 0 {
         let what = print::count(report.in_transit, "thing");
-        print::line(&format!("{what} over {} under way, not judged yet", report.total.in_transit))?;
+        let over = if report.total.in_transit.is_zero() { String::new() } else { format!(" over {}", report.total.in_transit) };
+        print::line(&format!("{what}{over} under way, not judged yet"))?;
     }
     let repaired = &report.repaired;
     if repaired.listed > 0 || repaired.changed() {
@@ -117,10 +118,11 @@ fn show(report: &Report, rows: &[DifferenceView]) -> Result<(), Failure> {
     for row in rows {
         show_difference(row)?;
     }
-    if report.agrees() {
-        print::line("ledger, providers and bank agree")?;
+    match (report.differences, report.unreachable.is_empty()) {
+        (0, true) => print::line("ledger, providers and bank agree"),
+        (0, false) => print::line("nothing differs as far as it is known, but not every provider could be asked"),
+        (count, _) => print::line(&format!("\n{} in these days and before", print::count(count, "difference"))),
     }
-    Ok(())
 }
 
 fn sums(name: &str, sums: &DaySum) -> String {

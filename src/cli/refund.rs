@@ -25,7 +25,7 @@ enum Command {
         /// The payment's reference at the provider
         payment: String,
         /// How much
-        #[arg(long)]
+        #[arg(long, value_parser = Money::parse_paid)]
         amount: Money,
         /// Reference: the same again changes nothing
         #[arg(long)]

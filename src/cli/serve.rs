@@ -34,6 +34,7 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.context()?;
+    context.providers.ready().map_err(Failure::Use)?;
     let listen = args.listen.as_deref().unwrap_or(&global.config.listen);
     let application = Application::build(context.clone(), listen).map_err(|error| Failure::No(format!("{listen}: {error}")))?;
     print::line(&format!("serving {} at {}", global.config.utility_name, application.address()))?;

@@ -19,6 +19,8 @@ pub struct AlarmSettings {
     pub duplicates_per_minute: u32,
     /// Callbacks in a minute.
     pub callbacks_per_minute: u32,
+    /// Callbacks whose signature is wrong, in an hour.
+    pub bad_signatures_per_hour: u32,
     /// A payment's event may wait for so long to be applied, in minutes.
     pub unapplied_minutes: u32,
     /// So many events may wait.
@@ -40,6 +42,7 @@ impl Default for AlarmSettings {
             delta_minutes: 15,
             duplicates_per_minute: 60,
             callbacks_per_minute: 15_000,
+            bad_signatures_per_hour: 3,
             unapplied_minutes: 15,
             inbox_depth: 1_000,
             notices_failing: 20,

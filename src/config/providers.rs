@@ -62,6 +62,8 @@ pub struct ProviderSettings {
     pub tolerance_seconds: u32,
     /// How long a call may take, in milliseconds.
     pub timeout_ms: u32,
+    /// The least that it takes at once, in cents: 50 for US dollars at Stripe.
+    pub least_amount_cents: u32,
 }
 
 impl Default for ProviderSettings {
@@ -77,6 +79,7 @@ impl Default for ProviderSettings {
             webhook_secrets: Vec::new(),
             tolerance_seconds: 300,
             timeout_ms: 20_000,
+            least_amount_cents: 50,
         }
     }
 }
@@ -126,6 +129,7 @@ impl ProviderSettings {
             ("base_url", is_base(&self.base_url), "https://HOST without a path (http:// to this machine only)"),
             ("tolerance_seconds", (1..=3600).contains(&self.tolerance_seconds), "1 to 3600"),
             ("timeout_ms", (100..=120_000).contains(&self.timeout_ms), "100 to 120000"),
+            ("least_amount_cents", (1..=100_000).contains(&self.least_amount_cents), "1 to 100000"),
             ("secret_key_env", is_variable(&self.secret_key_env), "the name of an environment variable"),
             ("webhook_secrets_env", is_variable(&self.webhook_secrets_env), "the name of an environment variable"),
             ("webhook_secrets", self.webhook_secrets.len() <= 10, "at most 10 secrets"),

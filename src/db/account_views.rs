@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
-use super::schema::meter_read;
+use super::schema::{account, meter_read};
 use crate::domain::ids::{AccountId, AgreementId, PersonId, ReadId, RunId};
 
 /// An account with whose it is.
@@ -56,6 +56,18 @@ const HEAD: &str = "SELECT c.id, c.number, c.person_id, p.name, p.email, p.maili
 /// Those of the database.
 pub fn head(conn: &mut DbConnection, number: &str) -> QueryResult<Option<AccountHead>> {
     diesel::sql_query(format!("{HEAD} WHERE c.number = $1")).bind::<Text, _>(number).get_result(conn).optional()
+}
+
+/// The account with one of these numbers, when there is only one.
+///
+/// # Errors
+/// Those of the database.
+pub fn only_head(conn: &mut DbConnection, numbers: &[String]) -> QueryResult<Option<AccountHead>> {
+    let found: Vec<AccountId> = account::table.filter(account::number.eq_any(numbers)).order(account::id).limit(2).select(account::id).load(conn)?;
+    match found.as_slice() {
+        [only] => head_by_id(conn, *only),
+        _ => Ok(None),
+    }
 }
 
 /// The account with this id.

@@ -401,18 +401,26 @@ pub fn outcomes_of(conn: &mut DbConnection, mandate: MandateId, limit: i64) -> Q
         .load(conn)
 }
 
-/// The draws whose day has come, or that were begun and not finished, oldest first.
+/// The draws whose day has come (`announced`), or that were begun and not finished (`drawing`), oldest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn due_draws(conn: &mut DbConnection, today: NaiveDate, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DrawId>> {
+pub fn due_draws(conn: &mut DbConnection, state: DrawState, today: NaiveDate, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DrawId>> {
     autopay_draw::table
-        .filter(autopay_draw::state.eq_any(["announced", "drawing"]).and(autopay_draw::draw_on.le(today)))
+        .filter(autopay_draw::state.eq(state.as_str()).and(autopay_draw::draw_on.le(today)))
         .filter(autopay_draw::next_attempt_at.is_null().or(autopay_draw::next_attempt_at.le(now)))
         .order((autopay_draw::draw_on, autopay_draw::id))
         .limit(limit)
         .select(autopay_draw::id)
         .load(conn)
+}
+
+/// How many draws were begun and are not finished.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_drawing(conn: &mut DbConnection) -> QueryResult<i64> {
+    autopay_draw::table.filter(autopay_draw::state.eq(DrawState::Drawing.as_str())).count().get_result(conn)
 }
 
 /// Notes that a draw waits, why, and until when it is looked at again.

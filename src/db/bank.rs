@@ -227,6 +227,79 @@ pub fn known_keys(conn: &mut DbConnection, bank_account: &str, keys: &[&str]) ->
     Ok(known)
 }
 
+/// A movement that is known by its key: what a file that tells of it again is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct KnownRow {
+    /// Identity.
+    pub id: BankEntryId,
+    /// What it is known by.
+    pub entry_key: String,
+    /// What payer or utility wrote then, one reference to a line.
+    pub reference: String,
+    /// What became of it.
+    pub status: String,
+}
+
+/// Which of these keys of a bank account are there, with what was told then.
+///
+/// # Errors
+/// Those of the database.
+pub fn known(conn: &mut DbConnection, bank_account: &str, keys: &[&str]) -> QueryResult<Vec<KnownRow>> {
+    let mut known = Vec::new();
+    for keys in keys.chunks(KEYS_AT_ONCE) {
+        let here = bank_entry::bank_account.eq(bank_account).and(bank_entry::entry_key.eq_any(keys));
+        let said = (bank_entry::id, bank_entry::entry_key, bank_entry::reference, bank_entry::status);
+        known.extend(bank_entry::table.filter(here).select(said).load::<KnownRow>(conn)?);
+    }
+    Ok(known)
+}
+
+/// The movements of a bank account that have one of these references of the bank's.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_references(conn: &mut DbConnection, bank_account: &str, references: &[&str]) -> QueryResult<Vec<EntryRow>> {
+    let mut found = Vec::new();
+    for references in references.chunks(KEYS_AT_ONCE) {
+        let here = bank_entry::bank_account.eq(bank_account).and(bank_entry::bank_ref.eq_any(references));
+        found.extend(bank_entry::table.filter(here).order(bank_entry::id).select(EntryRow::as_select()).load::<EntryRow>(conn)?);
+    }
+    Ok(found)
+}
+
+/// The movements of a bank account on these days: all, or only those without a reference of the bank's.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_days(conn: &mut DbConnection, bank_account: &str, days: &[NaiveDate], only_without_reference: bool) -> QueryResult<Vec<EntryRow>> {
+    let mut found = Vec::new();
+    for days in days.chunks(KEYS_AT_ONCE) {
+        let here = bank_entry::bank_account.eq(bank_account).and(bank_entry::booked_on.eq_any(days));
+        let mut query = bank_entry::table.filter(here).order(bank_entry::id).into_boxed();
+        if only_without_reference {
+            query = query.filter(bank_entry::bank_ref.is_null());
+        }
+        found.extend(query.select(EntryRow::as_select()).load::<EntryRow>(conn)?);
+    }
+    Ok(found)
+}
+
+/// Movements that a person looks at beside this one: with the same reference of the bank's, or of the same day and amount.
+///
+/// # Errors
+/// Those of the database.
+pub fn beside(conn: &mut DbConnection, row: &EntryRow, limit: i64) -> QueryResult<Vec<EntryRow>> {
+    let of_day =
+        bank_entry::booked_on.eq(row.booked_on).and(bank_entry::amount_cents.eq(row.amount_cents)).and(bank_entry::reference.eq(&row.reference));
+    let other = bank_entry::bank_account.eq(&row.bank_account).and(bank_entry::id.ne(row.id));
+    let mut query = bank_entry::table.filter(other).order(bank_entry::id).limit(limit).into_boxed();
+    query = match &row.bank_ref {
+        Some(reference) => query.filter(of_day.or(bank_entry::bank_ref.is_not_null().and(bank_entry::bank_ref.eq(reference)))),
+        None => query.filter(of_day),
+    };
+    query.select(EntryRow::as_select()).load(conn)
+}
+
 /// The movements of a bank account that are parts of these bookings.
 ///
 /// # Errors

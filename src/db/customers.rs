@@ -271,6 +271,19 @@ pub fn premises_of(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResu
         .load(conn)
 }
 
+/// The addresses of the places an account has, or had, services at.
+///
+/// # Errors
+/// Those of the database.
+pub fn addresses_of(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<String>> {
+    service_agreement::table
+        .inner_join(service_point::table.on(service_point::id.eq(service_agreement::service_point_id)))
+        .inner_join(premise::table.on(premise::id.eq(service_point::premise_id)))
+        .filter(service_agreement::account_id.eq(account).and(premise::address.ne("")))
+        .select(premise::address)
+        .load(conn)
+}
+
 /// The service points of a premise, by code.
 ///
 /// # Errors

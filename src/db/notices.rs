@@ -115,6 +115,15 @@ pub fn insert(conn: &mut DbConnection, rows: &[NewNoticeRow]) -> QueryResult<usi
     Ok(inserted)
 }
 
+/// Whether there is a notice with a key that was sent or is about to be: whoever has it may have to hear how it went on.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_told(conn: &mut DbConnection, key: &str) -> QueryResult<bool> {
+    let told = notice::table.filter(notice::dedupe_key.eq(key).and(notice::status.ne("suppressed")));
+    diesel::select(diesel::dsl::exists(told)).get_result(conn)
+}
+
 /// What a person switched on or off, by kind.
 ///
 /// # Errors

@@ -102,6 +102,15 @@ pub fn raise_new(conn: &mut DbConnection, rows: &[NewToDo]) -> QueryResult<()> {
     insert_all!(conn, todo::table, rows).map(|_| ())
 }
 
+/// The reasons of the open work items of a kind, the latest first: at most ten thousand.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_reasons(conn: &mut DbConnection, kind: &str) -> QueryResult<Vec<String>> {
+    let open = todo::table.filter(todo::status.eq("open").and(todo::kind.eq(kind)));
+    open.order(todo::id.desc()).limit(10_000).select(todo::reason).load(conn)
+}
+
 /// A work item with what names its service to people.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct NamedToDo {

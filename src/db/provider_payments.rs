@@ -567,7 +567,7 @@ pub fn supersede_refund(conn: &mut DbConnection, id: RefundId, seq: i64, now: Na
 }
 
 /// Money that fits no account, as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
 #[diesel(table_name = unapplied_credit)]
 pub struct UnappliedRow {
     /// Identity.

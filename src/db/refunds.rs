@@ -1,6 +1,6 @@
 //! Refunds that we make: what can be given back of a payment, who is to be asked, and how far each got.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -8,6 +8,9 @@ use super::DbConnection;
 use super::provider_payments::RefundRow;
 use super::schema::{payment, refund};
 use crate::domain::ids::{AccountId, PaymentId, ProviderPaymentId, RefundId};
+
+/// So many refunds of one payment are shown.
+const MOST_SHOWN: i64 = 100;
 
 /// A refund.
 ///
@@ -37,17 +40,27 @@ pub fn of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> Qu
     refund::table.filter(refund::account_id.eq(account)).order(refund::id.desc()).limit(limit).select(RefundRow::as_select()).load(conn)
 }
 
-/// The refunds about which the provider is to be asked, oldest first.
+/// The refunds about which the provider is to be asked for the first time, or again: oldest first.
 ///
 /// # Errors
 /// Those of the database.
-pub fn due(conn: &mut DbConnection, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<RefundId>> {
+pub fn due(conn: &mut DbConnection, now: NaiveDateTime, again: bool, limit: i64) -> QueryResult<Vec<RefundId>> {
+    let (fewest, most) = if again { (1, i32::MAX) } else { (0, 0) };
     refund::table
         .filter(refund::state.eq("created").and(refund::way.eq("provider")).and(refund::next_attempt_at.le(now)))
+        .filter(refund::attempts.between(fewest, most))
         .order((refund::next_attempt_at, refund::id))
         .limit(limit)
         .select(refund::id)
         .load(conn)
+}
+
+/// How many refunds the provider was asked about before and is to be asked again, now or later.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_again(conn: &mut DbConnection) -> QueryResult<i64> {
+    refund::table.filter(refund::state.eq("created").and(refund::way.eq("provider")).and(refund::attempts.gt(0))).count().get_result(conn)
 }
 
 /// Takes the turn to ask the provider: nobody else does until `until`. Whether it was given.
@@ -83,6 +96,20 @@ pub fn another_is_called(conn: &mut DbConnection, row: &RefundRow, reference: &s
             .and(refund::superseded_seq.is_null()),
     );
     diesel::select(diesel::dsl::exists(others)).get_result(conn)
+}
+
+/// What of a payment went back, or is about to, oldest first: its day, how much, and why.
+///
+/// # Errors
+/// Those of the database.
+pub fn given_back(conn: &mut DbConnection, payment: ProviderPaymentId) -> QueryResult<Vec<(NaiveDate, i64, String)>> {
+    refund::table
+        .filter(refund::provider_payment_id.eq(payment))
+        .filter(refund::superseded_seq.is_null().or(refund::state.eq_any(["submitted", "succeeded"])))
+        .order((refund::made_on, refund::id))
+        .limit(MOST_SHOWN)
+        .select((refund::made_on, refund::amount_cents, refund::reason))
+        .load(conn)
 }
 
 /// A payment of an account that came through a provider and is in the ledger.

@@ -18,6 +18,8 @@ pub enum AlarmKind {
     Duplicates,
     /// A burst of callbacks.
     Callbacks,
+    /// Messages whose signature is not the provider's: our secret is wrong, or somebody tries.
+    Signatures,
     /// A payment's event waits for too long.
     Unapplied,
     /// Too many events wait.
@@ -32,8 +34,17 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// Every kind, the worst first.
-    pub const ALL: [Self; 8] =
-        [Self::LedgerDelta, Self::Recheck, Self::Unapplied, Self::InboxDepth, Self::Duplicates, Self::Callbacks, Self::Silent, Self::Notices];
+    pub const ALL: [Self; 9] = [
+        Self::LedgerDelta,
+        Self::Recheck,
+        Self::Unapplied,
+        Self::InboxDepth,
+        Self::Signatures,
+        Self::Duplicates,
+        Self::Callbacks,
+        Self::Silent,
+        Self::Notices,
+    ];
 
     /// The name that tables and metrics use.
     #[must_use]
@@ -42,6 +53,7 @@ impl AlarmKind {
             Self::LedgerDelta => "ledger_delta",
             Self::Duplicates => "duplicates",
             Self::Callbacks => "callbacks",
+            Self::Signatures => "signatures",
             Self::Unapplied => "unapplied",
             Self::InboxDepth => "inbox_depth",
             Self::Notices => "notices",
@@ -57,6 +69,7 @@ impl AlarmKind {
             Self::LedgerDelta => "Ledger and payment provider disagree",
             Self::Duplicates => "The payment provider repeats itself",
             Self::Callbacks => "A burst of messages from the payment provider",
+            Self::Signatures => "Messages of the payment provider are refused",
             Self::Unapplied => "A payment waits to be applied",
             Self::InboxDepth => "Many payments wait to be applied",
             Self::Notices => "E-mails cannot be delivered",
@@ -72,6 +85,9 @@ impl AlarmKind {
             Self::LedgerDelta => "Look at the differences before the next bill run.",
             Self::Duplicates => "Nothing is posted twice. If it goes on, ask the provider why it sends the same messages again.",
             Self::Callbacks => "Nothing is lost: messages are stored first. Look at whether the payments are real.",
+            Self::Signatures => {
+                "Compare the secret of the callbacks with the one that the provider shows. What it sent is fetched by the reconciliation."
+            }
             Self::Unapplied => "Accounts with such a payment are held out of bill runs. Look at why it cannot be applied.",
             Self::InboxDepth => "Look at whether the server that applies them is running and how quickly the number falls.",
             Self::Notices => "Look at which addresses refuse and whether the mail server can be reached.",

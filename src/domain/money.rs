@@ -23,6 +23,12 @@ pub enum MoneyParseError {
     /// Not digits with an optional sign and decimal point.
     #[error("`{0}` is not an amount: expected digits with at most two decimals, like -12.34")]
     NotAnAmount(String),
+    /// The same, where nothing but an amount above zero makes sense.
+    #[error("`{0}` is not an amount: expected digits with at most two decimals, like 12.34")]
+    NotAnAmountPaid(String),
+    /// A comma where the point of the cents belongs, and what was meant.
+    #[error("`{0}` is not an amount: use a point for cents: {1}")]
+    CommaForCents(String, String),
     /// A fraction of a cent: refused rather than rounded (habit 2).
     #[error("`{0}` has a fraction of a cent: at most two decimals are allowed")]
     FractionOfACent(String),
@@ -116,6 +122,30 @@ impl Money {
         let sign = if trimmed.starts_with('-') { "-" } else { "" };
         format!("{sign}{whole}{fraction:0<2}").parse().map(Self).map_err(|_| MoneyParseError::TooLarge(text.to_owned()))
     }
+
+    /// The same for a field in which only amounts above zero make sense: what is no amount is told with a fitting example.
+    /// Whether it is above zero is for whoever takes it.
+    ///
+    /// # Errors
+    /// As [`Money::parse`].
+    pub fn parse_paid(text: &str) -> Result<Self, MoneyParseError> {
+        Self::parse(text).map_err(|error| match error {
+            MoneyParseError::NotAnAmount(text) => match with_point(&text) {
+                Some(meant) => MoneyParseError::CommaForCents(text, meant),
+                None => MoneyParseError::NotAnAmountPaid(text),
+            },
+            other => other,
+        })
+    }
+}
+
+/// What somebody meant who typed a comma before one or two digits of cents: `12,50` is 12.50. `1,500` is not told: nobody knows
+/// what it means.
+fn with_point(text: &str) -> Option<String> {
+    let (whole, cents) = text.trim().rsplit_once(',')?;
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let meant = || Money::parse(&format!("{whole}.{cents}")).ok().map(|amount| amount.to_string());
+    if digits(whole) && digits(cents) && cents.len() <= 2 { meant() } else { None }
 }
 
 impl fmt::Display for Money {
@@ -224,6 +254,17 @@ mod tests {
             assert!(matches!(Money::parse(text), Err(MoneyParseError::NotAnAmount(_))), "{text}");
         }
         assert!(matches!(Money::parse("92233720368547758.08"), Err(MoneyParseError::TooLarge(_))));
+    }
+
+    #[test]
+    fn a_field_of_what_is_paid_says_what_is_wrong() {
+        let said = |text: &str| Money::parse_paid(text).map_err(|error| error.to_string()).unwrap_err();
+        assert_eq!(said("12,50"), "`12,50` is not an amount: use a point for cents: 12.50");
+        assert_eq!(said("12,5"), "`12,5` is not an amount: use a point for cents: 12.50");
+        assert_eq!(said("1,500"), "`1,500` is not an amount: expected digits with at most two decimals, like 12.34");
+        assert_eq!(said("abc"), "`abc` is not an amount: expected digits with at most two decimals, like 12.34");
+        assert_eq!(said("1.005"), "`1.005` has a fraction of a cent: at most two decimals are allowed");
+        assert_eq!(Money::parse_paid("12.5"), Ok(Money::from_cents(1250)));
     }
 
     #[test]

@@ -340,6 +340,9 @@ pub struct PaymentReceived {
 pub struct PaymentReturned {
     /// How much went back, above zero.
     pub amount_cents: i64,
+    /// Whether it is a part of the payment only.
+    #[serde(default)]
+    pub is_part: bool,
     /// The payment's value date.
     pub paid_on: NaiveDate,
     /// The value date of the return.
@@ -359,6 +362,9 @@ pub struct PaymentCorrected {
     pub was_cents: i64,
     /// What it is; 0 when it never came.
     pub is_cents: i64,
+    /// Whether it is that nothing but its return was taken back: what was said to have gone back, which is `is_cents`, did not.
+    #[serde(default)]
+    pub stands_again: bool,
     /// Value date.
     pub effective_on: NaiveDate,
     /// The payment's reference.
@@ -449,6 +455,9 @@ pub struct RefundSent {
     pub sent_on: NaiveDate,
     /// The payment that it is of; none for a credit that is paid out.
     pub payment_reference: Option<String>,
+    /// What was told of this refund before and was not so, in cents.
+    #[serde(default)]
+    pub instead_of_cents: Option<i64>,
     /// The balance after it.
     pub balance_cents: i64,
 }

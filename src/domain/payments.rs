@@ -14,6 +14,8 @@ use super::ids::{AccountId, PaymentId, RefundId};
 use super::ledger::check_amount;
 use super::money::Money;
 
+/// How the reason of money begins that a payer's bank took back.
+pub const TAKEN_BY_BANK: &str = "taken back by the payer's bank";
 /// The years of the books' dates.
 const BOOK_YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
 
@@ -276,7 +278,7 @@ impl Story {
     /// A dispute over the whole payment returns it; one over a part of it takes that part back.
     fn take_dispute(&mut self, dispute: &DisputeFact, day: &dyn Fn(i64) -> NaiveDate) {
         let stands = dispute.withdrawn && !dispute.won;
-        let reason = format!("taken back by the payer's bank: {}", dispute.reason);
+        let reason = format!("{TAKEN_BY_BANK}: {}", dispute.reason);
         let whole = self.received.is_some_and(|received| dispute.amount >= received);
         if whole && stands && self.returned_on.is_none() {
             self.returned_on = Some(day(dispute.made_at));

@@ -51,6 +51,15 @@ pub const CROWD_SPREAD_SECONDS: u64 = 200;
 /// So many in a second are no crowd.
 pub const SMALLEST_CROWD_PER_SECOND: u64 = 5;
 
+/// How many of `waiting` that failed before may come back in one round, where rounds are a second apart or more: what [`Pace`]
+/// allows in a second, for whoever looks too seldom to need its finer measure.
+#[must_use]
+pub fn most_of_a_round(waiting: i64) -> i64 {
+    let spread = i64::try_from(CROWD_SPREAD_SECONDS).unwrap_or(i64::MAX);
+    let few = i64::try_from(SMALLEST_CROWD_PER_SECOND).unwrap_or(i64::MAX);
+    (waiting / spread).max(few)
+}
+
 /// How fast those that failed may come back: evenly, the more of them wait the faster. What is tried for the first time is not
 /// counted.
 ///

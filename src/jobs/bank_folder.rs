@@ -18,7 +18,8 @@ pub(super) fn run(context: &Context, stop: &Stop) {
         match watch.look(context, &settings.folder) {
             Ok(looked) => {
                 looked.imported.iter().for_each(|name| log::info!("bank folder: {name} is imported"));
-                looked.refused.iter().for_each(|(name, reason)| log::error!("bank folder: {name} is refused: {reason}"));
+                // The reason quotes the file, which names people: it stands beside the file, not in the log.
+                looked.refused.iter().for_each(|(name, _)| log::error!("bank folder: {name} is refused, for the reason in the file beside it"));
             }
             Err(error) => log::error!("bank folder: {error}"),
         }

@@ -27,7 +27,12 @@ pub(super) fn run(context: &Context, stop: &Stop) {
 
 fn watch(context: &Context, rechecks: &mut Rechecks, stop: &Stop) -> Result<(), ActionError> {
     recheck(context, rechecks, stop)?;
-    let local = Local { last_minute: metrics::last_minute(), silent: silent(context), disagreeing: rechecks.disagreeing() };
+    let local = Local {
+        last_minute: metrics::last_minute(),
+        refused: metrics::refused_last_hour(),
+        silent: silent(context),
+        disagreeing: rechecks.disagreeing(),
+    };
     let looked = look(context, &local)?;
     for kind in looked.opened {
         log::error!(alarm = kind.as_str(); "alarm: {}", kind.title());

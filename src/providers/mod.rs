@@ -273,6 +273,19 @@ pub trait PaymentProvider: Send + Sync {
     /// Our identity with it.
     fn merchant(&self) -> &str;
 
+    /// The least that it takes at once.
+    fn least_amount(&self) -> Money {
+        Money::from_cents(1)
+    }
+
+    /// Whether it can be called and believed: its secrets are there.
+    ///
+    /// # Errors
+    /// Which secret is missing, and where it should be.
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether a delivered body was signed with one of our active secrets, within the tolerance around `now` (seconds since
     /// 1970). The bytes are checked as they came.
     ///
@@ -369,6 +382,14 @@ impl ProviderBook {
         self.0.iter()
     }
 
+    /// Whether all of them can be called and believed.
+    ///
+    /// # Errors
+    /// Which secret is missing, and where it should be.
+    pub fn ready(&self) -> Result<(), String> {
+        self.0.iter().try_for_each(|provider| provider.ready())
+    }
+
     /// Whether customers cannot pay online.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -376,15 +397,14 @@ impl ProviderBook {
     }
 }
 
-/// Opens every provider of the settings. Nothing is called yet; secrets are read from the environment now.
-///
-/// # Errors
-/// Which secret is missing, and where it should be.
-pub fn open(settings: &[ProviderSettings]) -> Result<ProviderBook, String> {
-    let one = |settings: &ProviderSettings| -> Result<Arc<dyn PaymentProvider>, String> {
+/// Opens every provider of the settings. Nothing is called yet; secrets are read from the environment now. One without its
+/// secrets is there all the same, as what it sent can be read without them ([`ProviderBook::ready`]).
+#[must_use]
+pub fn open(settings: &[ProviderSettings]) -> ProviderBook {
+    let one = |settings: &ProviderSettings| -> Arc<dyn PaymentProvider> {
         match settings.kind {
-            ProviderKind::Stripe => Ok(Arc::new(stripe::Stripe::open(settings)?)),
+            ProviderKind::Stripe => Arc::new(stripe::Stripe::open(settings)),
         }
     };
-    Ok(ProviderBook::new(settings.iter().map(one).collect::<Result<_, _>>()?))
+    ProviderBook::new(settings.iter().map(one).collect())
 }

@@ -28,24 +28,25 @@ const PAGE: &str = "100";
 pub struct Stripe {
     name: String,
     merchant: String,
-    secrets: Vec<Secret>,
+    /// Those that are active, or which are missing.
+    secrets: Result<Vec<Secret>, String>,
     tolerance: u64,
+    least: Money,
     caller: Caller,
 }
 
 impl Stripe {
     /// Opens it by its settings; nothing is called yet.
-    ///
-    /// # Errors
-    /// Which secret is missing.
-    pub fn open(settings: &ProviderSettings) -> Result<Self, String> {
-        Ok(Self {
+    #[must_use]
+    pub fn open(settings: &ProviderSettings) -> Self {
+        Self {
             name: settings.name.clone(),
             merchant: settings.merchant.clone(),
-            secrets: settings.callback_secrets()?,
+            secrets: settings.callback_secrets(),
             tolerance: u64::from(settings.tolerance_seconds),
-            caller: Caller::new(settings, settings.key()?),
-        })
+            least: Money::from_cents(i64::from(settings.least_amount_cents)),
+            caller: Caller::new(settings, settings.key()),
+        }
     }
 
     /// What is wrong with an answer.
@@ -145,8 +146,18 @@ impl PaymentProvider for Stripe {
         &self.merchant
     }
 
+    fn least_amount(&self) -> Money {
+        self.least
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.caller.ready()?;
+        self.secrets.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
     fn verify(&self, body: &[u8], header: Option<&str>, now: i64) -> Result<(), SignatureError> {
-        signature::verify(&self.secrets, self.tolerance, body, header, now)
+        let secrets = self.secrets.as_deref().unwrap_or_default();
+        signature::verify(secrets, self.tolerance, body, header, now)
     }
 
     fn read(&self, body: &[u8]) -> Result<Fact, String> {

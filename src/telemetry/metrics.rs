@@ -225,6 +225,9 @@ pub fn callback(outcome: CallbackOutcome, took: Duration) {
         }
     });
     recent(Some(outcome));
+    if outcome == CallbackOutcome::BadSignature {
+        refused(1);
+    }
 }
 
 /// Counts an attempt that failed and is made again.
@@ -265,6 +268,29 @@ pub fn beats() -> BTreeMap<&'static str, i64> {
 #[must_use]
 pub fn last_minute() -> LastMinute {
     recent(None)
+}
+
+/// The callbacks with a wrong signature that came to this process within the last hour.
+#[must_use]
+pub fn refused_last_hour() -> u64 {
+    refused(0)
+}
+
+/// Minutes of the last hour with the callbacks that were refused in each.
+fn refused(new: u64) -> u64 {
+    static SINCE: OnceLock<Instant> = OnceLock::new();
+    static MINUTES: Mutex<VecDeque<(u64, u64)>> = Mutex::new(VecDeque::new());
+    let minute = SINCE.get_or_init(Instant::now).elapsed().as_secs() / 60;
+    let mut minutes = MINUTES.lock().unwrap_or_else(PoisonError::into_inner);
+    while minutes.front().is_some_and(|(then, _)| then + 60 <= minute) {
+        minutes.pop_front();
+    }
+    match minutes.back_mut() {
+        Some((then, count)) if *then == minute => *count += new,
+        _ if new > 0 => minutes.push_back((minute, new)),
+        _ => {}
+    }
+    minutes.iter().map(|(_, count)| count).sum()
 }
 
 /// Seconds of the last minute with what came in each.

@@ -123,6 +123,22 @@ on_both! {
         assert_eq!(told(&town, "A1"), ["autopay_active", "autopay_announced", "autopay_failed"]);
     }
 
+    fn a_crowd_that_failed_together_comes_back_a_few_at_a_time(town: Town) {
+        let (town, fake) = peopled(town, 12);
+        (1..=12).for_each(|n| enrol(&town, &fake, &format!("A{n}"), None));
+        town.bill("2026-06-01");
+        on(&town, "2026-07-06");
+        fake.moods(&[Mood::Away; 12]);
+        let rounds = [0; 4].map(|_| {
+            let before = fake.calls();
+            run(&town);
+            wait(&town, 60);
+            fake.calls() - before
+        });
+        assert_eq!(rounds, [12, 5, 5, 2], "each is tried at once, and then again a few in a round");
+        assert!((1..=12).all(|n| draws(&town, &format!("A{n}"))[0].starts_with("submitted")));
+    }
+
     fn an_event_without_our_name_before_the_answer_is_the_same_money(town: Town) {
         let (town, fake) = on_the_day(town);
         fake.moods(&[Mood::Mute]);

@@ -19,6 +19,8 @@ on_both! {
         let refused = send(&mut ada, &page, "/account/A1/autopay", &form);
         assert_eq!(refused.status, 422);
         says(&refused, "Nothing was changed");
+        let comma = send(&mut ada, &page, "/account/A1/autopay", &[("limit", "1,5"), ("form_key", &field(&page, "form_key"))]);
+        says(&comma, "Please use a point for cents: 1.50");
         let key = field(&page, "form_key");
         let begun = send(&mut ada, &page, "/account/A1/autopay", &[("limit", "100"), ("form_key", &key)]);
         let again = send(&mut ada, &page, "/account/A1/autopay", &[("limit", "100"), ("form_key", &key)]);
@@ -26,6 +28,7 @@ on_both! {
         let step = follow(&mut ada, &begun);
         says(&step, "Go on to the payment provider");
         says(&step, "https://pay.example/cs_");
+        assert!(!step.body.contains("name=\"limit\""), "no second form beside the step at hand: {}", step.body);
         fake.customers_save("Visa ending 4242");
         let back = follow(&mut ada, &begun);
         says(&back, "Autopay is set up.");

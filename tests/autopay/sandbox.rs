@@ -39,7 +39,7 @@ fn with_sandbox(town: Town) -> (Town, Running) {
         webhook_secrets: vec![Secret::new("whsec_sandbox")],
         ..ProviderSettings::default()
     };
-    let client = Stripe::open(&settings).expect("the settings are whole");
+    let client = Stripe::open(&settings);
     let name = settings.name.clone();
     town.context.providers = ProviderBook::new(vec![std::sync::Arc::new(client)]);
     let served = Served::new(&mut town);

@@ -98,6 +98,9 @@ on_both! {
         let town = with_money_for_nobody(town);
         let credits = waiting(&town.context, UnappliedCreditId(0), 10).expect("what waits is read");
         let [credit] = credits.as_slice() else { panic!("{credits:?}") };
+        let listed: serde_json::Value = serde_json::from_str(&crate::support::stdout(&town.program(&["bank", "credits", "list", "--json"]))).expect("JSON");
+        assert_eq!(listed["rows"][0]["amount_cents"], credit.amount_cents);
+        assert_eq!(listed["rows"][0]["reference"], credit.reference.as_str());
         assert_eq!((credit.amount_cents, credit.reference.as_str()), (6_000, "pi_1"));
         let wrong = assign(&town.context, credit.id, &[share("A-1001", Some("50.00"))]).expect_err("ten are left").to_string();
         assert!(wrong.contains("add up to 60.00"), "{wrong}");

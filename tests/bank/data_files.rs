@@ -129,6 +129,42 @@ on_both! {
     }
 }
 
+on_both! {
+    fn what_is_doubtful_is_told_on_the_command_line(town: Town) {
+        let town = crate::town(town);
+        let bare = town.file("bare.toml", &crate::MAPPING.replace("bank_reference = \"id\"\n", ""));
+        let saved = town.program(&["bank", "mapping", "save", "bare", bare.to_str().expect("a plain path")]);
+        assert!(saved.status.success() && stderr(&saved).contains("without bank_reference, files that overlap are told apart only by"), "{}", stderr(&saved));
+        let good = town.file("ops.toml", crate::MAPPING);
+        assert_eq!(stderr(&town.program(&["bank", "mapping", "save", "ops", good.to_str().expect("a plain path")])), "");
+        let row = |name: &str, amount: &str, account: &str| town.file(name, &format!("{}\n2026-06-10,{amount},{account},,,,E-1\n", crate::COLUMNS));
+        assert!(import(&town, &row("1.csv", "5.00", "A-1001"), &["--mapping", "ops"]).0);
+        assert_eq!(import(&town, &row("2.csv", "6.00", "A-1001"), &["--mapping", "ops"]).1["waiting"], 1);
+        let shown = stdout(&town.program(&["bank", "movement", "2"]));
+        assert!(shown.contains("in file 1.csv (movement 1); expected") && shown.contains("beside it: 1  applied  2026-06-10  5.00  A-1001  file 1, line 2"), "{shown}");
+        let (done, told, error) = import(&town, &row("3.csv", "5.00", "A-1002"), &["--mapping", "ops"]);
+        assert!(done && error.contains("3.csv: line 2: unchanged, but it names A-1002 now, A-1001 then (movement 1)"), "{error}");
+        assert_eq!(told["unchanged"], 1);
+        // Read by another mapping the file is refused, and the program says so by its exit status.
+        let other = town.file("other.toml", &crate::MAPPING.replace("OPS-1", "OPS-2"));
+        assert!(town.program(&["bank", "mapping", "save", "other", other.to_str().expect("a plain path")]).status.success());
+        let refused = town.program(&["import", "bank", town.dir.path().join("1.csv").to_str().expect("a plain path"), "--mapping", "other"]);
+        assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("stands under bank account OPS-1") && stderr(&refused).contains("`aquabills bank undo 1`"), "{}", stderr(&refused));
+    }
+
+    fn faults_of_a_whole_file_are_told_whole(town: Town) {
+        let town = crate::town(town);
+        let (_, _, error) = import(&town, &town.file("empty.csv", ""), &["--mapping", "ops"]);
+        assert!(error.contains("empty.csv: it is empty: expected"), "{error}");
+        let cut = town.file("cut.xml", "<?xml version=\"1.0\"?><Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt><!-- cut");
+        let (_, _, error) = import(&town, &cut, &[]);
+        assert!(error.contains("not well-formed") && !error.contains('…'), "{error}");
+        let listed = town.program(&["bank", "credits", "list", "--json"]);
+        assert_eq!(serde_json::from_str::<Value>(&stdout(&listed)).expect("JSON"), serde_json::json!({"rows": []}));
+    }
+}
+
 /// Files that a bank would not send: each is refused or taken, and never does more than that.
 #[test]
 fn hostile_files_are_refused() {

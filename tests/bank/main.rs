@@ -4,6 +4,7 @@
 mod credits;
 mod data_files;
 mod desk;
+mod doubles;
 mod folder;
 mod kills;
 mod matching;

@@ -34,6 +34,8 @@ on_both! {
         let mut elsewhere = clerk.clone();
         elsewhere.origin = Some("https://evil.example".to_owned());
         assert_eq!(elsewhere.upload("/staff/bank/files", &[("csrf", &token)], ("day.csv", &day)).status, 403);
+        let page = open(&mut clerk, "/staff/bank");
+        assert!(page.body.contains("aquabills bank mapping save NAME FILE"), "{}", page.body);
         let mut auditor = served.staff(Role::Auditor);
         assert!(!open(&mut auditor, "/staff/bank").body.contains("Take a file in"));
         assert_eq!(auditor.upload("/staff/bank/files", &[("csrf", &token)], ("day.csv", &day)).status, 403);

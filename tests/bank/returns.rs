@@ -34,7 +34,7 @@ fn cheque(town: &Town, account: &str, amount: &str, reference: &str) {
     post_payment(&town.context, account, &payment).expect("the cheque is taken");
 }
 
-fn sample(name: &str) -> Vec<u8> {
+pub fn sample(name: &str) -> Vec<u8> {
     let path = shared_data().expect("the folder ../shared/data with the real data is beside the checkout").join("bank").join(name);
     std::fs::read(path).expect("the sample is read")
 }

@@ -202,3 +202,19 @@ fn the_same_file_has_the_same_keys_and_equal_entries_are_told_apart() {
     let keys = read(twice.as_bytes(), FormatChoice::Bai2).expect("the file is right").entry_keys();
     assert_eq!(keys, [["booked|2024-03-14|500|301|||CASH#1"], ["booked|2024-03-14|500|301|||CASH#2"]]);
 }
+
+#[test]
+fn a_file_that_was_saved_in_utf_16_is_the_same_file() {
+    let mapping = crate::mapping("csv-signed.csv");
+    let files = [("bai2-day.txt", FormatChoice::Detect), ("ach-returns.ach", FormatChoice::Detect), ("csv-signed.csv", FormatChoice::Csv(&mapping))];
+    for (name, choice) in files {
+        let bytes = crate::fixture(name);
+        let expected = read(&bytes, choice).expect(name);
+        let text = String::from_utf8(bytes).expect("plain letters");
+        let little: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let big: Vec<u8> = [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+        for wide in [little, big] {
+            assert_eq!(read(&wide, choice).expect(name), expected, "{name}");
+        }
+    }
+}

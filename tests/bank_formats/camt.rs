@@ -1,6 +1,6 @@
 //! The rules of camt.053 and camt.054, one by one.
 
-use aquabills::formats::bank::{BankEntryKind, BankFormat, FormatChoice, read};
+use aquabills::formats::bank::{BankEntryKind, BankFormat, FormatChoice, detect, read};
 
 use crate::{amounts, cents, changed, control, day, entry, fixture, only, read_fixture, refuses, returned};
 
@@ -37,6 +37,20 @@ fn a_day_with_a_batch_a_return_a_reversal_and_a_pending_entry() {
     assert_eq!(totals.net(), cents(25_245 + 10_000));
 }
 
+/// Found by the fuzzer: the namespace of another message in the declaration.
+#[test]
+fn what_stands_before_the_root_says_nothing_of_the_message() {
+    let text = String::from_utf8(fixture("camt053-v8.xml")).expect("UTF-8");
+    let (_, document) = text.split_once("?>").expect("a declaration");
+    for before in
+        ["<?xml version=\"1.0\" n=\"urn:iso:std:iso:20022:tech:xsd:camt.054.001.08\"?>", "<!-- urn:iso:std:iso:20022:tech:xsd:camt.054.001.08 -->"]
+    {
+        let file = format!("{before}{document}");
+        assert_eq!(detect(file.as_bytes()), Ok(BankFormat::Camt053), "{before}");
+    }
+    assert!(detect(b"<!-- urn:iso:std:iso:20022:tech:xsd:camt.053.001.02").is_err(), "a comment that does not end");
+}
+
 #[test]
 fn the_notification_and_the_statement_of_the_same_money_have_the_same_keys() {
     let (statement, notification) = (read_fixture("camt053-v8.xml"), read_fixture("camt054-v8.xml"));
@@ -62,6 +76,16 @@ fn version_2_with_charges_kept_back_of_a_batch() {
     assert_eq!((charges.kind, charges.code.as_str()), (BankEntryKind::Debit, "CHRG"));
     assert_eq!(entry(statement, "Stmt 1, Ntry 2").kind, returned("RVSL", "reversed", Some("I-9")));
     assert_eq!(statement.opening, Some(cents(1_000)), "the balance of the day before is the opening one");
+}
+
+#[test]
+fn charges_that_are_told_of_each_transaction_are_kept_back_of_the_batch_too() {
+    let of_the_whole = "<Chrgs><Amt Ccy=\"CHF\">1.80</Amt></Chrgs>\n        <NtryDtls>\n          <TxDtls>";
+    let of_the_first = "<NtryDtls><TxDtls><Chrgs><Amt Ccy=\"CHF\">1.80</Amt></Chrgs>";
+    let file = changed("camt053-v2.xml", of_the_whole, of_the_first).expect("the charges explain what is missing");
+    assert_eq!(amounts(&file), amounts(&read_fixture("camt053-v2.xml")));
+    let wrong = changed("camt053-v2.xml", of_the_whole, &of_the_first.replace("1.80", "1.70")).expect_err("ten cents are missing");
+    assert_eq!(wrong.to_string(), "Stmt 1, Ntry 1: Amt: 118.20 was booked, but the amounts of its 2 transactions add up to 120.00");
 }
 
 #[test]
@@ -233,7 +257,7 @@ fn xml_that_is_broken_or_an_attack() {
             ("<Document", "<!DOCTYPE x [<!ENTITY a \"b\">]><Document", "line 3: document type: a DOCTYPE declaration is not allowed; expected none"),
             ("Jörg &amp;", "Jörg &lol;", "line 28: XML: the entity 'lol' is not known; expected lt, gt, amp, apos, quot or a number"),
             ("Jörg &amp;", "Jörg &#0;", "line 28: XML: the entity '#0' is not known; expected lt, gt, amp, apos, quot or a number"),
-            ("</Stmt>", "</Statement>", "line 75: XML: it is not well-formed: ill-formed document: expected `</Stmt>`, but `</Statement>` …"),
+            ("</Stmt>", "</Statement>", "line 75: XML: it is not well-formed: ill-formed document: expected `</Stmt>`, but `</Statement>` was found"),
             ("</Document>", "", "line 78: end of file: the document is not complete: elements are not closed"),
             ("</Document>", "</Document><Document/>", "line 77: end of file: something follows the end of Document; expected nothing"),
             ("<GrpHdr>", "money<GrpHdr>", "line 5: text: text between the elements; expected elements"),

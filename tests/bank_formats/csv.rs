@@ -1,6 +1,6 @@
 //! CSV by a mapping, one rule after the other.
 
-use aquabills::formats::bank::csv::{AmountColumns, Column, CsvFooter};
+use aquabills::formats::bank::csv::{AmountColumns, Column, CsvFooter, DecimalMark};
 use aquabills::formats::bank::{BankEntryKind, CsvMapping, FormatChoice, read};
 
 use crate::{amounts, changed, control, day, fixture, mapping, only, read_fixture, refuses};
@@ -170,6 +170,39 @@ fn amounts_and_dates_as_banks_write_them() {
         amounts_of(&["1", "1.5", "0.05", ".5", "$12.00", "1,234,567.89", "1 234.00", "1'234.00", "+7", "7+", "1.5000"]),
         [100, 150, 5, 50, 1_200, 123_456_789, 123_400, 123_400, 700, 700, 150]
     );
+    // Thousands, as the mapping says: where it says nothing, not in what may be meant otherwise.
+    let read_as = |decimal: DecimalMark, thousands: Option<bool>, written: &str| {
+        let mapping = CsvMapping { decimal, thousands, ..mapping("csv-indicator.csv") };
+        let file = read(format!("240315|CR|{written}|r|n\n").as_bytes(), FormatChoice::Csv(&mapping));
+        file.map(|file| amounts(&file).concat()[0]).map_err(|error| error.to_string())
+    };
+    let (point, comma) = (DecimalMark::Point, DecimalMark::Comma);
+    for (decimal, thousands, written, cents) in [
+        (point, None, "1.250", Some(125)),
+        (point, None, "1,250", None),
+        (point, Some(true), "1,250", Some(125_000)),
+        (point, Some(true), "1,25", None),
+        (point, Some(false), "1,250.00", None),
+        (point, Some(false), "1 250", None),
+        (comma, None, "1,250", Some(125)),
+        (comma, None, "1.250", None),
+        (comma, None, "-1.250", None),
+        (comma, None, "1.250,00", Some(125_000)),
+        (comma, None, "1.250.000", Some(125_000_000)),
+        (comma, Some(true), "1.250", Some(125_000)),
+        (comma, Some(true), "1.2500", None),
+        (comma, Some(true), "12.50", None),
+        (comma, Some(false), "1.250,00", None),
+        (comma, Some(false), "1250,00", Some(125_000)),
+    ] {
+        assert_eq!(read_as(decimal, thousands, written).ok(), cents, "{decimal:?} {thousands:?} {written}");
+    }
+    let message = read_as(comma, None, "1.250").expect_err("it may be either");
+    assert_eq!(
+        message,
+        "line 1: amount (column 3): '1.250' may be 1250.00 or 1.25; expected it as 1250,00, or a mapping that says thousands = true where '.' \
+         divides thousands, or the other decimal"
+    );
     for wrong in ["1.", ".", "1,2345.00", "1,,000.00", "1.2.3", "12a", "--1", "1,234 567", "٣"] {
         assert!(changed("csv-indicator.csv", "|100.00|", &format!("|{wrong}|")).is_err(), "{wrong}");
     }
@@ -190,8 +223,8 @@ fn amounts_and_dates_as_banks_write_them() {
 #[test]
 fn a_format_is_told_by_its_opening_but_csv_never() {
     for (bytes, message) in [
-        ("", "file: content: it is empty"),
-        (" \r\n", "file: content: it is empty"),
+        ("", "it is empty: expected a file of the bank's, in BAI2, ISO 20022 camt.053 or camt.054, NACHA or CSV"),
+        (" \r\n", "it is empty: expected a file of the bank's, in BAI2, ISO 20022 camt.053 or camt.054, NACHA or CSV"),
         ("<a/>", "Document: namespace: nothing found; expected the namespace urn:iso:std:iso:20022:tech:xsd:camt.053.001.NN or camt.054.001.NN"),
     ] {
         assert_eq!(read(bytes.as_bytes(), FormatChoice::Detect).expect_err("no format").to_string(), message);

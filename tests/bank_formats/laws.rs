@@ -342,6 +342,7 @@ fn csv_mapping() -> CsvMapping {
         encoding: CsvEncoding::Utf8,
         date_format: "YYYY-MM-DD".to_owned(),
         decimal: DecimalMark::Point,
+        thousands: None,
         amount: AmountColumns::Signed { amount: column("amount"), inverted: false },
         date: column("date"),
         value_date: Some(column("value")),

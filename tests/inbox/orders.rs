@@ -122,7 +122,7 @@ fn expected(town: &Town, script: Script) -> Vec<NetRow> {
 fn every_order(start: Town, script: Script, what: &str) -> Vec<NetRow> {
     let cases: Vec<([usize; 4], usize)> = orders().into_iter().flat_map(|order| (1..=50).map(move |times| (order, times))).collect();
     assert_eq!(cases.len(), 1200);
-    // On both databases the same cases: every order with every count, or of each order eight counts.
+    // On both databases the same cases: every order with every count, or of each order four counts.
     let mut chosen = cases;
     if std::env::var_os("AQUABILLS_WHOLE").is_none() {
         let mut luck = StdRng::seed_from_u64(24);

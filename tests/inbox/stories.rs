@@ -121,6 +121,90 @@ on_both! {
         assert_eq!(mails(&town, "payment_received"), 1);
     }
 
+    // Whoever was told that money came hears when it goes back, and whoever was asked to pay again hears when it need not be.
+    fn what_goes_back_and_what_stands_again_is_told_once(start: Town) {
+        let town = town(start, 1);
+        give_an_address(&town);
+        attempt(&town.context, "p", &[("A1", 5000)]);
+        let thrice = |event: &Value| {
+            for _ in 0..3 {
+                deliver(&town.context, event);
+                settle_all(&town.context);
+            }
+        };
+        let told = || ["payment_received", "refund_sent", "refund_failed", "payment_returned", "payment_corrected"].map(|kind| mails(&town, kind));
+        thrice(&payment("p", "1", 0, "succeeded", 5000));
+        thrice(&refund("p", "r", "2", DAY, 1000, true));
+        assert_eq!((told(), town.balance("A1").as_str()), ([1, 1, 0, 0, 0], "-40.00"));
+        // Told again by another event, and with the payment told to be of a bank: no news.
+        thrice(&refund("p", "r", "2b", DAY + 60, 1000, true));
+        let mut from_bank = payment("p", "2c", DAY + 90, "succeeded", 5000);
+        from_bank["from_bank"] = Value::from(true);
+        thrice(&from_bank);
+        assert_eq!((told(), town.balance("A1").as_str()), ([1, 1, 0, 0, 0], "-40.00"));
+        thrice(&refund("p", "r", "3", 2 * DAY, 1000, false));
+        assert_eq!((told(), town.balance("A1").as_str()), ([1, 1, 1, 0, 0], "-50.00"));
+        thrice(&dispute("p", "4", 2 * DAY, 5000, true, false));
+        assert_eq!((told(), town.balance("A1").as_str()), ([1, 1, 1, 1, 0], "0.00"));
+        thrice(&dispute("p", "5", 4 * DAY, 5000, true, true));
+        assert_eq!((told(), town.balance("A1").as_str()), ([1, 1, 1, 1, 1], "-50.00"));
+        thrice(&dispute("p", "4", 2 * DAY, 5000, true, false));
+        assert_eq!(told(), [1, 1, 1, 1, 1], "what is old changes nothing");
+        let all = town.context.database.read(|conn| notices::page(conn, &notices::Wanted::default(), NoticeId(i64::MAX), 500)).expect("the notices");
+        let (won, _) = all.iter().find(|(notice, _)| notice.kind == "payment_corrected").expect("the last news");
+        let facts: Value = serde_json::from_str(&won.facts).expect("JSON");
+        assert_eq!((&facts["stands_again"], &facts["is_cents"], &facts["balance_cents"]), (&json!(true), &json!(5000), &json!(-5000)));
+        // A dispute over a part, and its end.
+        attempt(&town.context, "q", &[("A1", 2000)]);
+        thrice(&payment("q", "1", 0, "succeeded", 2000));
+        thrice(&dispute("q", "2", 2 * DAY, 500, true, false));
+        assert_eq!(told(), [2, 1, 1, 2, 1]);
+        thrice(&dispute("q", "3", 4 * DAY, 500, true, true));
+        assert_eq!(told(), [2, 1, 1, 2, 2]);
+        town.assert_sound();
+    }
+
+    fn a_refund_is_told_once_in_any_order_and_history_is_not_told(start: Town) {
+        let town = town(start, 1);
+        give_an_address(&town);
+        for name in ["p", "q"] {
+            attempt(&town.context, name, &[("A1", 5000)]);
+            let mut events = vec![payment(name, "1", 0, "succeeded", 5000), refund(name, "r", "2", DAY, 5000, true)];
+            if name == "q" {
+                events.reverse();
+            }
+            for event in events.iter().chain(&events) {
+                deliver(&town.context, event);
+                settle_all(&town.context);
+            }
+        }
+        assert_eq!((mails(&town, "payment_received"), mails(&town, "refund_sent"), town.balance("A1").as_str()), (2, 2, "0.00"));
+        // Long ago: the ledger has it, and nobody is told, neither at once nor one after the other.
+        let long_ago = |event: Value| {
+            let mut event = event;
+            for time in ["at", "made_at"] {
+                event[time] = Value::from(event[time].as_i64().expect("a time") - 400 * DAY);
+            }
+            event
+        };
+        attempt(&town.context, "old", &[("A1", 3000)]);
+        let history = [
+            payment("old", "1", 0, "succeeded", 3000),
+            refund("old", "r", "2", DAY, 1000, true),
+            refund("old", "r", "3", 2 * DAY, 1000, false),
+            dispute("old", "4", 2 * DAY, 3000, true, false),
+            dispute("old", "5", 9 * DAY, 3000, true, true),
+        ];
+        for event in history {
+            deliver(&town.context, &long_ago(event));
+            settle_all(&town.context);
+        }
+        assert_eq!(town.balance("A1"), "-30.00");
+        let all = town.context.database.read(|conn| notices::page(conn, &notices::Wanted::default(), NoticeId(i64::MAX), 500)).expect("the notices");
+        assert_eq!(all.len(), 4, "{all:?}");
+        town.assert_sound();
+    }
+
     fn an_unsigned_event_changes_nothing(start: Town) {
         let town = town(start, 1);
         let event = payment("p", "1", 0, "succeeded", 5000).to_string();

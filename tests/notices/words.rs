@@ -49,7 +49,7 @@ fn bill(due: i64) -> Facts {
 
 /// One of each kind, and what must be in its text and its HTML alike.
 fn samples() -> Vec<(Facts, Vec<&'static str>)> {
-    [of_bills_and_payments(), of_autopay_and_refunds(), of_everything_else()].concat()
+    [of_bills_and_payments(), of_autopay(), of_refunds(), of_everything_else()].concat()
 }
 
 fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
@@ -68,6 +68,7 @@ fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
         (
             Facts::PaymentReturned(PaymentReturned {
                 amount_cents: 4000,
+                is_part: false,
                 paid_on: day("2026-06-01"),
                 returned_on: day("2026-06-14"),
                 reference: "R-1".to_owned(),
@@ -80,16 +81,40 @@ fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
             Facts::PaymentCorrected(PaymentCorrected {
                 was_cents: 4000,
                 is_cents: 3500,
+                stands_again: false,
                 effective_on: day("2026-06-14"),
                 reference: "R-1".to_owned(),
                 balance_cents: 1250,
             }),
             vec!["$40.00", "$35.00", "14 June 2026", "R-1", "$12.50", "Its amount was corrected"],
         ),
+        (
+            Facts::PaymentCorrected(PaymentCorrected {
+                was_cents: 0,
+                is_cents: 4000,
+                stands_again: true,
+                effective_on: day("2026-06-14"),
+                reference: "R-1".to_owned(),
+                balance_cents: 0,
+            }),
+            vec!["$40.00", "14 June 2026", "R-1", "$0.00", "it counts again", "nothing more to pay for it"],
+        ),
+        (
+            Facts::PaymentReturned(PaymentReturned {
+                amount_cents: 1500,
+                is_part: true,
+                paid_on: day("2026-06-01"),
+                returned_on: day("2026-06-14"),
+                reference: "R-1".to_owned(),
+                reason: "fraudulent".to_owned(),
+                balance_cents: 1500,
+            }),
+            vec!["A part of a payment", "$15.00", "1 June 2026", "14 June 2026", "R-1", "fraudulent"],
+        ),
     ]
 }
 
-fn of_autopay_and_refunds() -> Vec<(Facts, Vec<&'static str>)> {
+fn of_autopay() -> Vec<(Facts, Vec<&'static str>)> {
     vec![
         (
             Facts::AutopayActive(AutopayActive {
@@ -126,14 +151,30 @@ fn of_autopay_and_refunds() -> Vec<(Facts, Vec<&'static str>)> {
             Facts::AutopayPaused(AutopayPaused { ended: false, method: "Visa ending 4242".to_owned(), reason: "Two draws failed.".to_owned() }),
             vec!["paused", "Visa ending 4242", "Two draws failed.", "https://water.town.example/account/A-17/autopay"],
         ),
+    ]
+}
+
+fn of_refunds() -> Vec<(Facts, Vec<&'static str>)> {
+    vec![
         (
             Facts::RefundSent(RefundSent {
                 amount_cents: 1500,
                 sent_on: day("2026-06-14"),
                 payment_reference: Some("pi_1".to_owned()),
+                instead_of_cents: None,
                 balance_cents: 0,
             }),
-            vec!["$15.00", "14 June 2026", "pi_1", "$0.00"],
+            vec!["$15.00", "14 June 2026", "pi_1", "$0.00", "no longer counts towards your balance"],
+        ),
+        (
+            Facts::RefundSent(RefundSent {
+                amount_cents: 1500,
+                sent_on: day("2026-06-14"),
+                payment_reference: Some("pi_1".to_owned()),
+                instead_of_cents: Some(2000),
+                balance_cents: 0,
+            }),
+            vec!["$15.00", "$20.00, which we told you before", "14 June 2026", "pi_1"],
         ),
         (
             Facts::RefundFailed(RefundFailed {

@@ -57,6 +57,21 @@ on_both! {
         assert_eq!(told(&t), ["bank_entry_waiting B-2 - - 49.70"]);
     }
 
+    fn a_payout_of_long_ago_is_found_in_the_same_look(t: Town) {
+        let (t, books) = town(t, 1);
+        at(&t, "2026-04-20T12:00:00Z");
+        wants_to_pay(&t, "pi_1", "A1", 5000);
+        deliver(&t.context, &books.pays("pi_1", 5000, "2026-04-20T10:00:00Z"));
+        books.pays_out("po_1", 4970, "2026-04-21", &[1]);
+        apply(&t);
+        booked(&t, "B-1", 4970, "2026-04-21", "Books / PO-1 settlement", "waiting");
+        at(&t, "2026-06-15T12:00:00Z");
+        // Nobody looked for two months, and a correction was lost: only the longer look back that it calls for tells the payout.
+        books.corrects("pi_1", 5000, 5500, "2026-04-20T10:00:00Z", "2026-06-14T10:00:00Z");
+        look(&t);
+        assert_eq!(told(&t), ["amounts_differ pi_1 50.00 55.00 -"]);
+    }
+
     fn a_payout_that_does_not_add_up(t: Town) {
         let (t, books) = town(t, 1);
         wants_to_pay(&t, "pi_1", "A1", 5000);

@@ -32,7 +32,7 @@ impl House {
             webhook_secrets: vec![Secret::new("whsec_sandbox")],
             ..ProviderSettings::default()
         };
-        town.context.providers = ProviderBook::new(vec![Arc::new(Stripe::open(&settings).expect("the client"))]);
+        town.context.providers = ProviderBook::new(vec![Arc::new(Stripe::open(&settings))]);
         Self { town, sandbox }
     }
 

@@ -58,6 +58,33 @@ on_both! {
         assert_eq!(audit_trail(&t.context, &question, 10).expect("the trail").rows.len(), 1, "what was mended is in the trail, once");
     }
 
+    fn a_payment_and_its_dispute_that_both_got_lost_are_no_agreement(t: Town) {
+        let (t, books) = town(t, 1);
+        wants_to_pay(&t, "pi_1", "A1", 777);
+        books.pays("pi_1", 777, "2026-06-12T10:00:00Z");
+        books.disputes("pi_1", 777, "2026-06-14T10:00:00Z");
+        let report = look(&t);
+        assert!(!report.agrees(), "{report:#?}");
+        assert_eq!(told(&t), ["not_in_ledger pi_1 - 7.77 -", "returned_there_not_here pi_1 - -7.77 -"]);
+        assert!(repair(&t).agrees());
+        assert_eq!((t.balance("A1"), told(&t).len()), ("0.00".to_owned(), 0));
+        assert_eq!(t.ledger_rows().len(), 2, "both ways are in the ledger");
+    }
+
+    fn more_that_went_back_than_came_is_asked_about(t: Town) {
+        let (t, books) = town(t, 1);
+        wants_to_pay(&t, "pi_1", "A1", 3606);
+        for event in [books.pays("pi_1", 3606, "2026-06-12T10:00:00Z"), books.refunds("pi_1", 3000, "2026-06-13T10:00:00Z"), books.disputes("pi_1", 3606, "2026-06-14T10:00:00Z")] {
+            deliver(&t.context, &event);
+        }
+        apply(&t);
+        at(&t, "2026-06-15T13:00:00Z");
+        let report = look(&t);
+        assert_eq!((report.differences, report.delta_cents), (1, 3000), "{report:#?}");
+        let row = open(&t).remove(0);
+        assert!(row.action() == Action::AskProvider && row.detail.cause.contains("66.06 back of a payment of 36.06"), "{row:#?}");
+    }
+
     fn a_correction_that_never_arrived(t: Town) {
         let (t, books) = town(t, 1);
         wants_to_pay(&t, "pi_1", "A1", 5000);

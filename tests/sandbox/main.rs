@@ -147,7 +147,7 @@ fn settings(base_url: &str) -> ProviderSettings {
 }
 
 fn client(base_url: &str) -> Stripe {
-    Stripe::open(&settings(base_url)).expect("the settings are whole")
+    Stripe::open(&settings(base_url))
 }
 
 fn agent() -> Agent {

@@ -58,6 +58,16 @@ on_both! {
 }
 
 on_both! {
+    fn a_secret_that_is_wrong_rings(town: Town) {
+        let town = stage(town);
+        let refused = |count| Local { refused: count, ..Local::default() };
+        assert_eq!(look(&town.context, &refused(3)).expect("a look"), Looked::default(), "now and then somebody tries");
+        assert_eq!(look(&town.context, &refused(4)).expect("a look").opened, [AlarmKind::Signatures]);
+        assert_eq!(told(&town.context).len(), 2);
+    }
+}
+
+on_both! {
     fn many_servers_that_look_open_one_alarm(town: Town) {
         let town = stage(town);
         let looks: Vec<_> = (0..8)

@@ -164,8 +164,17 @@ fn wait_for_dropped_spans(town: &Town, serving: &Serving) {
 #[test]
 fn the_log_is_json_and_names_nobody() {
     let town = marked_town();
-    let serving = Serving::start(&town, &settings(), &[("RUST_LOG", "debug")]);
+    let folder = town.dir.path().join("from-the-bank");
+    std::fs::create_dir(&folder).expect("a folder for the bank's files");
+    let settings = format!("{}[bank]\nfolder = '{}'\npoll_seconds = 1\n", settings(), folder.display());
+    let serving = Serving::start(&town, &settings, &[("RUST_LOG", "debug")]);
+    // It is cut off in the middle of a name: what is wrong is told with the words that stand there.
+    std::fs::write(folder.join("cut.txt"), "01,B,U,260201,0600,1,,,2/\nZaphod Markbearer MARKACCT7, Secretmark Street\n")
+        .expect("a file of the bank");
     live(&town, &serving);
+    wait_for(&town, "the bank's file", |line| line.contains("cut.txt is refused"));
+    let reason = std::fs::read_to_string(folder.join("refused").join("cut.txt.reason")).expect("a reason");
+    assert!(reason.contains("Zaphod Markbearer"), "{reason}");
     wait_for(&town, "the payment's application", |line| line.contains("an event was applied"));
     wait_for(&town, "the alarm", |line| line.contains("\"alarm\":\"duplicates\""));
     wait_for(&town, "the look after it", |line| line.contains("looked at again"));

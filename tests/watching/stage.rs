@@ -36,7 +36,7 @@ pub fn stage(town: Town) -> Town {
         config.providers = vec![provider];
         config.mail.staff = vec!["desk@utility.example".to_owned(), "night@utility.example".to_owned()];
     });
-    town.context.providers = providers::open(&town.context.config.providers).expect("the provider is set up");
+    town.context.providers = providers::open(&town.context.config.providers);
     town
 }
 

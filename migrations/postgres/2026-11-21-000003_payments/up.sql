@@ -260,6 +260,7 @@ CREATE INDEX bank_entry_waiting ON bank_entry (id) WHERE status = 'waiting';
 CREATE INDEX bank_entry_booked ON bank_entry (booked_on, id);
 CREATE INDEX bank_entry_file ON bank_entry (file_id, id);
 CREATE INDEX bank_entry_booking ON bank_entry (bank_account, booking_ref) WHERE booking_ref IS NOT NULL;
+CREATE INDEX bank_entry_reference ON bank_entry (bank_account, bank_ref) WHERE bank_ref IS NOT NULL;
 CREATE INDEX bank_entry_amount ON bank_entry (amount_cents, id);
 CREATE INDEX bank_entry_original ON bank_entry (original_ref) WHERE original_ref IS NOT NULL;
 CREATE INDEX bank_entry_returned ON bank_entry (returned_payment_id) WHERE returned_payment_id IS NOT NULL;

@@ -22,7 +22,7 @@ use crate::domain::autopay::{DrawState, OnTheDay, SkipReason};
 use crate::domain::ids::{DrawId, ProviderPaymentId};
 use crate::domain::money::Money;
 use crate::domain::payments::PaymentState;
-use crate::domain::retry::{Retry, retry};
+use crate::domain::retry::{Retry, most_of_a_round, retry};
 use crate::providers::{Draw, ProviderError};
 use crate::telemetry::metrics::{self, Area};
 use crate::telemetry::scope::new_trace_id;
@@ -51,7 +51,14 @@ enum Step {
 /// # Errors
 /// Those of the database.
 pub fn draw_due(context: &Context, stop: &Stop, counts: &mut Counts) -> Result<(), ActionError> {
-    let due = context.database.read(|conn| rows::due_draws(conn, context.today(), context.now(), ROUND))?;
+    let due = context.database.read(|conn| {
+        let (today, now) = (context.today(), context.now());
+        let mut due = rows::due_draws(conn, DrawState::Announced, today, now, ROUND)?;
+        // Those that failed together do not come back together.
+        let most = most_of_a_round(rows::count_drawing(conn)?).min(ROUND);
+        due.extend(rows::due_draws(conn, DrawState::Drawing, today, now, most)?);
+        Ok::<_, ActionError>(due)
+    })?;
     if due.is_empty() {
         return Ok(());
     }

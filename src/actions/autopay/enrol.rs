@@ -206,7 +206,7 @@ fn learn(context: &Context, provider: &dyn PaymentProvider, mandate: &MandateRow
         Ok(_) => Learnt::NotYet,
         Err(ProviderError::Refused { reason, .. }) => Learnt::Over(reason),
         Err(error) => {
-            log::warn!("how far a customer got with autopay cannot be asked now: {error}");
+            log::warn!("how far a customer got with autopay cannot be asked now: {}", error.kind());
             Learnt::NotYet
         }
     })

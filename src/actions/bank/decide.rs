@@ -306,8 +306,9 @@ impl Desk<'_> {
         let now = self.context.now();
         match (self.row.status.as_str(), self.row.kind.as_str()) {
             ("waiting", _) => return refuse("the movement waits already: there is nothing to take back"),
-            ("set_aside", _) if keep::is_told_in_parts(&self.row) => {
-                return refuse("another file tells of this movement in parts: decide about the parts");
+            ("set_aside", _) if keep::made_way(&self.row) => {
+                let why = &self.row.why;
+                return Err(ActionError::Refused(format!("this movement made way for others: {why}. Decide about those")));
             }
             ("set_aside", _) => {}
             ("settled", _) if self.row.refund_id.is_some() => return refuse("it carried a refund out, which stays so"),

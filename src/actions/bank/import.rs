@@ -10,8 +10,9 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::keep::{doubt, fresh, make_way, tell_missing};
-use super::plan::{Fate, Planned, kind_of, plan};
+use super::keep::{doubt, fresh, make_way, tell_missing, tell_renamed};
+use super::plan::{Fate, Planned, kind_of, plan, told as told_of};
+use super::reread::Reread;
 use super::returns::{Fees, Found, find_refused, find_returned, give_back, take_back};
 use super::{mappings, origin_of, payment_of, payouts, waiting_of};
 use crate::actions::payments::{NewPayment, post_all_within};
@@ -82,6 +83,8 @@ pub struct BankReport {
     pub statements: Vec<StatementReport>,
     /// What the bank tells without moving money, the first of it.
     pub told: Vec<String>,
+    /// Known movements that name another account or bill now, the first of them.
+    pub warnings: Vec<String>,
 }
 
 /// A statement's totals.
@@ -109,7 +112,7 @@ pub struct StatementReport {
     pub pending: u64,
 }
 
-/// So much of what moves no money is told.
+/// So much of what moves no money, and of warnings, is told.
 const MOST_TOLD: usize = 20;
 
 /// Reads a file for an import: `.gz` is unpacked.
@@ -139,11 +142,19 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ActionError> {
 pub fn import_bank_file(context: &Context, new: &NewBankFile) -> Result<BankReport, ActionError> {
     let file = read(context, new)?;
     let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&new.bytes));
-    if let Some(known) = context.database.read(|conn| bank::file_by_hash(conn, &sha256))? {
-        let work = Work { context, new, file: &file, planned: &[], sha256 };
-        return Ok(BankReport { file_id: Some(known.id), dry_run: new.dry_run, ..work.nothing_new() });
+    let told = told_of(context, &file, &new.name)?;
+    let before = context.database.read(|conn| match bank::file_by_hash(conn, &sha256)? {
+        Some(known) => Reread::of(conn, known, file.format, &told).map(Some),
+        None => Ok(None),
+    });
+    if let Some(before) = before? {
+        before.check(&new.name)?;
+        if before.is_same() {
+            let work = Work { context, new, file: &file, planned: &told, sha256 };
+            return Ok(BankReport { dry_run: new.dry_run, ..work.nothing_new(&before) });
+        }
     }
-    let planned = plan(context, &file, &new.name)?;
+    let planned = plan(context, &file, told)?;
     let work = Work { context, new, file: &file, planned: &planned, sha256 };
     let outcome = context.database.write(|conn| {
         let report = work.write(conn)?;
@@ -213,13 +224,26 @@ impl Work<'_> {
     fn write(&self, conn: &mut DbConnection) -> Result<BankReport, ActionError> {
         bank::lock_imports(conn)?;
         // Another import of it may have been quicker.
-        if let Some(known) = bank::file_by_hash(conn, &self.sha256)? {
-            return Ok(BankReport { file_id: Some(known.id), ..self.nothing_new() });
+        let again = match bank::file_by_hash(conn, &self.sha256)? {
+            Some(known) => Some(Reread::of(conn, known, self.file.format, self.planned)?),
+            None => None,
+        };
+        if let Some(again) = &again {
+            again.check(&self.new.name)?;
+            if again.is_same() {
+                return Ok(self.nothing_new(again));
+            }
         }
         let mut report = self.report();
-        let fresh = fresh(conn, self.planned)?;
+        let fresh = fresh(conn, self.planned, self.file.format, again.as_ref())?;
         let now = self.context.now();
-        let file_id = bank::insert_file(conn, &self.new_file(&report, now))?;
+        let file_id = match &again {
+            Some(again) => {
+                again.make_way(self.context, conn, self.new.mapping.as_deref(), now)?;
+                again.known.id
+            }
+            None => bank::insert_file(conn, &self.new_file(&report, now))?,
+        };
         make_way(self.context, conn, &fresh.in_parts, &self.new.name, now)?;
         let mut new = Vec::with_capacity(fresh.new.len());
         for (at, id) in fresh.new.iter().zip(bank::reserve_entries(conn, fresh.new.len())?) {
@@ -231,10 +255,13 @@ impl Work<'_> {
             new.push(planned);
         }
         report.file_id = Some(file_id);
-        report.accepted = u64::try_from(new.len()).unwrap_or(u64::MAX);
+        let revived = again.as_ref().map_or(0, Reread::revived);
+        report.accepted = u64::try_from(new.len()).unwrap_or(u64::MAX) + revived;
         report.unchanged = booked(self.file) - report.accepted;
         report.missing = tell_missing(conn, self.file, now)?;
+        report.warnings = shortened(tell_renamed(conn, &fresh.renamed, &self.new.name, now)?);
         self.settle(conn, new, &mut report)?;
+        report.waiting += revived;
         let detail = format!("{}: {}, {} applied, {} waiting", self.new.name, counted(report.accepted, "movement"), report.applied, report.waiting);
         operations::audit(conn, now, &self.context.actor, "bank.import", &format!("bank file {file_id}"), &detail)?;
         Ok(report)
@@ -326,9 +353,10 @@ impl Work<'_> {
         }
     }
 
-    /// The file was imported before.
-    fn nothing_new(&self) -> BankReport {
-        BankReport { unchanged: booked(self.file), ..self.report() }
+    /// The file was imported before, and says what it said.
+    fn nothing_new(&self, before: &Reread) -> BankReport {
+        let warnings = shortened(before.renamed.iter().map(|one| one.words.clone()).collect());
+        BankReport { file_id: Some(before.known.id), unchanged: booked(self.file), warnings, ..self.report() }
     }
 
     fn report(&self) -> BankReport {
@@ -360,6 +388,7 @@ impl Work<'_> {
             dry_run: false,
             statements: totals.statements.iter().map(StatementReport::of).collect(),
             told: told(self.file),
+            warnings: Vec::new(),
         }
     }
 }
@@ -379,6 +408,16 @@ impl StatementReport {
             pending: statement.totals.pending,
         }
     }
+}
+
+/// The first of them, and how many more there are.
+fn shortened(mut warnings: Vec<String>) -> Vec<String> {
+    let more = warnings.len().saturating_sub(MOST_TOLD);
+    warnings.truncate(MOST_TOLD);
+    if more > 0 {
+        warnings.push(format!("and {more} more"));
+    }
+    warnings
 }
 
 /// How many movements a file tells of that are booked.

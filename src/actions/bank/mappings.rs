@@ -10,23 +10,23 @@ const LARGEST_BYTES: usize = 64 * 1024;
 /// No more mappings are listed.
 const MOST_LISTED: i64 = 1_000;
 
-/// Saves a mapping, given as TOML, under a name; one with that name is replaced.
+/// Saves a mapping, given as TOML, under a name; one with that name is replaced. Gives back what whoever saves it should know.
 ///
 /// # Errors
 /// [`ActionError::Refused`] for a name that is none, [`ActionError::Form`] for a text that is no mapping or one that cannot be
 /// used.
-pub fn save(context: &Context, name: &str, source: &str, text: &str) -> Result<(), ActionError> {
+pub fn save(context: &Context, name: &str, source: &str, text: &str) -> Result<Option<&'static str>, ActionError> {
     check_name(name)?;
     if text.len() > LARGEST_BYTES {
         return Err(ActionError::Form(format!("{source}: it has {} bytes: expected at most {LARGEST_BYTES}", text.len())));
     }
-    parse(source, text)?;
+    let warning = parse(source, text)?.warning();
     context.database.write(|conn| {
         let now = context.now();
         let row = MappingRow { name: name.to_owned(), settings: text.to_owned(), saved_by: context.actor.clone(), saved_at: now };
         bank::save_mapping(conn, &row)?;
         operations::audit(conn, now, &context.actor, "bank.mapping_save", name, source)?;
-        Ok(())
+        Ok(warning)
     })
 }
 

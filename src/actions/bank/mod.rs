@@ -2,12 +2,14 @@
 //!
 //! [`import`] takes a file in: money that surely fits an account is posted, returns reverse what they returned, money that a
 //! provider sends on settles that provider's payout, the rest waits for a clerk. [`decide`] is what a clerk does with it.
+//! [`keep`] and [`doubles`] tell what is new from what was told before, [`reread`] a file that another mapping reads otherwise.
 //! [`returns`] finds what a return took back, [`payouts`] which movement brought a provider's payout or carried out a refund,
 //! [`matching`] brings movements and accounts before the rule ([`crate::domain::matching`]), [`mappings`] keeps how banks lay
 //! out their CSV files, [`folder`] takes in what comes into a folder, [`credits`] gives a provider's money that fits no account to one, [`view`] is what people look at.
 
 pub mod credits;
 pub mod decide;
+mod doubles;
 pub mod folder;
 pub mod import;
 mod keep;
@@ -15,6 +17,7 @@ pub mod mappings;
 mod matching;
 mod payouts;
 mod plan;
+mod reread;
 mod returns;
 pub mod view;
 

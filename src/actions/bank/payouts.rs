@@ -101,6 +101,12 @@ fn is_named(row: &EntryRow, names: &[&str]) -> bool {
     names.iter().map(|name| key_of(name)).any(|name| name.chars().count() >= SHORTEST_NAME && told.contains(&name))
 }
 
+/// The provider whose payout a movement may be: who is told of it later tells which.
+pub(super) fn may_be_payout_of(context: &Context, row: &EntryRow) -> Option<String> {
+    let names = context.providers.iter().map(|provider| provider.name().to_owned());
+    names.into_iter().find(|name| row.kind == "credit" && is_named(row, &[name]))
+}
+
 /// Whether a movement names an account by a number that is no accident.
 fn names_account(row: &EntryRow, number: &str) -> bool {
     let number = key_of(number);

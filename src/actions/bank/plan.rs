@@ -1,11 +1,11 @@
 //! What is to become of each movement of a file, before anything is written: the slow part, without any lock.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use super::matching::judge;
-use super::payouts::{Paid, Payouts};
+use super::payouts::{Paid, Payouts, may_be_payout_of};
 use crate::actions::payments::EARLIEST_YEAR;
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, EntryRow};
@@ -49,21 +49,34 @@ pub(super) enum Fate {
     Known,
 }
 
-/// Everything of a file that moved money.
-pub(super) fn plan(context: &Context, file: &BankFile, name: &str) -> Result<Vec<Planned>, ActionError> {
+/// Everything of a file that moved money, before anybody looked at it.
+pub(super) fn told(context: &Context, file: &BankFile, name: &str) -> Result<Vec<Planned>, ActionError> {
     check_days(context, file, name)?;
-    let keys = file.entry_keys();
     let mut planned = Vec::new();
-    for (statement, keys) in file.statements.iter().zip(keys) {
-        let known: HashSet<String> = context.database.read(|conn| {
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            Ok::<_, ActionError>(bank::known_keys(conn, &statement.bank_account, &keys)?.into_iter().collect())
-        })?;
+    for (statement, keys) in file.statements.iter().zip(file.entry_keys()) {
         for (entry, key) in statement.entries.iter().zip(keys) {
             let Some(kind) = kind_of(&entry.kind) else { continue };
-            // What is known is not judged again; whether it is, is looked at once more when it is written.
-            let fate = if known.contains(&key) { Fate::Known } else { first_fate(entry) };
-            planned.push(Planned { row: row(statement, entry, key, kind), fate });
+            planned.push(Planned { row: row(statement, entry, key, kind), fate: first_fate(entry) });
+        }
+    }
+    Ok(planned)
+}
+
+/// What is to become of it.
+pub(super) fn plan(context: &Context, file: &BankFile, mut planned: Vec<Planned>) -> Result<Vec<Planned>, ActionError> {
+    let mut by_account: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Planned { row, .. } in &planned {
+        by_account.entry(&row.bank_account).or_default().push(&row.entry_key);
+    }
+    let mut known: HashMap<String, HashSet<String>> = HashMap::new();
+    for (account, keys) in by_account {
+        let keys = context.database.read(|conn| bank::known_keys(conn, account, &keys))?;
+        known.insert(account.to_owned(), keys.into_iter().collect());
+    }
+    for Planned { row, fate } in &mut planned {
+        // What is known is not judged again; whether it is, is looked at once more when it is written.
+        if known.get(&row.bank_account).is_some_and(|keys| keys.contains(&row.entry_key)) {
+            *fate = Fate::Known;
         }
     }
     settle_by_rule(context, &mut planned)?;
@@ -204,6 +217,11 @@ fn match_accounts(context: &Context, file: &BankFile, planned: &mut [Planned]) -
         let Suggestion { account, confidence, why } = suggestion;
         let row = &mut planned.row;
         row.why = why;
+        if account.is_none()
+            && let Some(provider) = may_be_payout_of(context, row)
+        {
+            row.why = format!("{}; it may be a payout of {provider}: the next reconciliation tells", row.why);
+        }
         row.confidence = i32::from(confidence);
         row.suggested_account_id = account.filter(|_| confidence >= settings.suggest_confidence);
         let Some(account) = account.filter(|_| row.kind == "credit" && row.amount_cents > 0 && confidence >= settings.auto_confidence) else {

@@ -151,7 +151,7 @@ fn told_anew(context: &Context, conn: &mut DbConnection, payment: &PaymentRow, n
 /// Gives payments back that were returned, with the fee that was taken for it. The caller holds the locks of their accounts.
 pub(super) fn give_back(context: &Context, conn: &mut DbConnection, payments: &[PaymentRow], now: NaiveDateTime) -> Result<(), ActionError> {
     for payment in payments {
-        restore_within(conn, payment, now)?;
+        restore_within(context, conn, payment, now)?;
         let reference = fee_reference(payment);
         if let Some((account, _, cents, _)) = ledger::adjustment_by_reference(conn, &reference)? {
             let charge = Charge {

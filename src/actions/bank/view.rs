@@ -11,6 +11,9 @@ use crate::db::customers::AccountCard;
 use crate::db::{DbConnection, bank_match, customers};
 use crate::domain::ids::{AccountId, BankEntryId, BankFileId};
 
+/// So many movements are shown beside one.
+const MOST_BESIDE: i64 = 10;
+
 /// A file and what became of its movements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileView {
@@ -41,6 +44,10 @@ pub struct EntryView {
     pub account: Option<AccountLine>,
     /// To which accounts it was applied, with how many cents.
     pub parts: Vec<(String, i64)>,
+    /// Movements to be looked at beside it: of the same bank reference, or of the same day, amount and reference. Only of one
+    /// that is shown by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<EntryRow>,
     /// What a form remembers of it.
     #[serde(skip)]
     pub stamp: String,
@@ -117,7 +124,9 @@ pub fn count_waiting(context: &Context) -> Result<i64, ActionError> {
 pub fn show_entry(context: &Context, id: BankEntryId) -> Result<EntryView, ActionError> {
     context.database.snapshot(|conn| {
         let row = bank::entry(conn, id)?.ok_or_else(|| ActionError::not_found("bank movement", id.to_string()))?;
-        views(conn, vec![row])?.pop().ok_or_else(|| ActionError::not_found("bank movement", id.to_string()))
+        let beside = bank::beside(conn, &row, MOST_BESIDE)?;
+        let view = views(conn, vec![row])?.pop().ok_or_else(|| ActionError::not_found("bank movement", id.to_string()))?;
+        Ok(EntryView { beside, ..view })
     })
 }
 
@@ -158,6 +167,7 @@ fn views(conn: &mut DbConnection, rows: Vec<EntryRow>) -> Result<Vec<EntryView>,
         account: row.suggested_account_id.and_then(|id| cards.get(&id)).map(line),
         parts: parts.get(&row.id).into_iter().flatten().filter_map(|(account, cents)| Some((cards.get(account)?.number.clone(), *cents))).collect(),
         stamp: stamp(&row),
+        beside: Vec::new(),
         row,
     };
     Ok(rows.into_iter().map(view).collect())

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::payable::{MOST_ACCOUNTS, check_amount, total};
+use super::payable::{MOST_ACCOUNTS, check_amount, total, under_least};
 use crate::actions::account_view::{Whose, find};
 use crate::actions::sign_in::{Attempt, Subject, count, new_token};
 use crate::actions::{ActionError, Context};
@@ -88,7 +88,9 @@ fn keep(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvid
         return Ok(known.token);
     }
     let now = context.now();
-    let amount_cents = total(&parts)?.cents();
+    let amount = total(&parts)?;
+    check_least(wish, amount, provider.least_amount())?;
+    let amount_cents = amount.cents();
     let token = new_token();
     let new = NewCheckout {
         token: token.clone(),
@@ -124,7 +126,8 @@ fn keep(context: &Context, conn: &mut DbConnection, provider: &dyn PaymentProvid
     };
     let payment = rows::insert(conn, &payment)?;
     rows::set_parts(conn, payment, &parts)?;
-    step(context, conn, &trace_id, "begun", &format!("{} for {} accounts", Money::from_cents(amount_cents), parts.len()))?;
+    let accounts = if parts.len() == 1 { "1 account".to_owned() } else { format!("{} accounts", parts.len()) };
+    step(context, conn, &trace_id, "begun", &format!("{} for {accounts}", Money::from_cents(amount_cents)))?;
     Ok(token)
 }
 
@@ -146,6 +149,15 @@ fn check(conn: &mut DbConnection, wish: &Wish) -> Result<Vec<(AccountId, Money)>
         parts.push((head.id, *amount));
     }
     Ok(parts)
+}
+
+/// What the provider would refuse is not begun.
+fn check_least(wish: &Wish, amount: Money, least: Money) -> Result<(), ActionError> {
+    let about = match wish.parts.as_slice() {
+        [(number, _)] => number.as_str(),
+        _ => "together",
+    };
+    if amount < least { Err(under_least(about, least)) } else { Ok(()) }
 }
 
 /// Asks the provider again for the page of an attempt that has none yet. Does nothing for any other.

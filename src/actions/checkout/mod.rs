@@ -13,4 +13,4 @@ pub use begin::{Payer, Wish, begin, retry};
 pub use guest::{GuestAccount, begin_as_guest, find_as_guest};
 pub(super) use payable::pending;
 pub use payable::{MOST_ACCOUNTS, PayableAccount, PendingPayment, payable_accounts};
-pub use standing::{PartStanding, Shown, Stage, Standing, standing};
+pub use standing::{Back, PartStanding, Shown, Stage, Standing, standing};

@@ -102,11 +102,24 @@ pub(super) fn check_amount(head: &AccountHead, amount: Money) -> Result<(), Acti
     if !amount.is_positive() {
         return Err(ActionError::Refused(format!("{number}: expected an amount above 0.00")));
     }
+    let in_advance = Money::from_cents(MOST_IN_ADVANCE_CENTS);
     let most = Money::from_cents(head.balance_cents.max(0).saturating_add(MOST_IN_ADVANCE_CENTS).min(MOST_AT_ONCE_CENTS));
     if amount > most {
-        return Err(ActionError::Refused(format!("{number}: expected at most {most}: what is due and a little more")));
+        let why = if most.cents() == MOST_AT_ONCE_CENTS {
+            "no more can be paid at once".to_owned()
+        } else {
+            format!("the balance and {in_advance} in advance")
+        };
+        return Err(ActionError::Refused(format!("{number}: expected at most {most}: {why}")));
     }
     Ok(())
+}
+
+/// Why less than the provider takes is not begun.
+pub(super) fn under_least(about: &str, least: Money) -> ActionError {
+    ActionError::Refused(format!(
+        "{about}: expected at least {least}, the least that can be paid online; what is more than is due is kept for the next bill"
+    ))
 }
 
 /// The sum of a payment.

@@ -13,7 +13,7 @@ use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use serde::Serialize;
 
 use super::tariffs::store_tariff;
-use super::{ActionError, Context};
+use super::{ActionError, Context, bank};
 use crate::clock::Clock;
 
 pub use sign_ins::{DemoSignIn, forget_sign_ins, is_complete, sign_ins};
@@ -29,6 +29,9 @@ const WATER: &str = include_str!("rates/water.owrs");
 const SEWER: &str = include_str!("rates/sewer.owrs");
 const STORMWATER: &str = include_str!("rates/stormwater.owrs");
 const FIRE: &str = include_str!("rates/fire.owrs");
+/// How the town's bank lays out its CSV files, and the name under which that is saved.
+const BANK_MAPPING: &str = include_str!("bank_mapping.toml");
+const BANK_MAPPING_NAME: &str = "ops";
 /// Prices of the water tariff before and after the change.
 const PRICES: [[(&str, &str); 7]; 2] = [
     [
@@ -147,6 +150,7 @@ pub fn make_town(context: &Context, folder: &Path, options: TownOptions, progres
     }
     let mut story = story::Story::begin(context, folder, options, &days)?;
     story.tell(progress)?;
+    bank::mappings::save(context, BANK_MAPPING_NAME, "the demo's mapping", BANK_MAPPING)?;
     sign_ins::make(context, folder, &story.email(sign_ins::CUSTOMER_HOUSE)?)?;
     Ok(story.report())
 }

@@ -4,17 +4,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use crate::actions::payments::{NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within};
+use crate::actions::payments::{
+    NewPayment, Origin, post_quietly_within, post_within, restore_within, return_within, supersede_within, tell_stands_again,
+};
 use crate::actions::{ActionError, Context, notices, refunds};
 use crate::db::payments::{self as posted_rows, PaymentRow};
 use crate::db::provider_payments::{self as rows, NewRefund, ProviderPaymentRow, RefundRow};
 use crate::db::trace::{self, NewStep};
-use crate::db::{DbConnection, ledger, operations};
+use crate::db::{DbConnection, customers, ledger, notices as told, operations};
 use crate::domain::ids::{AccountId, ProviderEventId};
 use crate::domain::ledger::{Entry, EntryKind, Position, Tender};
 use crate::domain::money::Money;
-use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected};
-use crate::domain::payments::{Change, Posted, Receipt, Story, TakenPart, Wanted, changes};
+use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentCorrected, PaymentReturned, RefundFailed, RefundSent};
+use crate::domain::payments::{Change, Posted, Receipt, Story, TAKEN_BY_BANK, TakenPart, Wanted, changes};
 
 /// The tender of a provider's payments, and where its money is cleared.
 fn tender_of(story: &Story) -> Tender {
@@ -32,8 +34,18 @@ pub(super) fn bring_ledger_to(
     at: Moment,
 ) -> Result<Vec<Written>, ActionError> {
     story.check().map_err(|fault| ActionError::Refused(format!("the payment cannot be posted: {fault}")))?;
-    let mut work =
-        Work { context, conn, payment, story, now: at.now, event: at.event, since: Instant::now(), written: Vec::new(), corrected: Vec::new() };
+    let mut work = Work {
+        context,
+        conn,
+        payment,
+        story,
+        now: at.now,
+        event: at.event,
+        since: Instant::now(),
+        written: Vec::new(),
+        corrected: Vec::new(),
+        brought_back: Vec::new(),
+    };
     let receipts = posted_rows::of_provider_payment(work.conn, payment.id)?;
     let taken = rows::taken_of(work.conn, payment.id)?;
     let wanted = wanted(work.conn, story, parts)?;
@@ -41,6 +53,7 @@ pub(super) fn bring_ledger_to(
         work.step(&change, &receipts, &taken)?;
     }
     work.tell_taken_out()?;
+    work.tell_brought_back()?;
     work.move_our_refunds()?;
     work.move_unapplied(parts)?;
     Ok(work.written)
@@ -126,6 +139,8 @@ struct Work<'a> {
     written: Vec<Written>,
     /// What was taken out of the ledger and is not replaced yet: the account, its position, the amount and its day.
     corrected: Vec<Corrected>,
+    /// What had gone back by the ledger and is not told anew yet.
+    brought_back: Vec<RefundRow>,
 }
 
 /// A posted payment that was taken out of the ledger.
@@ -134,6 +149,8 @@ struct Corrected {
     seq: i64,
     was: Money,
     on: chrono::NaiveDate,
+    /// The payment itself, when it stood as returned.
+    returned: Option<PaymentRow>,
 }
 
 impl Work<'_> {
@@ -144,7 +161,8 @@ impl Work<'_> {
                 let row = receipt(*id)?;
                 let after = supersede_within(self.conn, row, self.now)?;
                 let was = Money::from_cents(row.amount_cents);
-                self.corrected.push(Corrected { account: row.account_id, seq: row.account_seq, was, on: row.effective_on });
+                let returned = Some(row.clone()).filter(|row| row.returned_seq.is_some() && row.restored_seq.is_none());
+                self.corrected.push(Corrected { account: row.account_id, seq: row.account_seq, was, on: row.effective_on, returned });
                 self.trace("corrected", row.account_id, after, &format!("{} was taken out of the ledger", Money::from_cents(row.amount_cents)))
             }
             Change::SupersedeTaken(id) => {
@@ -160,7 +178,7 @@ impl Work<'_> {
             }
             Change::Restore(id) => {
                 let row = receipt(*id)?;
-                let after = restore_within(self.conn, row, self.now)?;
+                let after = restore_within(self.context, self.conn, row, self.now)?;
                 self.trace("restored", row.account_id, after, "the return was taken back: the payment stands")
             }
             Change::Take(part) => self.take(part),
@@ -186,6 +204,9 @@ impl Work<'_> {
                 let gone = self.corrected.swap_remove(at);
                 let after = post_quietly_within(self.conn, &payment, origin, self.now)?;
                 self.tell_corrected(&gone, receipt.amount, after)?;
+                if let Some(returned) = gone.returned.filter(|_| gone.was == receipt.amount && receipt.returned_on.is_none()) {
+                    tell_stands_again(self.context, self.conn, &returned, after)?;
+                }
                 after
             }
             None => post_within(self.context, self.conn, &payment, origin, self.now)?,
@@ -205,6 +226,7 @@ impl Work<'_> {
         let facts = PaymentCorrected {
             was_cents: gone.was.cents(),
             is_cents: is.cents(),
+            stands_again: false,
             effective_on: gone.on,
             reference: self.reference(),
             balance_cents: after.balance.cents(),
@@ -252,7 +274,82 @@ impl Work<'_> {
             updated_at: self.now,
         };
         rows::insert_refund(self.conn, &new)?;
+        self.tell_taken(part, after)?;
         self.trace("taken back", part.account, after, &format!("{} {}", part.amount, part.reason))
+    }
+
+    /// Tells that a part of the money went back. What only changed its day or its place in the books was told before.
+    fn tell_taken(&mut self, part: &TakenPart, after: Position) -> Result<(), ActionError> {
+        let amount_cents = part.amount.cents();
+        let same_thing = |row: &RefundRow| row.account_id == part.account && row.provider_ref.as_deref() == Some(&part.reference);
+        let before = self.brought_back.iter().position(same_thing).map(|at| self.brought_back.swap_remove(at));
+        let instead_of_cents = match before {
+            Some(before) if before.amount_cents != amount_cents && told::is_told(self.conn, &self.taken_key(&before))? => Some(before.amount_cents),
+            _ => None,
+        };
+        let facts = if part.reason.starts_with(TAKEN_BY_BANK) {
+            Facts::PaymentReturned(PaymentReturned {
+                amount_cents,
+                is_part: true,
+                paid_on: self.story.made_on.unwrap_or(part.on),
+                returned_on: part.on,
+                reference: self.reference(),
+                reason: part.reason.clone(),
+                balance_cents: after.balance.cents(),
+            })
+        } else {
+            Facts::RefundSent(RefundSent {
+                amount_cents,
+                sent_on: part.on,
+                payment_reference: Some(self.reference()),
+                instead_of_cents,
+                balance_cents: after.balance.cents(),
+            })
+        };
+        let key = self.key_of(&part.reference, part.account, amount_cents);
+        notices::queue(self.conn, self.context, NewNotice { key, to: Addressee::Account(part.account), happened_on: part.on, facts })
+    }
+
+    /// The notice of what went back is named by what the provider calls it: a row of ours that takes the place of another one is
+    /// no news.
+    fn key_of(&self, reference: &str, account: AccountId, cents: i64) -> String {
+        format!("taken:{}:{account}:{cents}:{reference}", self.payment.id)
+    }
+
+    fn taken_key(&self, row: &RefundRow) -> String {
+        self.key_of(row.provider_ref.as_deref().unwrap_or_default(), row.account_id, row.amount_cents)
+    }
+
+    /// Tells of money that was said to have gone back and did not, to whom was told that it had.
+    fn tell_brought_back(&mut self) -> Result<(), ActionError> {
+        for row in std::mem::take(&mut self.brought_back) {
+            let key = self.taken_key(&row);
+            if !told::is_told(self.conn, &key)? {
+                continue;
+            }
+            let balance_cents = ledger::position(self.conn, row.account_id)?.balance.cents();
+            let facts = if row.reason.starts_with(TAKEN_BY_BANK) {
+                Facts::PaymentCorrected(PaymentCorrected {
+                    was_cents: 0,
+                    is_cents: row.amount_cents,
+                    stands_again: true,
+                    effective_on: self.story.made_on.unwrap_or(row.made_on),
+                    reference: self.reference(),
+                    balance_cents,
+                })
+            } else {
+                Facts::RefundFailed(RefundFailed {
+                    account: customers::account_number(self.conn, row.account_id)?,
+                    amount_cents: row.amount_cents,
+                    reason: "the provider could not deliver it".to_owned(),
+                    balance_cents,
+                })
+            };
+            // The news is of today, however long ago the money was said to go back.
+            let (key, happened_on) = (format!("{key}:back"), self.context.today());
+            notices::queue(self.conn, self.context, NewNotice { key, to: Addressee::Account(row.account_id), happened_on, facts })?;
+        }
+        Ok(())
     }
 
     fn supersede_taken(&mut self, row: &RefundRow) -> Result<(), ActionError> {
@@ -261,6 +358,7 @@ impl Work<'_> {
         let tender: Tender = self.payment.tender.parse().map_err(ActionError::Refused)?;
         let after = self.entry(row.account_id, format!("correction:{}", row.account_seq), -amount, row.made_on, tender)?;
         rows::supersede_refund(self.conn, row.id, after.seq, self.now)?;
+        self.brought_back.push(row.clone());
         self.trace("corrected", row.account_id, after, &format!("{amount} did not go back"))
     }
 

@@ -15,7 +15,7 @@ use crate::domain::ids::ProviderPaymentId;
 const PAGE: i64 = 500;
 
 /// What a replay did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Replayed {
     /// Events that waited and were applied first.
     pub applied: u64,
@@ -25,7 +25,12 @@ pub struct Replayed {
     pub changed: u64,
     /// Those that cannot be told.
     pub failed: u64,
+    /// Why, of the first of those.
+    pub failures: Vec<String>,
 }
+
+/// So many reasons are told.
+const TOLD: usize = 20;
 
 /// Applies what waits, and tells every payment again that was made, or heard of, in a range of days.
 ///
@@ -51,8 +56,10 @@ pub fn replay(context: &Context, from: NaiveDate, to: NaiveDate, stop: &Stop) ->
                     done.changed += u64::from(changed);
                 }
                 Err(error) => {
-                    log::error!("payment {payment} cannot be told again: {error}");
                     done.failed += 1;
+                    if done.failures.len() < TOLD {
+                        done.failures.push(format!("payment {payment}: {error}"));
+                    }
                 }
             }
         }

@@ -43,7 +43,8 @@ impl Answers {
             Ok(value) => Ok(Some(value)),
             Err(Failed::Ours(error)) => Err(error),
             Err(Failed::Provider(error)) => {
-                log::warn!("reconciliation: {error}");
+                // Whoever looks tells it: the command prints the report, the job logs it.
+                log::debug!("reconciliation: {error}");
                 self.unreachable.insert(provider.name().to_owned(), error.to_string());
                 Ok(None)
             }
@@ -53,6 +54,13 @@ impl Answers {
 
 /// Fetches movements and payouts of every provider.
 pub(super) fn fetch(context: &Context, lease: &Lease, span: Span, which: Fetch, answers: &mut Answers) -> Result<(), ActionError> {
+    // What is stored of a provider that is not set up any more is compared with nothing new, and nobody must take that for an answer.
+    for source in context.database.read(|conn| views::sources_since(conn, span.from))? {
+        if !context.providers.iter().any(|provider| source_of(provider.as_ref()) == source) {
+            let reason = format!("payment provider '{}' ({}) is not in the settings and was not asked", source.provider, source.merchant);
+            answers.unreachable.insert(source.provider, reason);
+        }
+    }
     for provider in context.providers.iter() {
         if answers.unreachable.contains_key(provider.name()) {
             continue;

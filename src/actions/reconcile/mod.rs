@@ -196,16 +196,14 @@ pub fn reconcile(context: &Context, options: &LookOptions) -> Result<Report, Act
     if options.fetch != Fetch::Nothing {
         fetch::fetch(context, &lease, span, options.fetch, &mut answers)?;
     }
-    if context.database.read(views::bank_is_known)? {
-        // A payout may become known later than the movement that brought it.
-        settle_payouts(context)?;
-    }
+    find_payouts(context)?;
     let mut found = compare::compare(context, &lease, span, &answers)?;
     if options.fetch == Fetch::All
         && let Some(from) = found.older_than(span.from)
     {
         // A difference of a payment that began before these days: its first movements may never have been asked for.
         fetch::fetch(context, &lease, Span { from, to: span.from, stands: false }, Fetch::All, &mut answers)?;
+        find_payouts(context)?;
         found = compare::compare(context, &lease, span, &answers)?;
     }
     let mut repaired = Repaired::default();
@@ -217,6 +215,14 @@ pub fn reconcile(context: &Context, options: &LookOptions) -> Result<Report, Act
     }
     keep::keep(context, &lease, span, &found)?;
     Ok(report(context, span, found, answers, repaired))
+}
+
+/// A payout may become known later than the movement that brought it.
+fn find_payouts(context: &Context) -> Result<(), ActionError> {
+    if context.database.read(views::bank_is_known)? {
+        settle_payouts(context)?;
+    }
+    Ok(())
 }
 
 fn report(context: &Context, span: Span, compared: compare::Compared, answers: Answers, repaired: Repaired) -> Report {

@@ -342,7 +342,7 @@ mod tests {
             merchant: MERCHANT.to_owned(),
             ..crate::config::ProviderSettings::default()
         };
-        let book = crate::providers::open(&[settings]).expect("it opens");
+        let book = crate::providers::open(&[settings]);
         let provider = book.first().expect("one");
         let now = 1_781_524_800;
         let body = "{}";

@@ -32,6 +32,19 @@ pub fn sources(conn: &mut DbConnection) -> QueryResult<Vec<Source>> {
         .load(conn)
 }
 
+/// The providers of payments that were made, and of movements that were booked, on a day or later.
+///
+/// # Errors
+/// Those of the database.
+pub fn sources_since(conn: &mut DbConnection, from: NaiveDate) -> QueryResult<Vec<Source>> {
+    diesel::sql_query(
+        "SELECT provider, merchant FROM provider_payment WHERE made_on >= $1 \
+         UNION SELECT provider, merchant FROM provider_movement WHERE occurred_on >= $1 ORDER BY 1, 2",
+    )
+    .bind::<Date, _>(from)
+    .load(conn)
+}
+
 #[derive(QueryableByName)]
 struct Reach {
     #[diesel(sql_type = Nullable<Date>)]

@@ -238,7 +238,7 @@ pub fn compare(view: &PaymentView, rules: &Rules, seen: &Seen) -> Vec<Finding> {
     let legs = [Leg::Came, Leg::Back];
     let net = |sum: &dyn Fn(Leg) -> Money| sum(Leg::Came) + sum(Leg::Back);
     let both_nothing = net(&|leg| view.ledger_sum(leg)).is_zero() && net(&|leg| view.provider_sum(leg)).is_zero();
-    if both_nothing {
+    if both_nothing && is_known_to_be_nothing(view) {
         // What failed after it had come is a movement back at some providers, and was never a payment to the ledger.
         if let Some(day) = legs.into_iter().filter_map(|leg| view.day(leg)).max() {
             findings.push(Finding::Agreed { pair: Pair::Online, day, amount: Money::ZERO });
@@ -261,6 +261,13 @@ pub fn compare(view: &PaymentView, rules: &Rules, seen: &Seen) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether we know why nothing is left: the ledger has both ways, or an event says that it failed or went back. That both ways
+/// were lost is no agreement.
+fn is_known_to_be_nothing(view: &PaymentView) -> bool {
+    let told = matches!(view.state.as_deref(), Some("failed" | "returned"));
+    told || !view.ledger.is_empty() || view.movements.is_empty()
 }
 
 /// Money that is in no account, and of which we know as much as the provider has: it waits for an account, or somebody decided
@@ -456,6 +463,12 @@ fn why_back(view: &PaymentView, ledger: Money, provider: Money, rules: &Rules) -
         let cause =
             "the provider lists no movement back of this payment: the refund was not made there, or the return was entered by hand".to_owned();
         return (Kind::ReturnedHereNotThere, cause, Action::AskProvider);
+    }
+    let came = view.provider_sum(Leg::Came);
+    if -provider > came && view.waiting.is_empty() {
+        let cause =
+            format!("the provider took {} back of a payment of {came}: more than came (a refund and a dispute of the same money?)", -provider);
+        return (Kind::ReturnsDiffer, cause, Action::AskProvider);
     }
     let lost = "another part went back at the provider, or came again, and the event that says so was lost";
     let (cause, action) = waiting_event(view).unwrap_or_else(|| (lost.to_owned(), Action::FetchEvents));

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use chrono::NaiveDate;
 use xml::{Document, Node, Step};
 
-use super::text::{clean, currency, latin1, line_of, shown, utf16};
+use super::text::{clean, currency, latin1, line_of, marked_utf16, shown};
 use super::{BankFile, BankFileError, BankFormat, ControlTotal, MOST_ENTRIES, MOST_STATEMENTS, Statement};
 use summary::{Balance, Summary};
 
@@ -51,10 +51,26 @@ pub fn read(bytes: &[u8]) -> Result<BankFile, BankFileError> {
 
 /// The format that the opening of an XML document shows.
 pub(super) fn format_of_opening(opening: &str) -> Result<BankFormat, BankFileError> {
+    let opening = root_of(opening);
     let namespaces = opening.match_indices(NAMESPACE).map(|(at, _)| opening[at..].split(['"', '\'', '<', '>']).next().unwrap_or_default());
     let mut found = namespaces.peekable();
     let first = found.peek().copied().unwrap_or_default().to_owned();
     found.find_map(format_of).ok_or_else(|| other_message("Document", &first))
+}
+
+/// From the root on: what stands in a declaration or in a comment before it says nothing of the message.
+fn root_of(opening: &str) -> &str {
+    let mut rest = opening.trim_start();
+    loop {
+        let end = if rest.starts_with("<?") {
+            "?>"
+        } else if rest.starts_with("<!--") {
+            "-->"
+        } else {
+            return rest;
+        };
+        rest = rest.split_once(end).map_or("", |(_, after)| after.trim_start());
+    }
 }
 
 fn format_of(namespace: &str) -> Option<BankFormat> {
@@ -80,10 +96,8 @@ fn other_message(place: &str, namespace: &str) -> BankFileError {
 
 /// The text of the document: UTF-8, UTF-16 with its mark, or Latin-1 where the declaration says so.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, BankFileError> {
-    match bytes {
-        [0xfe, 0xff, rest @ ..] => return Ok(Cow::Owned(utf16(rest, u16::from_be_bytes))),
-        [0xff, 0xfe, rest @ ..] => return Ok(Cow::Owned(utf16(rest, u16::from_le_bytes))),
-        _ => {}
+    if let Some(text) = marked_utf16(bytes) {
+        return Ok(Cow::Owned(text));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let declaration = String::from_utf8_lossy(bytes.get(..200).unwrap_or(bytes)).to_ascii_lowercase();

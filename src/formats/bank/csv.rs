@@ -8,7 +8,7 @@ mod layout;
 mod mapping;
 
 use super::text::shown;
-use super::{BankEntry, BankFile, BankFileError, BankFormat, LONGEST_TEXT_BYTES, MOST_ENTRIES, MOST_STATEMENTS, Statement};
+use super::{BankEntry, BankFile, BankFileError, BankFormat, LONGEST_TEXT_BYTES, MOST_ENTRIES, MOST_STATEMENTS, Statement, WHOLE};
 use cells::Row;
 use layout::Layout;
 pub use mapping::{AmountColumns, BankAccount, Column, CsvEncoding, CsvFooter, CsvMapping, DecimalMark};
@@ -28,7 +28,8 @@ pub fn read(bytes: &[u8], mapping: &CsvMapping) -> Result<BankFile, BankFileErro
     let text = mapping.encoding.decode(bytes)?;
     let whole = with_sentinel(&text, mapping);
     let mut rows = Rows::of(&whole, mapping);
-    let first = rows.next()?.ok_or_else(|| BankFileError::new("file", "content", "it has no rows"))?;
+    let first =
+        rows.next()?.ok_or_else(|| BankFileError::new(WHOLE.0, WHOLE.1, "it has no rows: expected a header, as the mapping says, or rows"))?;
     let layout = Layout::of(mapping, &first)?;
     let mut statements: Vec<Statement> = Vec::new();
     let mut footer: Option<Row> = None;

@@ -29,7 +29,7 @@ impl BankFile {
     /// Where the bank gives a reference (camt's `AcctSvcrRef`, an ACH trace number), the key is that with day and amount. It is
     /// how a camt.054 and the camt.053 of the same movement are recognised: both carry the account servicer's reference of the
     /// booking. Day and amount are part of it because banks have been seen to use a reference again, and money that is taken
-    /// for known would be lost. Elsewhere the key is all that the file says of the entry. Entries that are equal in all of it
+    /// for known would be lost: the import lets a person decide about it. Elsewhere the key is all that the file says of the entry. Entries that are equal in all of it
     /// are numbered within the bank account and file; of two different files that tell of equal entries of one day without
     /// any reference, the second one's are taken for the first one's.
     ///

@@ -90,6 +90,9 @@ pub fn read(bytes: &[u8], choice: FormatChoice<'_>) -> Result<BankFile, BankFile
         let fault = format!("it has {} bytes; at most {LARGEST_FILE_BYTES} are read", bytes.len());
         return Err(BankFileError::new("file", "size", fault));
     }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(empty());
+    }
     match choice {
         FormatChoice::Detect => match detect(bytes)? {
             BankFormat::Bai2 => bai2::read(bytes),
@@ -110,7 +113,7 @@ pub fn read(bytes: &[u8], choice: FormatChoice<'_>) -> Result<BankFile, BankFile
 /// [`BankFileError`] when the opening is of none of the formats.
 pub fn detect(bytes: &[u8]) -> Result<BankFormat, BankFileError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(BankFileError::new("file", "content", "it is empty"));
+        return Err(empty());
     }
     // An opening is enough: declarations and comments before an XML document's root are short.
     let opening = text::opening(bytes.get(..8192).unwrap_or(bytes));
@@ -125,6 +128,13 @@ pub fn detect(bytes: &[u8]) -> Result<BankFormat, BankFileError> {
         return Ok(BankFormat::Ach);
     }
     Err(unknown_format())
+}
+
+/// Place and field of a fault of the file as a whole: people are not told them, the file's name says enough.
+const WHOLE: (&str, &str) = ("file", "content");
+
+fn empty() -> BankFileError {
+    BankFileError::new(WHOLE.0, WHOLE.1, "it is empty: expected a file of the bank's, in BAI2, ISO 20022 camt.053 or camt.054, NACHA or CSV")
 }
 
 fn unknown_format() -> BankFileError {
@@ -294,6 +304,9 @@ impl BankFileError {
 
 impl fmt::Display for BankFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if (self.place.as_str(), self.field.as_str()) == WHOLE {
+            return f.write_str(&self.fault);
+        }
         write!(f, "{}: {}: {}", self.place, self.field, self.fault)
     }
 }

@@ -17,22 +17,30 @@ pub const WITHOUT_CENTS: &[&str] = &[
 
 /// The first bytes of a file, to look at.
 pub fn opening(bytes: &[u8]) -> String {
-    let text = match bytes {
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    };
+    let text = marked_utf16(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned());
     text.trim_start_matches('\u{feff}').to_owned()
 }
 
 /// UTF-16 without its mark; what is no character becomes a replacement sign.
-pub fn utf16(bytes: &[u8], word: fn([u8; 2]) -> u16) -> String {
+fn utf16(bytes: &[u8], word: fn([u8; 2]) -> u16) -> String {
     let words = bytes.chunks_exact(2).map(|pair| word([pair[0], pair[1]]));
     char::decode_utf16(words).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
-/// A text in UTF-8, or in Latin-1 where it is not UTF-8: the formats in plain lines name no encoding.
+/// UTF-16, where its mark says so.
+pub fn marked_utf16(bytes: &[u8]) -> Option<String> {
+    match bytes {
+        [0xfe, 0xff, rest @ ..] => Some(utf16(rest, u16::from_be_bytes)),
+        [0xff, 0xfe, rest @ ..] => Some(utf16(rest, u16::from_le_bytes)),
+        _ => None,
+    }
+}
+
+/// A text in UTF-8, in UTF-16 with its mark, or in Latin-1 where it is neither: the formats in plain lines name no encoding.
 pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    if let Some(text) = marked_utf16(bytes) {
+        return Cow::Owned(text);
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(latin1(bytes)), Cow::Borrowed)
 }

@@ -66,12 +66,13 @@ pub(super) fn path(of: &str, id: &str) -> Result<String, String> {
 pub(super) struct Caller {
     provider: String,
     base: String,
-    key: Secret,
+    /// The key, or which is missing.
+    key: Result<Secret, String>,
     agent: Agent,
 }
 
 impl Caller {
-    pub(super) fn new(settings: &ProviderSettings, key: Secret) -> Self {
+    pub(super) fn new(settings: &ProviderSettings, key: Result<Secret, String>) -> Self {
         let base = settings.base_url.trim_end_matches('/').to_owned();
         let mut config = Agent::config_builder()
             .timeout_global(Some(Duration::from_millis(u64::from(settings.timeout_ms))))
@@ -84,9 +85,15 @@ impl Caller {
         Self { provider: settings.name.clone(), base, key, agent: config.build().into() }
     }
 
+    pub(super) fn ready(&self) -> Result<(), String> {
+        self.key.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
     /// Makes a call; with an idempotency key, the same again is done once.
     pub(super) fn call(&self, method: Method, path: &str, form: &Form, idempotency: Option<&str>) -> Result<Value, ProviderError> {
-        let bearer = format!("Bearer {}", self.key.reveal());
+        // What a person mends passes, like an answer of trouble over there.
+        let key = self.key.as_ref().map_err(|reason| self.unreachable(reason.clone()))?;
+        let bearer = format!("Bearer {}", key.reveal());
         let answered = match method {
             Method::Get => {
                 let url = if form.0.is_empty() { format!("{}{path}", self.base) } else { format!("{}{path}?{}", self.base, form.0) };

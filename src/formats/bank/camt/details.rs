@@ -85,7 +85,7 @@ fn check_single(node: &Node<'_>, details: &Node<'_>, common: &Common<'_>) -> Res
 
 /// The amounts of a batch in the account's currency, from the first place where all transactions have them and they add up.
 fn amounts_of_batch(node: &Node<'_>, all: &[&Node<'_>], common: &Common<'_>) -> Result<Option<Amounts>, BankFileError> {
-    let kept = i128::from(charges_of(node, common)?);
+    let kept = i128::from(kept_back(node, all, common)?);
     let mut any = false;
     let mut wrong_sum = None;
     for path in AMOUNTS {
@@ -122,7 +122,15 @@ fn amounts_of_batch(node: &Node<'_>, all: &[&Node<'_>], common: &Common<'_>) -> 
     Ok(None)
 }
 
-/// What the bank says that it kept back of the booking (negative), or gave (positive).
+/// What was kept back of a batch: told of the whole booking, or else of each transaction.
+fn kept_back(node: &Node<'_>, all: &[&Node<'_>], common: &Common<'_>) -> Result<i64, BankFileError> {
+    if node.child("Chrgs").is_some() {
+        return charges_of(node, common);
+    }
+    all.iter().try_fold(0_i64, |total, details| Ok(total.saturating_add(charges_of(details, common)?)))
+}
+
+/// What the bank says that it kept back of the booking, or of a transaction (negative), or gave (positive).
 fn charges_of(node: &Node<'_>, common: &Common<'_>) -> Result<i64, BankFileError> {
     let mut total = 0_i64;
     for charges in node.all("Chrgs") {

@@ -6,7 +6,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::super::text::{filled, line_of, shown};
+use super::super::text::{clean, filled, line_of, shown};
 use super::super::{BankFileError, LONGEST_TEXT_BYTES};
 
 /// No message of this kind is nested deeper than half of it.
@@ -286,7 +286,7 @@ impl<'a> Document<'a> {
         match self.reader.read_event() {
             Ok(Event::DocType(_)) => Err(self.wrong("document type", "a DOCTYPE declaration is not allowed; expected none")),
             Ok(event) => Ok(event),
-            Err(error) => Err(self.wrong("XML", &format!("it is not well-formed: {}", shown(&error.to_string()).trim_matches('\'')))),
+            Err(error) => Err(self.wrong("XML", &format!("it is not well-formed: {}", words(&error.to_string())))),
         }
     }
 
@@ -364,6 +364,13 @@ impl<'a> Document<'a> {
         let line = line_of(self.text.as_bytes(), at);
         BankFileError::new(format!("line {line}"), field, fault)
     }
+}
+
+/// The words of an error, whole as long as they are words: what they quote of the file may be long.
+fn words(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let text = clean(text);
+    if text.chars().nth(LONGEST).is_none() { text } else { format!("{}…", text.chars().take(LONGEST).collect::<String>()) }
 }
 
 #[cfg(test)]

@@ -51,16 +51,25 @@ pub fn fold(text: &str) -> String {
     clean(text).to_lowercase()
 }
 
-/// An amount in cents: a sign before or after it, or parentheses; thousands divided by the other mark, a blank or `'`.
-pub fn cents(text: &str, mark: DecimalMark) -> Result<i64, String> {
-    let (decimal, thousands, example) = match mark {
-        DecimalMark::Point => ('.', ',', "1,234.56"),
-        DecimalMark::Comma => (',', '.', "1.234,56"),
+/// An amount in cents: a sign before or after it, or parentheses; thousands divided by the other mark, a blank or `'`, as far as
+/// the mapping allows it.
+pub fn cents(text: &str, mark: DecimalMark, may_divide: Option<bool>) -> Result<i64, String> {
+    let (decimal, thousands, example) = match (mark, may_divide) {
+        (DecimalMark::Point, Some(false)) => ('.', ',', "1234.56"),
+        (DecimalMark::Comma, Some(false)) => (',', '.', "1234,56"),
+        (DecimalMark::Point, _) => ('.', ',', "1,234.56"),
+        (DecimalMark::Comma, _) => (',', '.', "1.234,56"),
     };
     let no_amount = || format!("{} is no amount; expected one like {example}", shown(text));
     let (negative, rest) = sign(text.trim());
     let rest = rest.strip_prefix(['$', '€', '£']).unwrap_or(rest).trim();
     let (whole, fraction) = rest.split_once(decimal).unwrap_or((rest, ""));
+    if may_divide.is_none() && !rest.contains(decimal) && whole.matches(thousands).count() == 1 && ungrouped(whole, thousands).is_some() {
+        return Err(ambiguous(text, whole, decimal, thousands));
+    }
+    if may_divide == Some(false) && whole.contains([thousands, ' ', '\'']) {
+        return Err(no_amount());
+    }
     let whole = ungrouped(whole, thousands).ok_or_else(no_amount)?;
     let plain = fraction.bytes().all(|byte| byte.is_ascii_digit());
     if rest.len() > 40 || (whole.is_empty() && fraction.is_empty()) || !plain || rest.ends_with(decimal) {
@@ -73,6 +82,19 @@ pub fn cents(text: &str, mark: DecimalMark) -> Result<i64, String> {
     let number = format!("{whole}{cents:0<2}").parse::<i64>().ok().filter(|number| *number <= LARGEST_AMOUNT_CENTS);
     let number = number.ok_or_else(|| format!("{} is more than a single movement may be", shown(text)))?;
     Ok(if negative { -number } else { number })
+}
+
+/// `1.250` may be a thousand and a quarter, or one and a quarter.
+fn ambiguous(text: &str, whole: &str, decimal: char, thousands: char) -> String {
+    let grouped = whole.replace(thousands, "");
+    let parted = whole.replace(thousands, ".");
+    let parted = parted.strip_suffix('0').unwrap_or(&parted);
+    format!(
+        "{} may be {grouped}.00 or {parted}; expected it as {grouped}{decimal}00, or a mapping that says thousands = true where {} divides thousands, \
+         or the other decimal",
+        shown(text),
+        shown(&thousands.to_string())
+    )
 }
 
 /// Whether the amount is negative, and the amount without its sign.

@@ -190,7 +190,7 @@ impl<'m> Layout<'m> {
         if text.is_empty() {
             return Ok(None);
         }
-        cents(&text, self.mapping.decimal).map(Some).map_err(|fault| row.wrong(&self.label(field, at), fault))
+        cents(&text, self.mapping.decimal, self.mapping.thousands).map(Some).map_err(|fault| row.wrong(&self.label(field, at), fault))
     }
 
     fn day(&self, row: &Row, field: &str, at: usize) -> Result<NaiveDate, BankFileError> {
@@ -243,7 +243,7 @@ impl<'m> Layout<'m> {
         for (name, column, computed) in sums {
             let Some(number) = column else { continue };
             let text = row.cell(number - 1);
-            let found = i128::from(cents(&text, self.mapping.decimal).map_err(|fault| row.wrong(name, fault))?);
+            let found = i128::from(cents(&text, self.mapping.decimal, self.mapping.thousands).map_err(|fault| row.wrong(name, fault))?);
             let told_negative = name != "footer, total" && found == -computed;
             if found != computed && !told_negative {
                 return Err(row.wrong(name, format!("{} found; the rows add up to {}", shown(&text), sum(computed))));

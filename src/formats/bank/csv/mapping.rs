@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::super::BankFileError;
-use super::super::text::{currency, latin1, line_of, shown};
+use super::super::text::{currency, latin1, line_of, marked_utf16, shown};
 use super::MOST_COLUMNS;
 use super::cells::DateFormat;
 
@@ -28,9 +28,13 @@ pub struct CsvMapping {
     /// How dates are written, of `YYYY` or `YY`, `MM` and `DD`, or `M` and `D` for numbers without leading zeros:
     /// `YYYY-MM-DD`, `DD.MM.YYYY`, `M/D/YY`.
     pub date_format: String,
-    /// What stands before the cents. The other sign may divide thousands.
+    /// What stands before the cents.
     #[serde(default)]
     pub decimal: DecimalMark,
+    /// Whether the other sign divides thousands. Where nothing is said it may, but not in an amount that could also be meant
+    /// with it before the decimals, like `1.250` of a bank with a decimal comma.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thousands: Option<bool>,
     /// Where amount and direction stand.
     pub amount: AmountColumns,
     /// The day of booking.
@@ -173,7 +177,11 @@ const fn yes() -> bool {
 }
 
 impl CsvEncoding {
+    /// A file whose mark says UTF-16 is read as that, whatever the mapping says: spreadsheets save "Unicode text" so.
     pub(super) fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, BankFileError> {
+        if let Some(text) = marked_utf16(bytes) {
+            return Ok(Cow::Owned(text));
+        }
         if self == Self::Latin1 {
             return Ok(Cow::Owned(latin1(bytes)));
         }
@@ -186,6 +194,15 @@ impl CsvEncoding {
 }
 
 impl CsvMapping {
+    /// What whoever saves it should know; none when there is nothing.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        self.bank_reference.is_none().then_some(
+            "without bank_reference, files that overlap are told apart only by what they say of a movement: day, amount, reference \
+             and payer; expected bank_reference = \"COLUMN\" where the bank gives a reference of its own",
+        )
+    }
+
     /// Whether the mapping can be used at all: to be asked before it is saved.
     ///
     /// # Errors

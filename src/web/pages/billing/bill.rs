@@ -49,8 +49,10 @@ struct BillPage {
     amount_due: String,
     /// Whether something is to be paid.
     owed: bool,
-    /// What the account owes now, when that is another amount.
-    balance_now: Option<String>,
+    /// What the account owes now, when something was posted since.
+    balance_now: Option<BalanceNow>,
+    /// `is` due, or `was`.
+    is_due: &'static str,
     deducted: Option<Deducted>,
     cut_off_seq: i64,
     cancelled: Option<CancelledView>,
@@ -70,6 +72,20 @@ struct BillPage {
     pay_address: Option<String>,
     /// Where its customer pays it.
     pay_link: Option<String>,
+}
+
+/// What came of the account since the bill.
+struct BalanceNow {
+    amount: String,
+    /// Whether anything is to be paid.
+    owed: bool,
+}
+
+impl BillPage {
+    /// Whether what the bill asked for is through, and nothing else is to be paid.
+    fn is_settled(&self) -> bool {
+        self.balance_now.as_ref().is_some_and(|now| !now.owed)
+    }
 }
 
 /// The draw of the bill, and from what.
@@ -231,7 +247,6 @@ pub(super) async fn bill(context: Data<Context>, viewer: Viewer, number: Path<St
 impl BillPage {
     fn new(frame: Frame, bill: &BillView, context: &Context) -> Self {
         let currency = Currency::new(&context.config.currency);
-        let owes_otherwise = bill.balance_now_cents != bill.amount_due_cents;
         Self {
             frame,
             number: bill.bill_number.clone(),
@@ -250,7 +265,8 @@ impl BillPage {
             charges: currency.money(bill.charges_cents),
             amount_due: currency.balance(bill.amount_due_cents),
             owed: bill.amount_due_cents > 0,
-            balance_now: owes_otherwise.then(|| currency.balance(bill.balance_now_cents)),
+            balance_now: bill.moved_since.then(|| BalanceNow { amount: currency.balance(bill.balance_now_cents), owed: bill.balance_now_cents > 0 }),
+            is_due: if bill.due_on < context.today() { "was" } else { "is" },
             deducted: bill.last_payment.as_ref().map(|payment| Deducted {
                 is_new: bill.payments_cents < 0,
                 amount: currency.money(payment.amount_cents),

@@ -142,14 +142,21 @@ struct PaymentLine {
     amount: String,
     on: Day,
     returned_on: Option<Day>,
+    /// What of it was given back, in words.
+    back: Option<String>,
 }
 
 impl PaymentLine {
-    fn new(row: &PaymentRow, currency: &Currency) -> Self {
+    fn new(row: &PaymentRow, back_cents: i64, currency: &Currency) -> Self {
         Self {
             amount: currency.money(row.amount_cents),
             on: Day(row.effective_on),
             returned_on: row.returned_on.filter(|_| row.restored_seq.is_none()).map(Day),
+            back: match back_cents {
+                0 => None,
+                cents if cents >= row.amount_cents => Some("all of it".to_owned()),
+                cents => Some(format!("{} of it", currency.money(cents))),
+            },
         }
     }
 }
@@ -217,7 +224,7 @@ fn account_page(context: &Context, viewer: &Viewer, view: &AccountView, chart: O
         tab: "overview",
         due: DueView::new(view.due, &currency),
         next_draw: view.next_draw.as_ref().map(|draw| DrawLine::new(draw, &currency)),
-        last_payment: view.last_payment.as_ref().map(|row| PaymentLine::new(row, &currency)),
+        last_payment: view.last_payment.as_ref().map(|row| PaymentLine::new(row, view.last_payment_back_cents, &currency)),
         last_bill: view.last_bill.as_ref().map(|bill| BillLine::new(bill, &currency)),
         services: view.services.iter().enumerate().map(|(at, row)| ServiceView::new(row, view.services.get(..at).unwrap_or_default())).collect(),
         can_send_reading: !viewer.is_staff() && view.services.iter().any(|service| service.meter.is_some()),

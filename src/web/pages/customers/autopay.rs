@@ -19,6 +19,7 @@ use crate::domain::money::Money;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
 use crate::web::frame::{Frame, act, go_to, page};
+use crate::web::pages::payments::parse_amount;
 use crate::web::text::{self, Currency, Day};
 use crate::web::viewer::Viewer;
 
@@ -185,9 +186,8 @@ fn autopay_page(context: &Context, viewer: &Viewer, view: &AutopayView) -> Autop
 }
 
 /// A limit as it was typed: nothing is any amount.
-fn parse_limit(text: &str) -> Result<Option<Money>, String> {
-    let text = text.trim();
-    if text.is_empty() { Ok(None) } else { Money::parse(text).map(Some).map_err(|error| error.to_string()) }
+fn parse_limit(context: &Context, text: &str) -> Result<Option<Money>, String> {
+    if text.trim().is_empty() { Ok(None) } else { parse_amount(text, &Currency::new(&context.config.currency)).map(Some) }
 }
 
 /// Only customers give and change mandates here; staff has a page of its own, with a note.
@@ -210,7 +210,7 @@ pub(super) async fn set_up(context: Data<Context>, sent: CheckedForm<SetUp>, num
     let (whose, number) = (customers_own(&viewer)?, number.into_inner());
     // Whether it is theirs is asked first, so that another's account is as absent as one that is not there.
     look(&context, &viewer, number.clone(), autopay_view).await?;
-    let limit = match parse_limit(&form.limit) {
+    let limit = match parse_limit(&context, &form.limit) {
         Ok(limit) => limit,
         Err(fault) => return refuse(&context, &viewer, number, form.limit, fault).await,
     };
@@ -232,7 +232,7 @@ pub(super) async fn change(context: Data<Context>, sent: CheckedForm<Wanted>, nu
         "pause" => Ok(Change::Pause),
         "resume" => Ok(Change::Resume),
         "end" => Ok(Change::End),
-        "limit" => parse_limit(&form.limit).map(Change::Limit),
+        "limit" => parse_limit(&context, &form.limit).map(Change::Limit),
         _ => Err("choose what is to change".to_owned()),
     };
     let wanted = match wanted {

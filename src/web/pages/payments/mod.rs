@@ -9,7 +9,7 @@ mod standing;
 pub(in crate::web) use callback::Door;
 
 use crate::actions::Context;
-use crate::domain::money::Money;
+use crate::domain::money::{Money, MoneyParseError};
 use crate::web::error::PageError;
 use crate::web::routes::Routes;
 use crate::web::text::{self, Currency};
@@ -47,15 +47,27 @@ fn standing_path(token: &str) -> String {
 }
 
 /// What somebody typed as an amount: `$1,234.50` is one, too; `1,50` is not, because nobody knows what it means.
-fn parse_amount(typed: &str, currency: &Currency) -> Result<Money, String> {
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub(in crate::web::pages) fn parse_amount(typed: &str, currency: &Currency) -> Result<Money, String> {
     let typed = typed.trim();
     let bare = typed.strip_prefix(currency.sign()).unwrap_or(typed).trim();
+    if bare.is_empty() {
+        return Err("Please enter an amount, like 40.00".to_owned());
+    }
     let (whole, cents) = bare.split_once('.').map_or((bare, None), |(whole, cents)| (whole, Some(cents)));
     let groups: Vec<&str> = whole.split(',').collect();
     let grouped = groups.len() == 1 || groups.iter().enumerate().all(|(at, group)| group.len() == 3 || (at == 0 && (1..3).contains(&group.len())));
     let plain = cents.map_or_else(|| groups.concat(), |cents| format!("{}.{cents}", groups.concat()));
-    let amount = Money::parse(&plain).ok().filter(|amount| grouped && amount.is_positive());
-    amount.ok_or_else(|| "Please enter an amount above zero, like 40.00".to_owned())
+    match Money::parse_paid(if grouped { &plain } else { bare }) {
+        Ok(amount) if amount.is_positive() => Ok(amount),
+        Ok(_) => Err("Please enter an amount above zero, like 40.00".to_owned()),
+        Err(MoneyParseError::CommaForCents(_, meant)) => Err(format!("Please use a point for cents: {meant}")),
+        Err(MoneyParseError::FractionOfACent(_)) => Err("Please enter at most two digits after the point, like 40.00".to_owned()),
+        Err(MoneyParseError::TooLarge(_)) => Err("This amount is too large".to_owned()),
+        Err(_) => Err("Please enter the amount in digits, like 40.00".to_owned()),
+    }
 }
 
 /// What a verb refused, as a sentence with amounts for people.
@@ -76,5 +88,16 @@ mod tests {
         for bad in ["", "0", "0.00", "-1", "1.005", "1,50", "12,34.00", ",500", "1e3", "99999999999999999999", "40 dollars", "٤٠"] {
             assert_eq!(read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_amount_is_said() {
+        let said = |typed: &str| parse_amount(typed, &Currency::new("USD")).unwrap_err();
+        assert_eq!(["12,50", "$1234,5"].map(said), ["Please use a point for cents: 12.50", "Please use a point for cents: 1234.50"]);
+        assert_eq!(said("129.655"), "Please enter at most two digits after the point, like 40.00");
+        assert_eq!(["abc", "40 dollars", "12,34.00"].map(said), ["Please enter the amount in digits, like 40.00"; 3]);
+        assert_eq!(["0", "-1"].map(said), ["Please enter an amount above zero, like 40.00"; 2]);
+        assert_eq!(said(" "), "Please enter an amount, like 40.00");
+        assert_eq!(said("99999999999999999999"), "This amount is too large");
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::standing_path;
 use crate::actions::Context;
 use crate::actions::checkout::{PartStanding, Shown, Stage, Standing, retry, standing};
+use crate::domain::money::Money;
 use crate::web::error::PageError;
 use crate::web::form::{PublicForm, public_token};
 use crate::web::frame::{Frame, act, go_to, page};
@@ -22,6 +23,10 @@ const QUICK_LOOKS: u32 = 10;
 const MOST_LOOKS: u32 = 30;
 const QUICK_SECONDS: u32 = 2;
 const SLOW_SECONDS: u32 = 6;
+/// A page of money that takes days looks again so often only: it is for the moment in which it turns out otherwise.
+const LOOKS_AT_DAYS: u32 = 5;
+/// Before so many looks nobody is asked whether they did not finish: the word of it may just be on its way.
+const LOOKS_BEFORE_DOUBT: u32 = 5;
 
 /// How somebody comes to the page, and how often it looked again.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +37,11 @@ pub(super) struct How {
 }
 
 impl How {
+    /// How often the page looked again by itself; it stands still for whoever changes the address by hand.
+    fn looks(&self) -> u32 {
+        self.wait.as_deref().map_or(0, |wait| wait.parse().unwrap_or(u32::MAX))
+    }
+
     /// Whether the provider sent them back as having paid. What it refused before that does not matter any more.
     fn is_done(&self) -> bool {
         self.back.as_deref() == Some("done") || self.wait.is_some()
@@ -46,6 +56,7 @@ pub(super) struct Nothing {}
 #[template(path = "payments/standing.html")]
 struct StandingPage {
     frame: Frame,
+    currency: Currency,
     csrf: String,
     path: String,
     title: &'static str,
@@ -59,6 +70,8 @@ struct StandingPage {
     /// Whether somebody came back having paid, by the provider's word.
     done: bool,
     looks: Looks,
+    /// What did not go back, once some of it did.
+    kept: String,
     /// Where one begins anew.
     anew: String,
 }
@@ -99,20 +112,19 @@ enum Looks {
 
 impl Looks {
     fn of(stage: &Stage, how: &How) -> Self {
-        let waits = match stage {
-            Stage::Received => true,
-            Stage::Open { .. } => how.is_done(),
-            _ => false,
+        let (waits, most) = match stage {
+            Stage::Received => (true, MOST_LOOKS),
+            Stage::Open { .. } => (how.is_done(), MOST_LOOKS),
+            Stage::OnItsWay => (true, LOOKS_AT_DAYS),
+            _ => (false, 0),
         };
-        let count = match how.wait.as_deref() {
-            None => 0,
-            // Whoever changes the address by hand gets a page that stands still.
-            Some(wait) => wait.parse().unwrap_or(u32::MAX),
-        };
-        match (waits, count) {
-            (false, _) | (_, u32::MAX) => Self::Not,
-            (_, MOST_LOOKS..) => Self::Enough,
-            (_, count) => Self::Again { seconds: if count < QUICK_LOOKS { QUICK_SECONDS } else { SLOW_SECONDS }, count: count + 1 },
+        let slow = *stage == Stage::OnItsWay;
+        match how.looks() {
+            u32::MAX => Self::Not,
+            _ if !waits => Self::Not,
+            count if count >= most && slow => Self::Not,
+            count if count >= most => Self::Enough,
+            count => Self::Again { seconds: if count < QUICK_LOOKS && !slow { QUICK_SECONDS } else { SLOW_SECONDS }, count: count + 1 },
         }
     }
 }
@@ -127,7 +139,8 @@ fn title(stage: &Stage, how: &How) -> &'static str {
         Stage::Open { .. } => "Your payment is not finished",
         Stage::Received => "Payment received, not yet posted",
         Stage::OnItsWay => "Your payment is on its way",
-        Stage::Posted => "Paid, thank you",
+        Stage::Posted { back, .. } if back.is_empty() => "Paid, thank you",
+        Stage::Posted { .. } => "Paid, and money went back",
         Stage::Failed { .. } => "The payment did not go through",
         Stage::Expired => "The time to pay is over",
         Stage::Returned { .. } => "This payment went back",
@@ -178,12 +191,36 @@ fn standing_page(context: &Context, viewer: Option<&Viewer>, csrf: String, token
         unpaid: how.back.as_deref() == Some("unpaid"),
         done: how.is_done(),
         looks: Looks::of(&found.stage, how),
+        kept: currency.money(kept(&found).cents()),
         anew: if found.own { "/pay".to_owned() } else { "/pay/guest".to_owned() },
         stage: found.stage,
+        currency,
     }
 }
 
+/// What of a payment did not go back.
+fn kept(found: &Standing) -> Money {
+    let Stage::Posted { back, .. } = &found.stage else { return found.amount };
+    let back = Money::checked_sum(back.iter().map(|back| back.amount)).unwrap_or_default();
+    found.amount.checked_sub(back).unwrap_or_default().max(Money::ZERO)
+}
+
 impl StandingPage {
+    /// Whether somebody who came back as having paid may not have finished after all: the provider says so, and its word had time.
+    fn is_unfinished(&self) -> bool {
+        let waited = match self.looks {
+            Looks::Again { count, .. } => count > LOOKS_BEFORE_DOUBT,
+            Looks::Not | Looks::Enough => true,
+        };
+        waited && matches!(self.stage, Stage::Open { asked: true, .. })
+    }
+
+    /// An amount for people.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "templates call methods with references")]
+    fn money(&self, amount: &Money) -> String {
+        self.currency.money(amount.cents())
+    }
+
     /// The day on which it went back.
     #[allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods with references")]
     fn day(&self, on: &chrono::NaiveDate) -> Day {
@@ -230,12 +267,14 @@ mod tests {
         let looks = |stage: &Stage, back: Option<&str>, wait: Option<&str>| {
             Looks::of(stage, &How { back: back.map(str::to_owned), wait: wait.map(str::to_owned) })
         };
-        let open = Stage::Open { url: None, declined: None };
+        let open = Stage::Open { url: None, declined: None, asked: true };
         assert_eq!(looks(&Stage::Received, None, None), Looks::Again { seconds: 2, count: 1 });
         assert_eq!(looks(&Stage::Received, None, Some("29")), Looks::Again { seconds: 6, count: 30 });
         assert_eq!(looks(&Stage::Received, None, Some("30")), Looks::Enough);
         assert_eq!(looks(&Stage::Received, None, Some("off")), Looks::Not);
-        assert_eq!(looks(&Stage::Posted, Some("done"), None), Looks::Not);
+        assert_eq!(looks(&Stage::Posted { instead_of: None, back: Vec::new() }, Some("done"), None), Looks::Not);
+        assert_eq!(looks(&Stage::OnItsWay, None, None), Looks::Again { seconds: 6, count: 1 });
+        assert_eq!(looks(&Stage::OnItsWay, None, Some("5")), Looks::Not);
         assert_eq!(looks(&open, None, None), Looks::Not);
         assert_eq!(looks(&open, Some("unpaid"), None), Looks::Not);
         assert_eq!(looks(&open, Some("done"), None), Looks::Again { seconds: 2, count: 1 });

@@ -62,8 +62,9 @@ impl Problem {
     pub(in crate::web::pages) fn blocked(now: NaiveDateTime, until: NaiveDateTime) -> Self {
         let minutes = minutes_until(now, until);
         let unit = if minutes == 1 { "minute" } else { "minutes" };
-        let text =
-            format!("There were too many attempts, so this one was not checked. Please wait {minutes} {unit} and try again. Nothing else is lost.");
+        let text = format!(
+            "There were too many attempts, so this one was not checked: it may well be right. Please wait {minutes} {unit} and send it again."
+        );
         Self { status: StatusCode::TOO_MANY_REQUESTS, text, retry_after: Some((until - now).num_seconds().max(1)) }
     }
 

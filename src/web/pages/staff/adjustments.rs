@@ -89,7 +89,7 @@ fn parse(form: &mut Form, head: &Head, reasons: &[ReasonRow], way: &str) -> Opti
         "charge" => Ok(false),
         other => Err(format!("'{other}' is neither credit nor charge")),
     });
-    let amount = form.parse("amount", Money::parse);
+    let amount = form.parse("amount", Money::parse_paid);
     let effective_on = form.parse("effective_on", parse_day);
     let note = form.parse("note", text);
     let reference = form.parse("reference", text);

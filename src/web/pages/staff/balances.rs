@@ -82,7 +82,7 @@ async fn refund(context: web::Data<Context>, number: web::Path<String>, sent: Ch
     let at = acting.clone();
     let head = act(move || look(&at, &number)).await?;
     let mut form = refund_fields(&context, &head).filled(&sent);
-    let amount = form.parse("amount", Money::parse);
+    let amount = form.parse("amount", Money::parse_paid);
     let note = form.text("note");
     let reference = form.text("reference");
     if let (Some(amount), Some(note), Some(reference)) = (amount, note, reference) {

@@ -100,7 +100,7 @@ async fn take(context: web::Data<Context>, number: web::Path<String>, sent: Chec
 }
 
 fn parse_payment(form: &mut Form) -> Option<NewPayment> {
-    let amount = form.parse("amount", Money::parse);
+    let amount = form.parse("amount", Money::parse_paid);
     let tender = form.parse("tender", str::parse::<Tender>);
     let effective_on = form.parse("effective_on", parse_day);
     let reference = form.parse("reference", |text| Ok::<_, String>(text.to_owned()));

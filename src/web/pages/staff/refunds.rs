@@ -131,11 +131,18 @@ fn refund_page(context: &Context, viewer: &Viewer, basis: Basis, form: Form) -> 
     let say = Say::new(context);
     let paid = say.cents(&basis.payment.amount_cents);
     let lead = match &basis.available {
-        Ok(available) => format!(
-            "The payment was {paid}. {} of it can still be given back; the balance is {}. The money goes to where it came from.",
-            say.cents(&available.of_payment_cents.max(0)),
-            say.balance(&basis.head.balance)
-        ),
+        Ok(available) => {
+            let most = say.cents(&available.most().cents());
+            let (left, balance) = (say.cents(&available.of_payment_cents.max(0)), say.balance(&basis.head.balance));
+            let why = if available.of_payment_cents <= 0 {
+                "all of it was given back already".to_owned()
+            } else if available.credit_cents <= 0 {
+                format!("the account has nothing to its good (its balance is {balance}), though {left} of the payment is left")
+            } else {
+                format!("{left} of the payment is left, and the balance is {balance}")
+            };
+            format!("The payment was {paid}. At most {most} can be given back: {why}. The money goes to where it came from.")
+        }
         Err(why) => format!("The payment was {paid}. Nothing of it can be given back: {why}."),
     };
     let top = Top::new(viewer, basis.head, "");
@@ -159,7 +166,7 @@ async fn refund(context: web::Data<Context>, place: web::Path<(String, i64)>, se
     let at = acting.clone();
     let basis = act(move || load(&at, &place)).await?;
     let mut form = refund_fields(&context, &basis).filled(&sent);
-    let amount = form.parse("amount", Money::parse);
+    let amount = form.parse("amount", Money::parse_paid);
     let note = form.text("note");
     let reference = form.text("reference");
     let paid = basis.payment.provider_ref.clone();
