@@ -155,15 +155,32 @@ struct Picture {
     mails: Vec<String>,
 }
 
+/// Findings are numbered in the order in which workers came to them: here each is named by what it is about.
+fn named(town: &Town) -> impl Fn(&str) -> String {
+    let rows = query(town, "SELECT id || ' ' || finding_key AS line FROM overcharge_finding");
+    let names: BTreeMap<String, String> =
+        rows.iter().filter_map(|row| row.split_once(' ')).map(|(id, key)| (id.to_owned(), key.to_owned())).collect();
+    move |text: &str| match text.split_once("finding:") {
+        Some((before, rest)) => {
+            let id: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            let name = names.get(&id).unwrap_or_else(|| panic!("no finding {id}"));
+            format!("{before}finding of {name}{}", &rest[id.len()..])
+        }
+        None => text.to_owned(),
+    }
+}
+
 fn picture(town: &Town, days: &[String; 2]) -> Picture {
+    let named = named(town);
     let mut ledger = Vec::new();
     for account in 0..ACCOUNTS {
         for row in net_ledger(&town.context, &format!("A{account}")).expect("the ledger is read") {
             let on = row.effective_on.to_string();
             let on = if days.contains(&on) { "the day of the test".to_owned() } else { on };
-            ledger.push(format!("{} {} {} {on} {}", row.account, row.business, row.gl_code, row.amount_cents));
+            ledger.push(format!("{} {} {} {on} {}", row.account, named(&row.business), row.gl_code, row.amount_cents));
         }
     }
+    ledger.sort();
     let mut mails = Vec::new();
     for entry in std::fs::read_dir(town.dir.path().join("outgoing")).expect("something was sent") {
         let text = std::fs::read_to_string(entry.expect("a file").path()).expect("it is text");
@@ -180,7 +197,10 @@ fn picture(town: &Town, days: &[String; 2]) -> Picture {
         findings: query(
             town,
             "SELECT finding_key || ' ' || status || ' ' || coalesce(settled_by, '') || ' ' || mended_cents AS line FROM overcharge_finding ORDER BY finding_key, id",
-        ),
+        )
+        .iter()
+        .map(|row| named(row))
+        .collect(),
         notices: query(town, "SELECT dedupe_key || ' ' || status || ' ' || facts AS line FROM notice ORDER BY dedupe_key"),
         mails,
     }
