@@ -13,7 +13,7 @@ use super::{ActionError, Context};
 use crate::config::PayoutSettings;
 use crate::db::payouts::{self as rows, BatchItemRow, BatchRow, NewBatch, Payable};
 use crate::db::{DbConnection, ledger, operations};
-use crate::domain::ids::RefundBatchId;
+use crate::domain::ids::{AccountId, RefundBatchId};
 use crate::domain::money::Money;
 use crate::domain::payouts::{is_bic, is_iban, is_routing};
 use crate::domain::policy::{PayoutFormat, Policy};
@@ -123,60 +123,32 @@ fn report(row: &BatchRow, way: Medium, unchanged: bool) -> BatchReport {
 }
 
 fn make(conn: &mut DbConnection, context: &Context, policy: &Policy, medium: Medium, on: NaiveDate) -> Result<(BatchReport, Vec<u8>), ActionError> {
-    let settings = &context.config.bank.payouts;
-    let mut accounts: Vec<_> = rows::payable(conn, medium.as_str(), MOST)?.iter().map(|payable| payable.account_id).collect();
-    accounts.sort_unstable();
-    accounts.dedup();
-    ledger::lock_accounts(conn, &accounts)?;
-    // As they are under the locks: one may have been called back meanwhile.
-    let waiting: Vec<Payable> =
-        rows::payable(conn, medium.as_str(), MOST)?.into_iter().filter(|row| accounts.binary_search(&row.account_id).is_ok()).collect();
+    let waiting = locked(conn, medium)?;
     // Whoever made it meanwhile held these locks.
     if let Some((row, body)) = rows::batch_of(conn, medium.as_str(), on)? {
         return Ok((report(&row, medium, true), body));
     }
     let void = if medium == Medium::Cheque { rows::cancelled_cheques(conn, MOST)? } else { Vec::new() };
-    let format = match (medium, policy.refunds.payout_format) {
-        (Medium::Cheque, _) => "positive-pay",
-        (Medium::Payout, PayoutFormat::Ach) => "ach",
-        (Medium::Payout, PayoutFormat::Pain001) => "pain.001.001.09",
-    };
+    let form = policy.refunds.payout_format;
     if waiting.is_empty() && void.is_empty() {
-        let nothing = BatchReport {
-            batch: None,
-            way: medium,
-            format: format.to_owned(),
-            made_on: on,
-            items: 0,
-            total_cents: 0,
-            sha256: String::new(),
-            unchanged: true,
-        };
-        return Ok((nothing, Vec::new()));
+        return Ok((nothing(medium, form, on), Vec::new()));
     }
     let first = rows::last_cheque(conn)?.map_or(i64::from(policy.refunds.first_cheque), |last| last + 1);
     let lines = lines_of(medium, &waiting, &void, first);
     let now = context.now();
-    let batch = Batch {
-        number: on.signed_duration_since(NaiveDate::default()).num_days(),
-        made_at: now.and_utc().with_timezone(&context.config.time_zone).naive_local(),
-        pay_on: on,
-    };
-    let text = match medium {
-        Medium::Cheque => cheque_file(settings, on, &lines, &waiting, &void)?,
-        Medium::Payout => payout_file(context, policy.refunds.payout_format, &batch, &waiting)?,
-    };
-    let body = text.into_bytes();
-    let total_cents = lines.iter().filter(|line| line.what == "pay").map(|line| line.amount_cents).sum();
-    let items = i32::try_from(lines.len()).map_err(|_| ActionError::Refused("the batch has too many lines".to_owned()))?;
+    let body = match medium {
+        Medium::Cheque => cheque_file(&context.config.bank.payouts, on, &lines, &waiting, &void)?,
+        Medium::Payout => payout_file(context, form, on, &waiting)?,
+    }
+    .into_bytes();
     let new = NewBatch {
         medium: medium.as_str().to_owned(),
-        format: format.to_owned(),
+        format: format_name(medium, form).to_owned(),
         made_on: on,
         made_at: now,
         made_by: context.actor.clone(),
-        items,
-        total_cents,
+        items: i32::try_from(lines.len()).map_err(|_| ActionError::Refused("the batch has too many lines".to_owned()))?,
+        total_cents: lines.iter().filter(|line| line.what == "pay").map(|line| line.amount_cents).sum(),
         sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&body)),
         body: body.clone(),
     };
@@ -186,11 +158,33 @@ fn make(conn: &mut DbConnection, context: &Context, policy: &Policy, medium: Med
     for payable in &waiting {
         submitted_within(context, conn, payable.id, now)?;
     }
-    let detail = format!("batch {id} of {on}: {items} lines, {} paid, {}", Money::from_cents(total_cents), new.sha256);
+    let detail = format!("batch {id} of {on}: {} lines, {} paid, {}", new.items, Money::from_cents(new.total_cents), new.sha256);
     operations::audit(conn, now, &context.actor, "refund.batch", medium.as_str(), &detail)?;
-    let made =
-        BatchReport { batch: Some(id), way: medium, format: new.format, made_on: on, items, total_cents, sha256: new.sha256, unchanged: false };
-    Ok((made, body))
+    let row = rows::batch_of(conn, medium.as_str(), on)?.ok_or_else(|| ActionError::not_found("batch", id.to_string()))?.0;
+    Ok((report(&row, medium, false), body))
+}
+
+/// What waits for a batch, as it is under its accounts' locks: one may have been called back meanwhile.
+fn locked(conn: &mut DbConnection, medium: Medium) -> Result<Vec<Payable>, ActionError> {
+    let mut accounts: Vec<AccountId> = rows::payable(conn, medium.as_str(), MOST)?.iter().map(|payable| payable.account_id).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    ledger::lock_accounts(conn, &accounts)?;
+    let waiting = rows::payable(conn, medium.as_str(), MOST)?;
+    Ok(waiting.into_iter().filter(|row| accounts.binary_search(&row.account_id).is_ok()).collect())
+}
+
+fn format_name(medium: Medium, form: PayoutFormat) -> &'static str {
+    match (medium, form) {
+        (Medium::Cheque, _) => "positive-pay",
+        (Medium::Payout, PayoutFormat::Ach) => "ach",
+        (Medium::Payout, PayoutFormat::Pain001) => "pain.001.001.09",
+    }
+}
+
+fn nothing(way: Medium, form: PayoutFormat, on: NaiveDate) -> BatchReport {
+    let format = format_name(way, form).to_owned();
+    BatchReport { batch: None, way, format, made_on: on, items: 0, total_cents: 0, sha256: String::new(), unchanged: true }
 }
 
 /// The batch's lines: what is paid, then what is not to be paid any more.
@@ -240,7 +234,7 @@ fn missing(name: &str) -> ActionError {
     ActionError::Refused(format!("the settings do not say through which bank money is paid out: [bank.payouts] {name} is missing"))
 }
 
-fn payout_file(context: &Context, format: PayoutFormat, batch: &Batch, waiting: &[Payable]) -> Result<String, ActionError> {
+fn payout_file(context: &Context, format: PayoutFormat, on: NaiveDate, waiting: &[Payable]) -> Result<String, ActionError> {
     let settings = &context.config.bank.payouts;
     for (name, value) in [
         ("originator_id", &settings.originator_id),
@@ -260,6 +254,9 @@ fn payout_file(context: &Context, format: PayoutFormat, batch: &Batch, waiting: 
         bank_account: settings.bank_account.clone(),
         currency: context.config.currency.clone(),
     };
+    // Days since 1970: one batch a day has a number of its own.
+    let number = on.signed_duration_since(NaiveDate::default()).num_days();
+    let batch = Batch { number, made_at: context.now().and_utc().with_timezone(&context.config.time_zone).naive_local(), pay_on: on };
     let payments = waiting.iter().map(|row| payment_of(row, format)).collect::<Result<Vec<_>, _>>()?;
     let fits = match format {
         PayoutFormat::Ach => is_routing(&originator.bank_code),
@@ -271,8 +268,8 @@ fn payout_file(context: &Context, format: PayoutFormat, batch: &Batch, waiting: 
         ));
     }
     Ok(match format {
-        PayoutFormat::Ach => ach::write(&originator, batch, &payments),
-        PayoutFormat::Pain001 => pain001::write(&originator, batch, &payments),
+        PayoutFormat::Ach => ach::write(&originator, &batch, &payments),
+        PayoutFormat::Pain001 => pain001::write(&originator, &batch, &payments),
     })
 }
 

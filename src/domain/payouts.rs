@@ -94,7 +94,7 @@ fn fits(field: &str, text: &str, most: usize) -> Result<(), String> {
 pub fn is_routing(text: &str) -> bool {
     let digits: Vec<u32> = text.chars().filter_map(|letter| letter.to_digit(10)).collect();
     let sum: u32 = digits.iter().zip([3, 7, 1].into_iter().cycle()).map(|(digit, weight)| digit * weight).sum();
-    text.len() == 9 && digits.len() == 9 && sum % 10 == 0 && sum > 0
+    text.len() == 9 && digits.len() == 9 && sum.is_multiple_of(10) && sum > 0
 }
 
 /// Eight or eleven letters and digits, the first six of them letters.

@@ -77,12 +77,11 @@ pub(super) fn given_by(conn: &mut DbConnection, account: AccountId, since: Naive
         if !size.is_positive() {
             continue;
         }
-        match givers.get_mut(&given.entered_by) {
-            Some((_, sizes)) => sizes.push(size),
-            None => {
-                let giver = who_is(conn, &given.entered_by)?;
-                givers.insert(given.entered_by, (giver, vec![size]));
-            }
+        if let Some((_, sizes)) = givers.get_mut(&given.entered_by) {
+            sizes.push(size);
+        } else {
+            let giver = who_is(conn, &given.entered_by)?;
+            givers.insert(given.entered_by, (giver, vec![size]));
         }
     }
     let mut same = vec![who.clone()];

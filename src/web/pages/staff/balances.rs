@@ -78,20 +78,23 @@ fn refund_fields(context: &Context, head: &Head, safe: &Safe) -> Form {
     ])
 }
 
-/// Who is paid, as the form says: nobody in particular for a person's transfer. Nothing when something is missing.
-fn payee_of(form: &mut Form) -> Option<Option<Payee>> {
+/// Who is paid: nobody in particular by a person's transfer.
+struct Paid(Option<Payee>);
+
+/// Who is paid, as the form says. Nothing when something is missing.
+fn payee_of(form: &mut Form) -> Option<Paid> {
     let value = |form: &Form, name: &str| form.fields.iter().find(|field| field.name == name).map(|field| field.value.clone()).unwrap_or_default();
     match value(form, "way").as_str() {
         // A form without the field is one of before, and a person's transfer.
-        "hand" | "" => Some(None),
+        "hand" | "" => Some(Paid(None)),
         "payout" => {
             let (name, bank_code, bank_account) = (form.text("payee"), form.text("bank_code"), form.text("bank_account"));
             let savings = value(form, "account_kind") == "savings";
-            Some(Some(Payee::Payout { name: name?, bank_code: bank_code?, bank_account: bank_account?, savings }))
+            Some(Paid(Some(Payee::Payout { name: name?, bank_code: bank_code?, bank_account: bank_account?, savings })))
         }
         "cheque" => {
             let (name, address) = (form.text("payee"), form.text("address"));
-            Some(Some(Payee::Cheque { name: name?, address: address? }))
+            Some(Paid(Some(Payee::Cheque { name: name?, address: address? })))
         }
         _ => {
             form.refuse("way", "Please choose one of these.");
@@ -140,7 +143,7 @@ async fn refund(context: web::Data<Context>, number: web::Path<String>, sent: Ch
     let note = form.text("note");
     let reference = form.text("reference");
     let payee = payee_of(&mut form);
-    if let (Some(amount), Some(note), Some(reference), Some(payee)) = (amount, note, reference, payee) {
+    if let (Some(amount), Some(note), Some(reference), Some(Paid(payee))) = (amount, note, reference, payee) {
         let account = head.number.clone();
         let wish = PayOut { account, amount: Some(amount), reference, note, payee };
         match act(move || ask_pay_out(&acting, &wish)).await {
