@@ -26,3 +26,4 @@ pub mod retry;
 pub mod roles;
 pub mod schedule;
 pub mod winter;
+pub mod wording;
