@@ -27,7 +27,7 @@ const AMOUNTS: i32 = 96 * POINT;
 /// The column of quantities and prices.
 const WORKINGS: i32 = 120 * POINT;
 /// Where the address stands, so that it shows in an envelope's window.
-const ADDRESS_Y: i32 = 140 * POINT;
+const ADDRESS_Y: i32 = 132 * POINT;
 /// White space within boxes.
 const INSET: i32 = 10 * POINT;
 /// What a heading needs below it on the same page.
@@ -422,15 +422,15 @@ fn how_to_pay(composer: &mut Composer<'_>, bill: &BillWords, config: &Config) {
         composer.gap(3 * POINT);
     }
     paragraph(composer, Some(section), &[run(&bill.how_to_pay, TEXT)]);
-    if bill.draw.as_ref().is_some_and(|draw| draw.will_be_drawn && bill.held.is_none()) {
+    let drawn = bill.draw.as_ref().is_some_and(|draw| draw.will_be_drawn && bill.held.is_none());
+    if drawn || !slip(composer, bill, config) {
         composer.gap(3 * POINT);
         paragraph(composer, Some(section), &[run("Your account number: ", TEXT), run(&bill.account, STRONG)]);
-    } else {
-        slip(composer, bill, config);
     }
 }
 
-fn slip(composer: &mut Composer<'_>, bill: &BillWords, config: &Config) {
+/// The slip, at the foot of the page, where it is cut off; whether there was room for it. It is not worth a page of its own.
+fn slip(composer: &mut Composer<'_>, bill: &BillWords, config: &Config) -> bool {
     let section = composer.part(None, Role::Section);
     let heading = composer.part(Some(section), Role::Heading(2, "Payment slip".to_owned()));
     let width = RIGHT_HALF - 2 * INSET;
@@ -449,14 +449,17 @@ fn slip(composer: &mut Composer<'_>, bill: &BillWords, config: &Config) {
     ];
     let right = facts_lines(composer, Some(section), "Account, bill, due date and amount of this payment", &facts);
     let high = |lines: &[Line]| lines.iter().map(|line| line.height).sum::<i32>();
-    let height = high(&left).max(high(&right)) + 2 * INSET;
-    composer.need(height + INSET);
-    // At the foot of the page, where it is cut off.
-    composer.y = composer.y.max(composer.sheet().bottom() - height);
+    let height = high(&left).max(high(&right)) + INSET;
+    if composer.y + height + INSET > composer.sheet().bottom() {
+        composer.withdraw(section);
+        return false;
+    }
+    composer.y = composer.sheet().bottom() - height;
     composer.draw(Shape::Cut(MARGIN, composer.y, composer.sheet().measure()));
     composer.y += INSET;
     note_heading(composer, 2, "Payment slip".to_owned());
     composer.flow(&[left, right]);
+    true
 }
 
 /// At the foot of each page: whose bill it is, and which page.

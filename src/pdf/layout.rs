@@ -5,9 +5,9 @@ use super::font::{Faces, Weight, clean};
 use super::units::POINT;
 
 /// White space around a page.
-pub(super) const MARGIN: i32 = 44 * POINT;
+pub(super) const MARGIN: i32 = 42 * POINT;
 /// What the foot of a page takes of it.
-const FOOT: i32 = 20 * POINT;
+const FOOT: i32 = 16 * POINT;
 
 /// The paper's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +171,11 @@ impl<'a> Composer<'a> {
             None => self.done.roots.push(new),
         }
         new
+    }
+
+    /// Takes a part back that is in no other and of which nothing was placed.
+    pub(super) fn withdraw(&mut self, part: Part) {
+        self.done.roots.retain(|root| *root != part);
     }
 
     /// Draws what means nothing.
