@@ -15,6 +15,7 @@
 //! - [`actions`]: one file per business verb; opens the one transaction.
 //! - [`formats`]: the forms of files.
 //! - [`mail`]: how a notice becomes a message and leaves, by SMTP or into a folder; [`jobs`] bring it together with the outbox.
+//! - [`pdf`]: a bill as a file for paper, made from the same words as its page.
 //! - [`providers`]: how we call payment providers and understand what they send; [`sandbox`]: a provider of our own, a
 //!   program apart that shares nothing with ours but the interface.
 //! - [`telemetry`]: metrics, log lines and traces that leave the program.
@@ -32,6 +33,7 @@ pub mod domain;
 pub mod formats;
 pub mod jobs;
 pub mod mail;
+pub mod pdf;
 pub mod providers;
 pub mod sandbox;
 pub mod telemetry;

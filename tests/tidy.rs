@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("formats", &["domain"]),
     ("mail", &["domain", "formats", "config"]),
-    ("pdf", &["domain", "formats", "config"]),
+    ("pdf", &["actions", "domain", "config"]),
     ("telemetry", &["domain", "clock", "config"]),
     ("providers", &["domain", "formats", "clock", "config"]),
     ("sandbox", &["domain", "clock"]),

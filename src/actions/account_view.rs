@@ -13,6 +13,7 @@ use crate::db::payments::{self, PaymentRow};
 use crate::db::{DbConnection, ledger, refunds};
 use crate::domain::ids::{AccountId, PersonId, RunId};
 use crate::domain::money::Money;
+use crate::domain::wording;
 
 /// Rows of activity beside the balance.
 const RECENT: i64 = 6;
@@ -354,5 +355,48 @@ mod tests {
         assert_eq!(due("2026-06-08"), Due::By { cents: 100, on: Some(day("2026-06-08")), overdue: false });
         assert_eq!(due("2026-06-09"), Due::By { cents: 100, on: Some(day("2026-06-08")), overdue: true });
         assert_eq!(Due::of(100, None, day("2026-06-15")), Due::By { cents: 100, on: None, overdue: false });
+    }
+}
+
+/// What happened, as a customer is told of it, and what else there is to know.
+#[must_use]
+pub fn told(story: &Story) -> (String, Option<String>) {
+    let with_reference = |reference: &Option<String>| reference.as_ref().map(|reference| format!("reference {reference}"));
+    match story {
+        Story::Bill { on, cancelled, .. } => (format!("Bill of {}", wording::whole_date(*on)), cancelled.then(|| "taken back later".to_owned())),
+        Story::BillReversal { on, .. } => (format!("Bill of {} taken back", wording::whole_date(*on)), None),
+        Story::Payment { tender, reference, returned_on, corrected } => {
+            let how = match tender.as_str() {
+                "cash" => "in cash",
+                "cheque" => "by cheque",
+                "card" => "by card",
+                _ => "by bank transfer",
+            };
+            let note = with_reference(reference).map_or_else(|| how.to_owned(), |reference| format!("{how}, {reference}"));
+            match returned_on {
+                _ if *corrected => ("Payment".to_owned(), Some(format!("{note}; corrected later"))),
+                Some(on) => ("Payment received".to_owned(), Some(format!("{note}; returned on {}", wording::whole_date(*on)))),
+                None => ("Payment received, thank you".to_owned(), Some(note)),
+            }
+        }
+        Story::PaymentReversal { paid_on, reference, reason } => {
+            let notes: Vec<String> = reason.iter().cloned().chain(with_reference(reference)).collect();
+            (format!("Returned payment of {}", wording::whole_date(*paid_on)), (!notes.is_empty()).then(|| notes.join(", ")))
+        }
+        Story::Correction { of, on, reference } => {
+            let on = wording::whole_date(*on);
+            let words = match of {
+                Corrected::Payment => format!("Correction of the payment of {on}"),
+                Corrected::Return => format!("Return of the payment of {on} taken back: it counts"),
+                Corrected::Refund => format!("Refund of {on} taken back"),
+            };
+            (words, with_reference(reference))
+        }
+        Story::Refund { reference, reason } => {
+            let notes: Vec<String> = std::iter::once(reason.clone()).chain(with_reference(reference)).collect();
+            ("Refund of a payment".to_owned(), Some(notes.join(", ")))
+        }
+        Story::Adjustment { reason } => (reason.clone(), None),
+        Story::Other { kind } => (wording::words(kind), None),
     }
 }

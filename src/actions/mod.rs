@@ -15,6 +15,7 @@ pub mod bank;
 pub mod bench;
 pub mod bill_holds;
 pub mod bill_run;
+pub mod bill_words;
 pub mod change_terms;
 pub mod check_ledger;
 pub mod checkout;

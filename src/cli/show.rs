@@ -1,11 +1,16 @@
 //! `aquabills show`: one bill in full.
 
+use std::path::{Path, PathBuf};
+
 use super::print;
 use super::{Failure, Global};
+use crate::actions::bill_words::BillWords;
 use crate::actions::show_bill::{BillView, SegmentView, show_bill};
+use crate::actions::{ActionError, Context};
 use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
 use crate::domain::rates::ChargeLine;
+use crate::pdf;
 
 /// Shows one bill in full.
 #[derive(Debug, clap::Args)]
@@ -15,17 +20,27 @@ pub(super) struct Args {
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+    /// Writes the bill as a PDF into this file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pdf: Option<PathBuf>,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     let bill = show_bill(&context, &args.number)?;
-    if args.json {
-        print::json(&bill)?;
-    } else {
-        show(&bill)?;
+    match &args.pdf {
+        Some(path) => write_pdf(&context, &bill, path)?,
+        None if args.json => print::json(&bill)?,
+        None => show(&bill)?,
     }
     Ok(true)
+}
+
+fn write_pdf(context: &Context, bill: &BillView, path: &Path) -> Result<(), Failure> {
+    let file = pdf::bill(&BillWords::new(bill, context), &context.config).map_err(|error| ActionError::Form(error.to_string()))?;
+    std::fs::write(path, &file).map_err(|error| ActionError::file(path, error))?;
+    print::message(&format!("{}: bill {}", path.display(), bill.bill_number));
+    Ok(())
 }
 
 fn amount(what: &str, cents: i64) -> Result<(), Failure> {

@@ -26,6 +26,8 @@ pub struct MailSettings {
     pub from: String,
     /// Where answers go, as `name <address>` or an address; empty is to the sender.
     pub reply_to: String,
+    /// Whether the bill goes with the notice of it, as a PDF.
+    pub attach_bill: bool,
     /// Where the utility's staff is told of held runs.
     pub staff: Vec<String>,
     /// A file of root certificates (PEM) that are trusted besides the public ones: for a server of one's own.
@@ -79,6 +81,7 @@ impl Default for MailSettings {
             password_env: "AQUABILLS_SMTP_PASSWORD".to_owned(),
             from: "AquaBills <billing@example.org>".to_owned(),
             reply_to: String::new(),
+            attach_bill: false,
             staff: Vec::new(),
             ca_file: PathBuf::new(),
             timeout_seconds: 30,

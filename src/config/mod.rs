@@ -51,6 +51,8 @@ pub struct Config {
     pub how_to_pay: String,
     /// Days from a bill's date to its due date.
     pub due_days: u32,
+    /// What bills are printed on.
+    pub paper: Paper,
     /// Where the web application listens.
     pub listen: String,
     /// The address under which people reach the pages, for links in notices.
@@ -91,6 +93,17 @@ pub struct Config {
 const HOW_TO_PAY: &str = "Pay by bank transfer with your account number as the reference, \
     or by cheque, card or in cash at our office. A payment shows here as soon as it has arrived.";
 
+/// What bills are printed on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Paper {
+    /// 8½ by 11 inches.
+    #[default]
+    Letter,
+    /// 210 by 297 millimetres.
+    A4,
+}
+
 /// How bill runs work.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -125,6 +138,7 @@ impl Default for Config {
             currency: "USD".to_owned(),
             how_to_pay: HOW_TO_PAY.to_owned(),
             due_days: 21,
+            paper: Paper::Letter,
             listen: "127.0.0.1:8080".to_owned(),
             public_url: "http://127.0.0.1:8080".to_owned(),
             limits: LimitBook::default(),

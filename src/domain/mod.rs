@@ -39,3 +39,4 @@ pub mod roles;
 pub mod schedule;
 pub mod service;
 pub mod winter;
+pub mod wording;

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::actions::bill_words::BillWords;
 use crate::actions::notices::deliver::{self, Counts};
+use crate::actions::show_bill::show_bill;
 use crate::actions::{ActionError, Context};
-use crate::domain::notices::Outcome;
+use crate::domain::notices::{Facts, Letter, Outcome};
 use crate::mail::Carrier;
+use crate::mail::message::Attachment;
+use crate::pdf;
 
 /// How often it is looked for claims of programs that are no more.
 const LOOK_FOR_THE_DEAD: TimeDelta = TimeDelta::minutes(1);
@@ -133,12 +137,35 @@ impl Round {
 
     fn send(&mut self, claimed: &deliver::Claimed) -> Result<Outcome, ActionError> {
         let mut fault = None;
-        let outcome = self.carrier.send(&self.context.config, &claimed.letter, &mut || {
+        let attachment = attachment(&self.context, &claimed.letter)?;
+        let outcome = self.carrier.send(&self.context.config, &claimed.letter, attachment.as_ref(), &mut || {
             deliver::hand_over(&self.context, &self.holder, claimed.letter.id).unwrap_or_else(|error| {
                 fault = Some(error);
                 false
             })
         });
         fault.map_or(Ok(outcome), Err)
+    }
+}
+
+/// The bill that a letter is about, as a file, where the utility wants it so. It is made now, from the ledger as it is: a bill
+/// that was taken back meanwhile says so. A bill that cannot be made into a file does not keep its letter back, whose link leads
+/// to the same bill.
+fn attachment(context: &Context, letter: &Letter) -> Result<Option<Attachment>, ActionError> {
+    let Facts::BillReady(ready) = &letter.facts else { return Ok(None) };
+    if !context.config.mail.attach_bill {
+        return Ok(None);
+    }
+    let made = match show_bill(context, &ready.bill_number) {
+        Ok(bill) => pdf::bill(&BillWords::new(&bill, context), &context.config).map_err(|error| error.to_string()),
+        Err(error @ ActionError::Database(_)) => return Err(error),
+        Err(error) => Err(error.to_string()),
+    };
+    match made {
+        Ok(content) => Ok(Some(Attachment { name: pdf::file_name(&ready.bill_number), media_type: "application/pdf", content })),
+        Err(error) => {
+            log::error!("bill {} goes without its file: {error}", ready.bill_number);
+            Ok(None)
+        }
     }
 }

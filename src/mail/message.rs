@@ -6,7 +6,7 @@ use askama::Template;
 use chrono::{NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 use lettre::message::header::{ContentType, Date, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment as Enclosed, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
 use crate::config::Config;
@@ -44,6 +44,17 @@ pub struct Words {
     pub html: String,
 }
 
+/// A file that goes with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name: letters, figures, hyphens and points.
+    pub name: String,
+    /// What kind of file it is.
+    pub media_type: &'static str,
+    /// The file.
+    pub content: Vec<u8>,
+}
+
 /// What every template may use.
 struct Common {
     utility: String,
@@ -54,6 +65,8 @@ struct Common {
     preferences: String,
     currency: String,
     time_zone: Tz,
+    /// Whether a file goes with it.
+    attached: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
@@ -150,6 +163,10 @@ templates! {
 /// # Errors
 /// When a template fails, which it does not for facts of its kind.
 pub fn words(config: &Config, letter: &Letter) -> Result<Words, String> {
+    words_with(config, letter, false)
+}
+
+fn words_with(config: &Config, letter: &Letter, attached: bool) -> Result<Words, String> {
     let facts = quoted(&letter.facts);
     let mut common = Common {
         utility: config.utility_name.clone(),
@@ -160,6 +177,7 @@ pub fn words(config: &Config, letter: &Letter) -> Result<Words, String> {
         preferences: if facts.kind().can_be_switched_off() { preferences_link(config) } else { String::new() },
         currency: config.currency.clone(),
         time_zone: config.time_zone,
+        attached,
     };
     common.subject = one_line(&subject(&common, &facts));
     let (text, html) = render(&common, &facts).map_err(|error| error.to_string())?;
@@ -297,8 +315,16 @@ pub fn sender(config: &Config) -> Result<Mailbox, String> {
 /// # Errors
 /// [`Fault`] when the address is none, or a setting or template does not work.
 pub fn compose(config: &Config, letter: &Letter) -> Result<Message, Fault> {
+    compose_with(config, letter, None)
+}
+
+/// The same with a file that goes with it.
+///
+/// # Errors
+/// Those of [`compose`].
+pub fn compose_with(config: &Config, letter: &Letter, attachment: Option<&Attachment>) -> Result<Message, Fault> {
     let ours = |reason: String| Fault { address: false, reason };
-    let words = words(config, letter).map_err(ours)?;
+    let words = words_with(config, letter, attachment.is_some()).map_err(ours)?;
     let address: Address =
         letter.recipient.trim().parse().map_err(|error| Fault { address: true, reason: format!("it is no e-mail address: {error}") })?;
     let name = one_line(&letter.recipient_name);
@@ -306,7 +332,7 @@ pub fn compose(config: &Config, letter: &Letter) -> Result<Message, Fault> {
     let mut builder = Message::builder()
         .from(sender(config).map_err(ours)?)
         .to(Mailbox::new((!name.is_empty()).then_some(name), address))
-        .subject(words.subject)
+        .subject(words.subject.clone())
         .message_id(Some(format!("<{}>", letter.message_id)))
         .header(Date::new(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()));
@@ -318,9 +344,17 @@ pub fn compose(config: &Config, letter: &Letter) -> Result<Message, Fault> {
         let link = format!("<{}>", preferences_link(config));
         builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("List-Unsubscribe"), link));
     }
+    builder.multipart(body(letter, words, attachment).map_err(ours)?).map_err(|error| ours(error.to_string()))
+}
+
+/// Text and HTML as one, and the file beside them. The boundaries are the letter's own, so that the bytes stay the same.
+fn body(letter: &Letter, words: Words, attachment: Option<&Attachment>) -> Result<MultiPart, String> {
     let boundary: String = letter.message_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(words.text);
     let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(words.html);
     let parts = MultiPart::alternative().boundary(format!("part-{boundary}")).singlepart(text).singlepart(html);
-    builder.multipart(parts).map_err(|error| ours(error.to_string()))
+    let Some(attachment) = attachment else { return Ok(parts) };
+    let kind = ContentType::parse(attachment.media_type).map_err(|error| error.to_string())?;
+    let file = Enclosed::new(attachment.name.clone()).body(attachment.content.clone(), kind);
+    Ok(MultiPart::mixed().boundary(format!("mixed-{boundary}")).multipart(parts).singlepart(file))
 }

@@ -23,6 +23,7 @@ use crate::config::{Config, MailTransport};
 use crate::domain::notices::{Letter, Outcome};
 
 use folder::Folder;
+use message::Attachment;
 use smtp::Smtp;
 
 /// A way out.
@@ -47,10 +48,10 @@ impl Carrier {
         }
     }
 
-    /// Sends a letter. `hand_over` is asked immediately before the message is handed over; when it says no, the letter is
+    /// Sends a letter, and the file that goes with it. `hand_over` is asked immediately before the message is handed over; when it says no, the letter is
     /// somebody else's, and nothing is.
-    pub fn send(&mut self, config: &Config, letter: &Letter, hand_over: &mut dyn FnMut() -> bool) -> Outcome {
-        let message = match message::compose(config, letter) {
+    pub fn send(&mut self, config: &Config, letter: &Letter, attachment: Option<&Attachment>, hand_over: &mut dyn FnMut() -> bool) -> Outcome {
+        let message = match message::compose_with(config, letter, attachment) {
             Ok(message) => message,
             Err(fault) => return Outcome::Refused { address: fault.address, reason: fault.reason },
         };

@@ -1,6 +1,7 @@
 //! Notices: queued with their event, sent once, whatever breaks. Told on both databases with a real SMTP server.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
 
+mod attached;
 mod delivery;
 mod kills;
 mod mail_server;

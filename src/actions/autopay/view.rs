@@ -136,3 +136,27 @@ pub(in crate::actions) fn draw_of_bill(conn: &mut DbConnection, run: RunId, acco
 pub(in crate::actions) fn next_draw(conn: &mut DbConnection, account: AccountId) -> Result<Option<DrawView>, ActionError> {
     rows::next_draw_of(conn, account)?.map(DrawView::new).transpose()
 }
+
+/// Where a draw stands, as people say it: the look of its badge, the words in it, and what else there is to know.
+#[must_use]
+pub fn draw_words(draw: &DrawView) -> (&'static str, &'static str, Option<String>) {
+    let reason = draw.reason.as_ref().map(|reason| sentence(reason));
+    match draw.state {
+        DrawState::Announced if draw.mandate != MandateState::Active => ("warn", "not drawn", Some("Autopay is paused.".to_owned())),
+        DrawState::Announced if !draw.will_be_drawn() => ("warn", "not drawn", Some("It is above the limit.".to_owned())),
+        DrawState::Announced if reason.is_some() => ("warn", "waits", reason),
+        DrawState::Announced => ("water", "will be drawn", None),
+        DrawState::Skipped => ("", "not drawn", reason),
+        DrawState::Drawing => ("water", "being drawn", None),
+        DrawState::Submitted => ("water", "on its way", None),
+        DrawState::Succeeded => ("good", "drawn", None),
+        DrawState::Failed => ("bad", "declined", reason),
+        DrawState::Returned => ("bad", "went back", reason),
+    }
+}
+
+/// A reason as a sentence.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str().trim_end_matches('.')))
+}

@@ -10,11 +10,11 @@ use super::{AccountHeading, account_link, frame, look, whose};
 use crate::actions::account_view::Whose;
 use crate::actions::autopay::enrol::{Enrolment, Progress, begin, progress};
 use crate::actions::autopay::manage::{Change, change_own};
-use crate::actions::autopay::view::{AutopayView, DrawView, autopay_view};
+use crate::actions::autopay::view::{AutopayView, DrawView, autopay_view, draw_words};
 use crate::actions::sign_in::new_token;
 use crate::actions::{ActionError, Context};
 use crate::clock::local_date;
-use crate::domain::autopay::{DrawState, MandateState};
+use crate::domain::autopay::MandateState;
 use crate::domain::money::Money;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
@@ -98,29 +98,6 @@ impl DrawLine {
             note,
         }
     }
-}
-
-/// Where a draw stands, as people say it: the look of its badge, the words in it, and what else there is to know.
-pub(in crate::web) fn draw_words(draw: &DrawView) -> (&'static str, &'static str, Option<String>) {
-    let reason = draw.reason.as_ref().map(|reason| sentence(reason));
-    match draw.state {
-        DrawState::Announced if draw.mandate != MandateState::Active => ("warn", "not drawn", Some("Autopay is paused.".to_owned())),
-        DrawState::Announced if !draw.will_be_drawn() => ("warn", "not drawn", Some("It is above the limit.".to_owned())),
-        DrawState::Announced if reason.is_some() => ("warn", "waits", reason),
-        DrawState::Announced => ("water", "will be drawn", None),
-        DrawState::Skipped => ("", "not drawn", reason),
-        DrawState::Drawing => ("water", "being drawn", None),
-        DrawState::Submitted => ("water", "on its way", None),
-        DrawState::Succeeded => ("good", "drawn", None),
-        DrawState::Failed => ("bad", "declined", reason),
-        DrawState::Returned => ("bad", "went back", reason),
-    }
-}
-
-/// A reason as a sentence.
-fn sentence(reason: &str) -> String {
-    let mut letters = reason.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str().trim_end_matches('.')))
 }
 
 fn done_words(done: &str) -> Option<&'static str> {

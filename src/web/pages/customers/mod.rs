@@ -14,8 +14,7 @@ mod usage;
 
 use actix_web::web::Data;
 
-use crate::actions::account_view::{Activity, Story, Whose};
-use crate::actions::corrections::Corrected;
+use crate::actions::account_view::{Activity, Story, Whose, told};
 use crate::actions::sign_in::looked_at;
 use crate::actions::{ActionError, Context};
 use crate::db::account_views::AccountHead;
@@ -129,47 +128,5 @@ impl ActivityLine {
             amount: currency.money(row.amount_cents),
             balance: currency.balance(row.balance_after_cents),
         }
-    }
-}
-
-/// What happened, as a customer is told of it, and what else there is to know.
-pub(in crate::web) fn told(story: &Story) -> (String, Option<String>) {
-    let with_reference = |reference: &Option<String>| reference.as_ref().map(|reference| format!("reference {reference}"));
-    match story {
-        Story::Bill { on, cancelled, .. } => (format!("Bill of {}", text::whole_date(*on)), cancelled.then(|| "taken back later".to_owned())),
-        Story::BillReversal { on, .. } => (format!("Bill of {} taken back", text::whole_date(*on)), None),
-        Story::Payment { tender, reference, returned_on, corrected } => {
-            let how = match tender.as_str() {
-                "cash" => "in cash",
-                "cheque" => "by cheque",
-                "card" => "by card",
-                _ => "by bank transfer",
-            };
-            let note = with_reference(reference).map_or_else(|| how.to_owned(), |reference| format!("{how}, {reference}"));
-            match returned_on {
-                _ if *corrected => ("Payment".to_owned(), Some(format!("{note}; corrected later"))),
-                Some(on) => ("Payment received".to_owned(), Some(format!("{note}; returned on {}", text::whole_date(*on)))),
-                None => ("Payment received, thank you".to_owned(), Some(note)),
-            }
-        }
-        Story::PaymentReversal { paid_on, reference, reason } => {
-            let notes: Vec<String> = reason.iter().cloned().chain(with_reference(reference)).collect();
-            (format!("Returned payment of {}", text::whole_date(*paid_on)), (!notes.is_empty()).then(|| notes.join(", ")))
-        }
-        Story::Correction { of, on, reference } => {
-            let on = text::whole_date(*on);
-            let words = match of {
-                Corrected::Payment => format!("Correction of the payment of {on}"),
-                Corrected::Return => format!("Return of the payment of {on} taken back: it counts"),
-                Corrected::Refund => format!("Refund of {on} taken back"),
-            };
-            (words, with_reference(reference))
-        }
-        Story::Refund { reference, reason } => {
-            let notes: Vec<String> = std::iter::once(reason.clone()).chain(with_reference(reference)).collect();
-            ("Refund of a payment".to_owned(), Some(notes.join(", ")))
-        }
-        Story::Adjustment { reason } => (reason.clone(), None),
-        Story::Other { kind } => (text::words(kind), None),
     }
 }

@@ -10,13 +10,13 @@ use super::{ListQuery, Say, account_path, frame};
 use crate::actions::Context;
 use crate::actions::account_view::Whose;
 use crate::actions::autopay::manage::{Change, change_for};
+use crate::actions::autopay::view::draw_words;
 use crate::actions::autopay::view::{AutopayView, autopay_view};
 use crate::actions::staff_account::Head;
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
 use crate::web::frame::{Frame, act, go_to, page};
-use crate::web::pages::customers::autopay::draw_words;
 use crate::web::routes::Routes;
 use crate::web::viewer::Viewer;
 
