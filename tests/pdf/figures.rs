@@ -42,7 +42,7 @@ on_both! {
 
     fn the_bills_of_a_whole_town_agree(town: Town) {
         let mut town = town;
-        make_town(&town.context, town.dir.path(), TownOptions { accounts: 24 }, &|_, _| {}).expect("a town");
+        make_town(&town.context, town.dir.path(), TownOptions { accounts: 24, months: 24 }, &|_, _| {}).expect("a town");
         let served = Served::new(&mut town);
         let mut clerk = served.staff(Role::Clerk);
         let mut numbers: Vec<String> = town.bills().iter().map(|row| row[0].to_owned()).collect();
