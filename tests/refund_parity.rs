@@ -106,13 +106,11 @@ fn our_own() -> Vec<Known> {
 /// The published tariffs, where this machine has them.
 fn published() -> Vec<Known> {
     let folder = support::shared_data().map(|folder| folder.join("owrs")).filter(|folder| folder.join("expected_bills.csv").is_file());
-    match folder {
-        Some(folder) => known_in(&folder),
-        None => {
-            println!("NOT TESTED with the published tariffs: the folder ../shared/data/owrs is not beside this checkout");
-            Vec::new()
-        }
-    }
+    let Some(folder) = folder else {
+        println!("NOT TESTED with the published tariffs: the folder ../shared/data/owrs is not beside this checkout");
+        return Vec::new();
+    };
+    known_in(&folder)
 }
 
 /// A bill that may be right or wrong: everything that its amount depends on.

@@ -327,37 +327,6 @@ impl Activity {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bill(due_on: NaiveDate) -> DatedBill {
-        let bill_on = due_on - chrono::TimeDelta::days(21);
-        DatedBill {
-            run_id: RunId(1),
-            account_id: AccountId(1),
-            account_seq: 1,
-            status: "issued".to_owned(),
-            total_cents: 1,
-            amount_due_cents: 1,
-            bill_on,
-            due_on,
-        }
-    }
-
-    #[test]
-    fn what_is_due_is_the_balance() {
-        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        let last = bill(day("2026-06-08"));
-        assert_eq!(Due::of(0, Some(&last), day("2026-06-15")), Due::Nothing);
-        assert_eq!(Due::of(-250, Some(&last), day("2026-06-15")), Due::Credit(250));
-        let due = |today| Due::of(100, Some(&last), day(today));
-        assert_eq!(due("2026-06-08"), Due::By { cents: 100, on: Some(day("2026-06-08")), overdue: false });
-        assert_eq!(due("2026-06-09"), Due::By { cents: 100, on: Some(day("2026-06-08")), overdue: true });
-        assert_eq!(Due::of(100, None, day("2026-06-15")), Due::By { cents: 100, on: None, overdue: false });
-    }
-}
-
 /// What happened, as a customer is told of it, and what else there is to know.
 #[must_use]
 pub fn told(story: &Story) -> (String, Option<String>) {
@@ -398,5 +367,36 @@ pub fn told(story: &Story) -> (String, Option<String>) {
         }
         Story::Adjustment { reason } => (reason.clone(), None),
         Story::Other { kind } => (wording::words(kind), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bill(due_on: NaiveDate) -> DatedBill {
+        let bill_on = due_on - chrono::TimeDelta::days(21);
+        DatedBill {
+            run_id: RunId(1),
+            account_id: AccountId(1),
+            account_seq: 1,
+            status: "issued".to_owned(),
+            total_cents: 1,
+            amount_due_cents: 1,
+            bill_on,
+            due_on,
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_the_balance() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let last = bill(day("2026-06-08"));
+        assert_eq!(Due::of(0, Some(&last), day("2026-06-15")), Due::Nothing);
+        assert_eq!(Due::of(-250, Some(&last), day("2026-06-15")), Due::Credit(250));
+        let due = |today| Due::of(100, Some(&last), day(today));
+        assert_eq!(due("2026-06-08"), Due::By { cents: 100, on: Some(day("2026-06-08")), overdue: false });
+        assert_eq!(due("2026-06-09"), Due::By { cents: 100, on: Some(day("2026-06-08")), overdue: true });
+        assert_eq!(Due::of(100, None, day("2026-06-15")), Due::By { cents: 100, on: None, overdue: false });
     }
 }

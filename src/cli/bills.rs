@@ -124,9 +124,9 @@ fn work(context: &Context, which: &Which, kind: RebillKind) -> Result<bool, Fail
     if which.dry_run {
         let foreseen = preview(context, &bills, kind)?;
         if which.json {
-            print::json(&foreseen)?
+            print::json(&foreseen)?;
         } else {
-            show(&foreseen, kind)?
+            show(&foreseen, kind)?;
         }
         return Ok(foreseen.accounts.iter().all(|account| account.refused.is_none()));
     }

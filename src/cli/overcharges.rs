@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::Context;
 use crate::actions::overcharges::cases::{self, CaseView, FindingView};
 use crate::actions::overcharges::mend::{MendReport, Mending, foresee, mend};
 use crate::actions::overcharges::scan::{ScanReport, scan_account, scan_all};
@@ -89,24 +90,7 @@ const LONGEST: i64 = 100_000;
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     match &args.command {
-        Command::Scan { account, json } => {
-            let bar = print::progress("looking");
-            let report = match account {
-                Some(number) => scan_account(&context, number),
-                None => scan_all(&context, &|done, all| print::show_parts(&bar, done, all)),
-            };
-            bar.finish_and_clear();
-            let report = report?;
-            let listed = cases::list(&context, false, 0, 1_000)?;
-            if *json {
-                let mut object = serde_json::to_value(&report).map_err(|error| Failure::No(error.to_string()))?;
-                object["list"] = serde_json::to_value(&listed).map_err(|error| Failure::No(error.to_string()))?;
-                print::json(&object)?;
-            } else {
-                show_scan(&report, &listed)?;
-            }
-            Ok(report.is_clean())
-        }
+        Command::Scan { account, json } => scan(&context, account.as_deref(), *json),
         Command::List { all, limit, offset, json } => {
             let listed = cases::list(&context, *all, (*offset).max(0), (*limit).clamp(1, LONGEST))?;
             if *json {
@@ -149,6 +133,25 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             Ok(true)
         }
     }
+}
+
+fn scan(context: &Context, account: Option<&str>, json: bool) -> Result<bool, Failure> {
+    let bar = print::progress("looking");
+    let report = match account {
+        Some(number) => scan_account(context, number),
+        None => scan_all(context, &|done, all| print::show_parts(&bar, done, all)),
+    };
+    bar.finish_and_clear();
+    let report = report?;
+    let listed = cases::list(context, false, 0, 1_000)?;
+    if json {
+        let mut object = serde_json::to_value(&report).map_err(|error| Failure::No(error.to_string()))?;
+        object["list"] = serde_json::to_value(&listed).map_err(|error| Failure::No(error.to_string()))?;
+        print::json(&object)?;
+    } else {
+        show_scan(&report, &listed)?;
+    }
+    Ok(report.is_clean())
 }
 
 fn show_scan(report: &ScanReport, listed: &[CaseView]) -> Result<(), Failure> {

@@ -75,7 +75,7 @@ fn step(town: &Town, model: &mut Model, rng: &mut StdRng, at: usize) {
             }
             model.take(outcome, (reference, account, -cents, Some(of), who));
         }
-        7 if at % 7 == 0 => {
+        7 if at.is_multiple_of(7) => {
             town.context.clock.set(Utc.from_utc_datetime(&town.context.now()) + TimeDelta::days(6));
             expire_due(&town.context).unwrap();
         }

@@ -23,13 +23,13 @@ use aquabills::domain::roles::Role;
 use support::Town;
 use support::http::{Browser, PASSWORD, Served, code, secret_of};
 
-pub const ANA: &str = "ana@utility.example";
-pub const BEN: &str = "ben@utility.example";
-pub const SAM: &str = "sam@utility.example";
-pub const SUE: &str = "sue@utility.example";
+pub(crate) const ANA: &str = "ana@utility.example";
+pub(crate) const BEN: &str = "ben@utility.example";
+pub(crate) const SAM: &str = "sam@utility.example";
+pub(crate) const SUE: &str = "sue@utility.example";
 
 /// Two households; clerks Ana and Ben, supervisors Sam and Sue.
-pub fn town(town: Town) -> Town {
+pub(crate) fn town(town: Town) -> Town {
     let town = town.with_services(&["A1,S1,HOME,M1", "A2,S2,HOME,M2", "A3,S3,HOME,M3"]);
     for (email, name, role) in
         [(ANA, "Ana Clerk", Role::Clerk), (BEN, "Ben Clark", Role::Clerk), (SAM, "Sam Chief", Role::Supervisor), (SUE, "Sue Head", Role::Supervisor)]
@@ -40,18 +40,18 @@ pub fn town(town: Town) -> Town {
 }
 
 /// Adds somebody of the utility's.
-pub fn add(town: &Town, email: &str, name: &str, role: Role) {
+pub(crate) fn add(town: &Town, email: &str, name: &str, role: Role) {
     let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role, password: Some(PASSWORD.to_owned()), mail_link: false };
     sign_in::add_staff(&town.context, &new).expect("staff is added");
 }
 
 /// The town as somebody acts in it.
-pub fn by(town: &Town, who: &str) -> Context {
+pub(crate) fn by(town: &Town, who: &str) -> Context {
     Context { actor: who.to_owned(), ..town.context.clone() }
 }
 
 /// Somebody who was added, signed in with both factors.
-pub fn sign_in_as(served: &Served, email: &str) -> Browser {
+pub(crate) fn sign_in_as(served: &Served, email: &str) -> Browser {
     let mut browser = served.browser();
     assert_eq!(browser.sign_in(email, PASSWORD).location(), "/sign-in/set-up-factor?next=/");
     let page = browser.get("/sign-in/set-up-factor");
@@ -61,7 +61,7 @@ pub fn sign_in_as(served: &Served, email: &str) -> Browser {
     browser
 }
 
-pub fn adjustment(town: &Town, account: &str, reason: &str, amount: &str, reference: &str) -> Adjustment {
+pub(crate) fn adjustment(town: &Town, account: &str, reason: &str, amount: &str, reference: &str) -> Adjustment {
     Adjustment {
         account: account.to_owned(),
         reason_code: reason.to_owned(),
@@ -73,13 +73,13 @@ pub fn adjustment(town: &Town, account: &str, reason: &str, amount: &str, refere
 }
 
 /// Somebody asks for a credit.
-pub fn credit(town: &Town, who: &str, account: &str, amount: &str, reference: &str) -> Result<Outcome, ActionError> {
+pub(crate) fn credit(town: &Town, who: &str, account: &str, amount: &str, reference: &str) -> Result<Outcome, ActionError> {
     ask(&by(town, who), &adjustment(town, account, "goodwill", amount, reference))
 }
 
 /// The number of a request that waits.
 #[track_caller]
-pub fn waits(outcome: Result<Outcome, ActionError>) -> ApprovalId {
+pub(crate) fn waits(outcome: Result<Outcome, ActionError>) -> ApprovalId {
     match outcome.expect("it is asked for") {
         Outcome::Waits(waiting) => waiting.id,
         other => panic!("it does not wait: {other:?}"),
@@ -87,7 +87,7 @@ pub fn waits(outcome: Result<Outcome, ActionError>) -> ApprovalId {
 }
 
 #[track_caller]
-pub fn done(outcome: Result<Outcome, ActionError>) -> i64 {
+pub(crate) fn done(outcome: Result<Outcome, ActionError>) -> i64 {
     match outcome.expect("it is done") {
         Outcome::Done(posted) => posted.balance_after_cents,
         other => panic!("it is not done: {other:?}"),
@@ -95,27 +95,27 @@ pub fn done(outcome: Result<Outcome, ActionError>) -> i64 {
 }
 
 #[track_caller]
-pub fn refused<T: std::fmt::Debug>(outcome: Result<T, ActionError>) -> String {
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, ActionError>) -> String {
     outcome.expect_err("it is refused").to_string()
 }
 
-pub fn shown(town: &Town, who: &str, id: ApprovalId) -> ApprovalView {
+pub(crate) fn shown(town: &Town, who: &str, id: ApprovalId) -> ApprovalView {
     show(&by(town, who), id).expect("the request is there")
 }
 
 /// Looks at a request and decides about what was seen.
-pub fn decides(town: &Town, who: &str, id: ApprovalId, verdict: Verdict) -> Result<Decided, ActionError> {
+pub(crate) fn decides(town: &Town, who: &str, id: ApprovalId, verdict: Verdict) -> Result<Decided, ActionError> {
     let view = shown(town, who, id);
     decide(&by(town, who), id, verdict, &Seen { sha256: view.sha256, position: view.position }, "as it should be")
 }
 
-pub fn takes_back(town: &Town, who: &str, account: &str, of: &str, reference: &str) -> Result<Outcome, ActionError> {
+pub(crate) fn takes_back(town: &Town, who: &str, account: &str, of: &str, reference: &str) -> Result<Outcome, ActionError> {
     let wish = Undo { account: account.to_owned(), of: of.to_owned(), reference: reference.to_owned(), note: "a mistake".to_owned() };
     undo(&by(town, who), &wish)
 }
 
 /// How many rows a query counts.
-pub fn count(town: &Town, sql: &str) -> i64 {
+pub(crate) fn count(town: &Town, sql: &str) -> i64 {
     let sql = format!("SELECT CAST(count(*) AS TEXT) AS line FROM {sql}");
     let lines = town.context.database.read(|conn| Ok::<_, diesel::result::Error>(support::lines(conn, &sql))).unwrap();
     lines[0].parse().unwrap()

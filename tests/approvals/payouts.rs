@@ -298,12 +298,11 @@ fn quick_xml_events(xml: &str) -> std::collections::BTreeMap<String, usize> {
     let (mut open, mut counts) = (Vec::new(), std::collections::BTreeMap::new());
     for tag in xml.split('<').skip(1).map(|rest| rest.split_once('>').expect("a tag ends").0).filter(|tag| !tag.starts_with('?')) {
         let name = tag.split(' ').next().unwrap().to_owned();
-        match name.strip_prefix('/') {
-            Some(name) => assert_eq!(open.pop().as_deref(), Some(name)),
-            None => {
-                *counts.entry(name.clone()).or_insert(0) += 1;
-                open.push(name);
-            }
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name));
+        } else {
+            *counts.entry(name.clone()).or_insert(0) += 1;
+            open.push(name);
         }
     }
     assert!(open.is_empty());

@@ -2,11 +2,11 @@
 
 use aquabills::actions::policy::{import_policy, load_policies, policy_versions};
 
-use crate::support::{Town, day, dump, on_both, stderr, stdout};
+use crate::support::{day, dump, on_both, stderr, stdout};
 use crate::*;
 
 /// A policy that is stricter than the built-in rules, from a day on.
-pub fn strict(from: &str) -> String {
+pub(crate) fn strict(from: &str) -> String {
     format!(
         "title = \"Strict\"\neffective_on = {from}\n[credits]\ncitation = \"Board resolution 2026-14\"\napproval_above = \"10.00\"\n\
          approval_total_above = \"20.00\"\napproval_days = 10\napprovers = [\"supervisor\", \"administrator\"]\nrequest_days = 3\nlargest = \"500.00\"\n\

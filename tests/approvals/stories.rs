@@ -172,7 +172,7 @@ on_both! {
 }
 
 /// What somebody sees who looks at a request now.
-pub fn seen(town: &Town, id: ApprovalId) -> Seen {
+pub(crate) fn seen(town: &Town, id: ApprovalId) -> Seen {
     let view = shown(town, SAM, id);
     Seen { sha256: view.sha256, position: view.position }
 }

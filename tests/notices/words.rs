@@ -49,7 +49,7 @@ fn bill(due: i64) -> Facts {
 
 /// One of each kind, and what must be in its text and its HTML alike.
 fn samples() -> Vec<(Facts, Vec<&'static str>)> {
-    [of_bills_and_payments(), of_autopay(), of_refunds(), of_collections(), of_everything_else()].concat()
+    [of_bills_and_payments(), of_autopay(), of_refunds(), of_collections(), of_disputes(), of_overcharges(), of_everything_else()].concat()
 }
 
 fn of_bills_and_payments() -> Vec<(Facts, Vec<&'static str>)> {
@@ -239,6 +239,11 @@ fn of_collections() -> Vec<(Facts, Vec<&'static str>)> {
         ),
         (plan("active", true), vec!["$47.50", "$31.66", "20 June 2026", "$15.84", "20 July 2026", "5 days late", "Autopay draws"]),
         (plan("broken", false), vec!["has ended, because an instalment is missing", "$31.66"]),
+    ]
+}
+
+fn of_disputes() -> Vec<(Facts, Vec<&'static str>)> {
+    vec![
         (
             Facts::DisputeOpened(DisputeOpened {
                 bill_number: "12-17".to_owned(),
@@ -265,12 +270,8 @@ fn of_collections() -> Vec<(Facts, Vec<&'static str>)> {
     ]
 }
 
-fn of_everything_else() -> Vec<(Facts, Vec<&'static str>)> {
-    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
-    let moment = "15 June 2026, 05:00 PDT";
+fn of_overcharges() -> Vec<(Facts, Vec<&'static str>)> {
     vec![
-        (adjustment(-500), vec!["credit", "$5.00", "Courtesy", "C-1", "$42.50"]),
-        (adjustment(500), vec!["charge", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (
             corrected(7350, 5999, 5999),
             vec![
@@ -297,6 +298,15 @@ fn of_everything_else() -> Vec<(Facts, Vec<&'static str>)> {
             }),
             vec!["7", "12", "125", "$12345.67", "Payments were not deducted.", "https://water.town.example/staff/overcharges/7"],
         ),
+    ]
+}
+
+fn of_everything_else() -> Vec<(Facts, Vec<&'static str>)> {
+    let at = day("2026-06-15").and_hms_opt(12, 0, 0).unwrap();
+    let moment = "15 June 2026, 05:00 PDT";
+    vec![
+        (adjustment(-500), vec!["credit", "$5.00", "Courtesy", "C-1", "$42.50"]),
+        (adjustment(500), vec!["charge", "$5.00", "Courtesy", "C-1", "$42.50"]),
         (
             Facts::HighUsage(HighUsage {
                 address: "1 Elm Street".to_owned(),

@@ -110,7 +110,7 @@ pub fn preview(context: &Context, bills: &[BillKey], kind: RebillKind) -> Result
         }
         let limits = &context.config.gates;
         sum.settle(&mut accounts);
-        gates = judge_anew(limits, &sum.totals, sum.totals.due, &sum.before(&accounts));
+        gates = judge_anew(limits, &sum.totals, sum.totals.due, &billed_before(&accounts));
     }
     Ok(Preview { through_on, accounts, gates })
 }
@@ -158,14 +158,15 @@ impl Sum {
             }
         }
     }
+}
 
-    fn before(&self, accounts: &[AccountPreview]) -> BilledBefore {
-        let possible = || accounts.iter().filter(|account| account.refused.is_none());
-        BilledBefore {
-            segments: possible().flat_map(|account| &account.bills).map(|bill| bill.segments).sum(),
-            total_cents: possible().map(|account| account.before_cents).sum(),
-            expected_cents: None,
-        }
+/// What the accounts that can be billed anew were charged before.
+fn billed_before(accounts: &[AccountPreview]) -> BilledBefore {
+    let possible = || accounts.iter().filter(|account| account.refused.is_none());
+    BilledBefore {
+        segments: possible().flat_map(|account| &account.bills).map(|bill| bill.segments).sum(),
+        total_cents: possible().map(|account| account.before_cents).sum(),
+        expected_cents: None,
     }
 }
 
