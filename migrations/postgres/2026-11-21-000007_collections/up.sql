@@ -5,7 +5,7 @@
 ALTER TABLE todo ADD COLUMN subject_key TEXT;
 ALTER TABLE todo ADD COLUMN due_on DATE;
 DROP INDEX todo_account_once;
-CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open' AND subject_key IS NULL;
+CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open' AND subject_key IS NULL AND approval_id IS NULL;
 CREATE UNIQUE INDEX todo_subject_once ON todo (subject_key) WHERE subject_key IS NOT NULL AND status = 'open';
 CREATE INDEX todo_subject ON todo (subject_key) WHERE subject_key IS NOT NULL;
 
