@@ -95,7 +95,7 @@ fn shown(context: &Context, viewer: &Viewer, loaded: (CaseView, MendReport, Opti
         left: count(report.left),
     };
     let status = if form.refused() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    page(status, &MendPage { frame: frame(context, viewer, "/staff"), say: Say::new(context), case, report, sums, failure, form })
+    page(status, &MendPage { frame: frame(context, viewer, "/staff/overcharges"), say: Say::new(context), case, report, sums, failure, form })
 }
 
 /// `GET /staff/overcharges/{id}/mend`: what putting the case right would come to.
