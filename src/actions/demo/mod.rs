@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use serde::Serialize;
 
+use super::policy::store_policy;
 use super::tariffs::store_tariff;
 use super::{ActionError, Context, bank};
 use crate::clock::Clock;
@@ -29,6 +30,8 @@ const WATER: &str = include_str!("rates/water.owrs");
 const SEWER: &str = include_str!("rates/sewer.owrs");
 const STORMWATER: &str = include_str!("rates/stormwater.owrs");
 const FIRE: &str = include_str!("rates/fire.owrs");
+/// What the town gives back, agrees to and asks a second person about.
+const POLICY: &str = include_str!("policy.toml");
 /// How the town's bank lays out its CSV files, and the name under which that is saved.
 const BANK_MAPPING: &str = include_str!("bank_mapping.toml");
 const BANK_MAPPING_NAME: &str = "ops";
@@ -148,6 +151,7 @@ pub fn make_town(context: &Context, folder: &Path, options: TownOptions, progres
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         store_tariff(&then, &name, &text)?;
     }
+    store_policy(&then, "policy.toml", POLICY)?;
     let mut story = story::Story::begin(context, folder, options, &days)?;
     story.tell(progress)?;
     bank::mappings::save(context, BANK_MAPPING_NAME, "the demo's mapping", BANK_MAPPING)?;
