@@ -281,7 +281,6 @@ fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: 
     let reads: Vec<ReadId> = open.iter().filter_map(|row| row.meter_read_id).collect();
     let resolved = operations::resolve(conn, &ids, status, &context.actor, note, now)?;
     metering::settle_reads(conn, &reads, read_status)?;
-    overcharges::queue_reads(conn, &reads, "held read decided about after its days were billed", now)?;
     if decision == Decision::Reject {
         for row in &open {
             if let (Some(agreement), Some(on)) = (row.agreement_id, row.period_end_on) {

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 use super::DbConnection;
 use super::bulk::insert_all;
 use super::schema::{overcharge_case, overcharge_finding, sweep_night, sweep_queue};
-use crate::domain::ids::{AccountId, AgreementId, CaseId, FindingId, MeterId, ReadId, RunId};
+use crate::domain::ids::{AccountId, AgreementId, CaseId, FindingId, MeterId, RunId};
 
 /// A case as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
@@ -398,27 +398,6 @@ pub fn queue_payments(conn: &mut DbConnection, payments: &[(AccountId, NaiveDate
         .bind::<Text, _>(format!("payment of {on} after the bill"))
         .bind::<Timestamp, _>(since)
         .bind::<Date, _>(on)
-        .execute(conn)?;
-    }
-    Ok(())
-}
-
-/// Queues the accounts that are billed over the days of these reads.
-///
-/// # Errors
-/// Those of the database.
-pub fn queue_reads(conn: &mut DbConnection, reads: &[ReadId], why: &str, since: NaiveDateTime) -> QueryResult<()> {
-    for page in reads.chunks(1_000) {
-        let list = page.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-        diesel::sql_query(format!(
-            "INSERT INTO sweep_queue (account_id, why, since) SELECT DISTINCT a.account_id, $1, $2 FROM meter_read m \
-             JOIN register r ON r.id = m.register_id JOIN installation i ON i.meter_id = r.meter_id \
-             JOIN service_agreement a ON coalesce(a.measured_at, a.service_point_id) = i.service_point_id \
-             WHERE m.id IN ({list}) AND EXISTS (SELECT 1 FROM bill_segment s WHERE s.agreement_id = a.id AND s.live = 1 \
-                AND s.period_end_on >= m.read_on)"
-        ))
-        .bind::<Text, _>(why)
-        .bind::<Timestamp, _>(since)
         .execute(conn)?;
     }
     Ok(())

@@ -59,6 +59,10 @@ fn alive(context: &Context) {
 }
 
 fn tell(report: &ScanReport) {
+    if let Some(first) = report.first_unjudged.first() {
+        let (count, account, service) = (report.unjudged, &first.account, &first.service_id);
+        log::warn!("overcharges: {count} services cannot be judged, the first is {service} of account {account}: {}", first.reason);
+    }
     if report.found > 0 || report.open.findings > 0 {
         log::warn!(
             "overcharges: {} new findings, {} gone, {} open over {} cents too much and {} too little",

@@ -151,9 +151,7 @@ fn changes_of(rows: &[TermRow]) -> HashMap<AgreementId, Result<Vec<TermChange>, 
 
 /// What was given for leaks on bills of some days, in cents.
 fn given_within(reliefs: &[SweptRelief], agreement: AgreementId, interval: &Interval) -> i64 {
-    let within = |row: &&SweptRelief| {
-        row.agreement_id == agreement && row.period_start_on >= interval.from_on && row.period_end_on <= interval.to_on
-    };
+    let within = |row: &&SweptRelief| row.agreement_id == agreement && row.period_start_on >= interval.from_on && row.period_end_on <= interval.to_on;
     reliefs.iter().filter(within).map(|row| row.credit_cents).sum()
 }
 
