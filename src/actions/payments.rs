@@ -7,7 +7,7 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
 use super::{ActionError, Context, account_named, notices};
 use crate::db::payments::{self as rows, PaymentRow};
-use crate::db::{DbConnection, customers, ledger, notices as told, operations};
+use crate::db::{DbConnection, customers, ledger, notices as told, operations, overcharges};
 use crate::domain::ids::{AccountId, BankEntryId, ProviderPaymentId};
 use crate::domain::ledger::{Entry, EntryKind, LedgerError, Position, Tender, check_amount};
 use crate::domain::money::Money;
@@ -146,6 +146,8 @@ pub(super) fn post_quietly_within(
     let (entry, after) = entry_of(payment, ledger::position(conn, payment.account_id)?)?;
     ledger::append(conn, &[(entry, after)], now)?;
     rows::insert(conn, &[row_of(payment, origin, after)])?;
+    // A bill of its value date or later that stands did not deduct it.
+    overcharges::queue_payments(conn, &[(payment.account_id, payment.effective_on)], now)?;
     Ok(after)
 }
 
@@ -249,6 +251,8 @@ pub(super) fn post_all_within(
     }
     ledger::append(conn, &entries, now)?;
     rows::insert(conn, &new_rows)?;
+    let dated: Vec<(AccountId, NaiveDate)> = payments.iter().map(|(payment, _)| (payment.account_id, payment.effective_on)).collect();
+    overcharges::queue_payments(conn, &dated, now)?;
     // So many addresses are looked up at once.
     for news in news.chunks(NOTICES_AT_ONCE) {
         notices::queue_many(conn, context, news)?;
@@ -346,6 +350,8 @@ pub(super) fn restore_within(context: &Context, conn: &mut DbConnection, payment
     };
     let after = reverse(conn, payment, correction_source(returned), -Money::from_cents(payment.amount_cents), on, now)?;
     rows::mark_restored(conn, payment.id, after.seq)?;
+    // The fee of the return has lost its reason, whether a bill followed or not.
+    overcharges::queue(conn, &[payment.account_id], "payment stands again", now)?;
     tell_stands_again(context, conn, payment, after)?;
     Ok(after)
 }
@@ -403,6 +409,7 @@ fn reverse(
     let entry = Entry::against(account, EntryKind::PaymentReversal, source, amount, on, tender.clearing_account()).balanced()?;
     let after = ledger::position(conn, account)?.after(amount)?;
     ledger::append(conn, &[(entry, after)], now)?;
+    overcharges::queue_payments(conn, &[(account, payment.effective_on)], now)?;
     Ok(after)
 }
 

@@ -10,7 +10,7 @@ use super::payments::Posted;
 use super::{ActionError, Context, account_named};
 use crate::db::approvals::{self as rows, Undoable};
 use crate::db::refunds::given_out_since;
-use crate::db::{DbConnection, ledger};
+use crate::db::{DbConnection, ledger, overcharges};
 use crate::domain::ids::AccountId;
 use crate::domain::money::Money;
 
@@ -132,5 +132,7 @@ pub(super) fn undo_checked(conn: &mut DbConnection, context: &Context, wish: &Un
     let posted = adjust::post_within(conn, context, &adjustment)?;
     let made = rows::adjustment(conn, &wish.reference)?.ok_or_else(|| ActionError::not_found("credit or charge", &wish.reference))?;
     rows::insert_reversal(conn, made.id, found.id)?;
+    // A fee, a relief or a correction counts no longer: what is right now is to be asked anew.
+    overcharges::queue(conn, &[account.id], &format!("'{}' was taken back", wish.of), context.now())?;
     Ok(posted)
 }

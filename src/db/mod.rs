@@ -305,6 +305,8 @@ const RACE_KEYS: &[&str] = &[
     "overcharge_case.cause",
     "overcharge_finding_once",
     "overcharge_finding.finding_key",
+    "sweep_night_pkey",
+    "sweep_night.id",
     "approval_reference_key",
     "approval.reference",
     "approval_decision_pkey",

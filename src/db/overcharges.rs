@@ -1,12 +1,14 @@
 //! Overcharge cases, their findings, and the queue of accounts to be looked at again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
 use super::bulk::insert_all;
-use super::schema::{overcharge_case, overcharge_finding, sweep_queue};
+use super::schema::{overcharge_case, overcharge_finding, sweep_night, sweep_queue};
 use crate::domain::ids::{AccountId, AgreementId, CaseId, FindingId, MeterId, RunId};
 
 /// A case as stored.
@@ -170,7 +172,8 @@ pub fn lock_case(conn: &mut DbConnection, id: CaseId) -> QueryResult<Option<Case
     case(conn, id)
 }
 
-/// Closes an open case in which nothing is open any more: settled when anything was mended, else gone.
+/// Closes an open case in which nothing is open any more: settled when anything was mended, else gone. One that is being mended
+/// is closed by whoever mends it.
 ///
 /// # Errors
 /// Those of the database.
@@ -373,6 +376,58 @@ pub fn queue_schedule(conn: &mut DbConnection, schedule: &str, from_on: NaiveDat
     .bind::<Date, _>(from_on)
     .execute(conn)
     .map(|_| ())
+}
+
+/// Queues the accounts of payments with these value dates that have a bill of the day or a later one: it did not deduct what is
+/// posted now, or deducted what is taken back now.
+///
+/// # Errors
+/// Those of the database.
+pub fn queue_payments(conn: &mut DbConnection, payments: &[(AccountId, NaiveDate)], since: NaiveDateTime) -> QueryResult<()> {
+    let mut by_day: BTreeMap<NaiveDate, BTreeSet<i64>> = BTreeMap::new();
+    for (account, on) in payments {
+        by_day.entry(*on).or_default().insert(account.0);
+    }
+    for (on, accounts) in by_day {
+        let list = accounts.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        diesel::sql_query(format!(
+            "INSERT INTO sweep_queue (account_id, why, since) SELECT c.id, $1, $2 FROM account c WHERE c.id IN ({list}) \
+                AND EXISTS (SELECT 1 FROM bill b JOIN bill_run r ON r.id = b.run_id \
+                    WHERE b.account_id = c.id AND b.status = 'issued' AND r.bill_on >= $3)"
+        ))
+        .bind::<Text, _>(format!("payment of {on} after the bill"))
+        .bind::<Timestamp, _>(since)
+        .bind::<Date, _>(on)
+        .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// From when on a night is due; none when nobody asked yet.
+///
+/// # Errors
+/// Those of the database.
+pub fn night_since(conn: &mut DbConnection) -> QueryResult<Option<NaiveDateTime>> {
+    sweep_night::table.find(1).select(sweep_night::since).first(conn).optional()
+}
+
+/// Sets it for the first time; what is set stays.
+///
+/// # Errors
+/// Those of the database; a unique violation means that somebody else was first ([`super::LostRace`]).
+pub fn begin_nights(conn: &mut DbConnection, now: NaiveDateTime) -> QueryResult<()> {
+    if night_since(conn)?.is_none() {
+        diesel::insert_into(sweep_night::table).values((sweep_night::id.eq(1), sweep_night::since.eq(now))).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Writes down when a look at everything began that was finished.
+///
+/// # Errors
+/// Those of the database.
+pub fn night_over(conn: &mut DbConnection, began_at: NaiveDateTime) -> QueryResult<()> {
+    diesel::update(sweep_night::table.find(1)).set(sweep_night::since.eq(began_at)).execute(conn).map(|_| ())
 }
 
 /// The oldest of the queue.

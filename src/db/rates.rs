@@ -37,6 +37,14 @@ pub fn versions(conn: &mut DbConnection) -> QueryResult<Vec<TariffVersionRow>> {
         .load(conn)
 }
 
+/// How many versions there are: they are never edited or deleted, so that another number is another book.
+///
+/// # Errors
+/// Those of the database.
+pub fn count(conn: &mut DbConnection) -> QueryResult<i64> {
+    tariff_version::table.count().get_result(conn)
+}
+
 /// The versions of one schedule.
 ///
 /// # Errors

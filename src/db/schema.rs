@@ -810,6 +810,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    sweep_night (id) {
+        id -> BigInt,
+        since -> Timestamp,
+    }
+}
+
+diesel::table! {
     policy_version (id) {
         id -> BigInt,
         effective_on -> Date,
@@ -1124,6 +1131,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     overcharge_case,
     overcharge_finding,
     sweep_queue,
+    sweep_night,
     policy_version,
     approval,
     approval_decision,

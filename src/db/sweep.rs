@@ -103,6 +103,41 @@ pub fn segments(conn: &mut DbConnection, first: AccountId, last: AccountId) -> Q
     .load(conn)
 }
 
+/// A relief for a leak on a segment of a bill that stands.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct SweptRelief {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The segment's first day.
+    #[diesel(sql_type = Date)]
+    pub period_start_on: NaiveDate,
+    /// The day after its last.
+    #[diesel(sql_type = Date)]
+    pub period_end_on: NaiveDate,
+    /// What was given, in cents, above zero.
+    #[diesel(sql_type = BigInt)]
+    pub credit_cents: i64,
+}
+
+/// The reliefs of a range of accounts that were not taken back.
+///
+/// # Errors
+/// Those of the database.
+pub fn reliefs(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<SweptRelief>> {
+    diesel::sql_query(
+        "SELECT s.agreement_id, s.period_start_on, s.period_end_on, x.credit_cents FROM leak_relief l \
+         JOIN leak_relief_part x ON x.relief_id = l.id \
+         JOIN bill_segment s ON s.run_id = x.run_id AND s.account_id = x.account_id AND s.segment_no = x.segment_no AND s.live = 1 \
+         WHERE l.account_id BETWEEN $1 AND $2 AND l.undone_seq IS NULL AND x.credit_cents > 0 \
+            AND NOT EXISTS (SELECT 1 FROM adjustment o JOIN adjustment_reversal v ON v.reverses_id = o.id \
+                WHERE o.account_id = l.account_id AND o.account_seq = l.account_seq)",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)
+}
+
 /// All reads of a range of accounts' services that were not set aside, within the agreements' dates: as a bill run reads
 /// them, but from the first on.
 ///
@@ -196,6 +231,9 @@ pub struct LatePayment {
     /// When the provider's event (the first time) or the bank's file that it was posted from came, UTC; none for one entered by hand.
     #[diesel(sql_type = Nullable<Timestamp>)]
     pub received_at: Option<NaiveDateTime>,
+    /// 1 when a later bill that stands deducted it.
+    #[diesel(sql_type = Integer)]
+    pub deducted: i32,
 }
 
 /// The payments of a range of accounts that stand and were posted after a standing bill, although their value date is not after
@@ -210,7 +248,9 @@ pub fn late_payments(conn: &mut DbConnection, first: AccountId, last: AccountId)
             coalesce((SELECT min(d.received_at) FROM trace_step t JOIN provider_event e ON e.id = t.provider_event_id \
                 JOIN trace_step u ON u.trace_id = e.trace_id JOIN provider_event d ON d.id = u.provider_event_id \
                 WHERE t.account_id = p.account_id AND t.account_seq = p.account_seq), \
-                (SELECT k.received_at FROM bank_entry n JOIN bank_file k ON k.id = n.file_id WHERE n.id = p.bank_entry_id)) AS received_at \
+                (SELECT k.received_at FROM bank_entry n JOIN bank_file k ON k.id = n.file_id WHERE n.id = p.bank_entry_id)) AS received_at, \
+            CASE WHEN EXISTS (SELECT 1 FROM bill m WHERE m.account_id = p.account_id AND m.account_seq > p.account_seq \
+                AND m.status = 'issued') THEN 1 ELSE 0 END AS deducted \
          FROM (SELECT o.*, (SELECT s.bill_on FROM bill n JOIN bill_run s ON s.id = n.run_id WHERE n.account_id = o.account_id \
                AND n.account_seq < o.account_seq ORDER BY n.account_seq DESC LIMIT 1) AS last_bill_on FROM payment o \
             WHERE o.account_id BETWEEN $1 AND $2 AND o.superseded_seq IS NULL AND (o.returned_seq IS NULL OR o.restored_seq IS NOT NULL)) p \
@@ -252,7 +292,7 @@ pub struct BaselessFee {
     pub provider_ref: Option<String>,
 }
 
-/// The fees of a range of accounts for returned payments that stand today.
+/// The fees of a range of accounts for returned payments that stand today; not those that were given back or taken back by hand.
 ///
 /// # Errors
 /// Those of the database.
@@ -263,7 +303,8 @@ pub fn baseless_fees(conn: &mut DbConnection, first: AccountId, last: AccountId)
             AND j.reference = 'return-' || CAST(p.account_id AS TEXT) || '-' || CAST(p.account_seq AS TEXT) \
          WHERE j.account_id BETWEEN $1 AND $2 AND j.reason_code = 'returned-payment-fee' AND j.amount_cents > 0 \
             AND (p.returned_seq IS NULL OR p.restored_seq IS NOT NULL) AND p.superseded_seq IS NULL \
-            AND NOT EXISTS (SELECT 1 FROM adjustment g WHERE g.reference = j.reference || '/back') ORDER BY j.account_id, j.account_seq",
+            AND NOT EXISTS (SELECT 1 FROM adjustment g WHERE g.reference = j.reference || '/back') \
+            AND NOT EXISTS (SELECT 1 FROM adjustment_reversal v WHERE v.reverses_id = j.id) ORDER BY j.account_id, j.account_seq",
     )
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)

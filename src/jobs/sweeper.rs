@@ -1,14 +1,17 @@
 //! The sweeper: looks soon at what a correction touched, and every night at everything, for bills that are not what they should be.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
-use chrono::{NaiveDateTime, NaiveTime};
-
+use crate::actions::overcharges::nightly::scan_if_due;
 use crate::actions::overcharges::queue::sweep_queue;
-use crate::actions::overcharges::scan::{ScanReport, scan_all_until};
+use crate::actions::overcharges::scan::ScanReport;
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::telemetry::metrics;
+
+/// A look at everything that failed, or that another server is at, is begun anew after so long at the earliest.
+const AFTER_FAILURE: Duration = Duration::from_secs(600);
 
 /// Looks until it is told to stop.
 pub(super) fn run(context: &Context, stop: &Stop) {
@@ -17,58 +20,49 @@ pub(super) fn run(context: &Context, stop: &Stop) {
         log::info!("overcharges.enabled is false: the server does not derive bills again by itself");
         return;
     }
-    let mut seen = local(context);
+    let mut again: Option<Instant> = None;
     while !stop.wait(Duration::from_secs(u64::from(settings.queue_seconds))) {
-        let mut outcome = sweep_queue(context, stop);
-        let now = local(context);
-        if outcome.is_ok() && passed(seen, now, settings.nightly_at) {
-            outcome = scan_all_until(context, stop, &|_, _| alive(context)).map(Some);
+        if report(context, sweep_queue(context, stop)).is_break() {
+            return;
         }
-        match outcome {
-            Ok(report) => {
-                seen = now;
-                alive(context);
-                if let Some(report) = report {
-                    tell(&report);
-                }
-            }
-            Err(ActionError::Stopped) => return,
-            // Another server looks at everything; what it finds is in the same tables.
-            Err(ActionError::Busy { holder, .. }) => {
-                log::debug!("overcharges: {holder} is at it");
-                seen = now;
-            }
-            Err(error) => log::error!("bills cannot be derived again: {error}"),
+        // Whatever becomes of the queue, the night's look at everything is not left out.
+        if again.is_some_and(|again| Instant::now() < again) {
+            continue;
+        }
+        let outcome = scan_if_due(context, stop, &|_, _| alive(context));
+        again = matches!(&outcome, Err(error) if !matches!(error, ActionError::Stopped)).then(|| Instant::now() + AFTER_FAILURE);
+        if report(context, outcome).is_break() {
+            return;
         }
     }
+}
+
+/// Says what came of a look; breaks when it was asked to end.
+fn report(context: &Context, outcome: Result<Option<ScanReport>, ActionError>) -> ControlFlow<()> {
+    match outcome {
+        Ok(report) => {
+            alive(context);
+            if let Some(report) = report {
+                tell(&report);
+            }
+        }
+        Err(ActionError::Stopped) => return ControlFlow::Break(()),
+        // Another server looks at everything; what it finds is in the same tables.
+        Err(ActionError::Busy { holder, .. }) => log::debug!("overcharges: {holder} is at it"),
+        Err(error) => log::error!("bills cannot be derived again: {error}"),
+    }
+    ControlFlow::Continue(())
 }
 
 fn alive(context: &Context) {
     metrics::beat("sweeper", context.now().and_utc().timestamp());
 }
 
-/// Now, by the utility's clocks.
-fn local(context: &Context) -> NaiveDateTime {
-    context.now().and_utc().with_timezone(&context.config.time_zone).naive_local()
-}
-
-/// Whether a time of day has come between two moments: of any day, when more than one passed.
-fn passed(from: NaiveDateTime, to: NaiveDateTime, at: NaiveTime) -> bool {
-    let mut day = from.date();
-    while day <= to.date() {
-        let moment = day.and_time(at);
-        if from < moment && moment <= to {
-            return true;
-        }
-        match day.succ_opt() {
-            Some(next) if (to.date() - day).num_days() <= 1 => day = next,
-            _ => return true,
-        }
-    }
-    false
-}
-
 fn tell(report: &ScanReport) {
+    if let Some(first) = report.first_unjudged.first() {
+        let (count, account, service) = (report.unjudged, &first.account, &first.service_id);
+        log::warn!("overcharges: {count} services cannot be judged, the first is {service} of account {account}: {}", first.reason);
+    }
     if report.found > 0 || report.open.findings > 0 {
         log::warn!(
             "overcharges: {} new findings, {} gone, {} open over {} cents too much and {} too little",
@@ -80,27 +74,5 @@ fn tell(report: &ScanReport) {
         );
     } else {
         log::info!("overcharges: {} services looked at, every bill is what it should be", report.services);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_night_comes_once() {
-        let at = NaiveTime::from_hms_opt(2, 30, 0).expect("a time");
-        let moment = |text: &str| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a moment");
-        for (from, to, expected) in [
-            ("2026-01-01 02:29", "2026-01-01 02:30", true),
-            ("2026-01-01 02:30", "2026-01-01 02:31", false),
-            ("2026-01-01 22:00", "2026-01-02 02:00", false),
-            ("2026-01-01 22:00", "2026-01-02 03:00", true),
-            ("2026-01-01 22:00", "2026-01-09 01:00", true),
-            // A clock that was set back.
-            ("2026-01-02 03:00", "2026-01-01 22:00", false),
-        ] {
-            assert_eq!(passed(moment(from), moment(to), at), expected, "{from} to {to}");
-        }
     }
 }

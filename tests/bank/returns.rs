@@ -1,12 +1,15 @@
 //! What goes back takes back just the payment that it returned, with the fee; what is refused gives it back.
 
 use aquabills::actions::bank::decide::{Share, Verdict, decide};
+use aquabills::actions::overcharges::queue::sweep_queue;
 use aquabills::actions::payments::{COUNTER_PROVIDER, NewPayment, post_payment};
+use aquabills::actions::stop::Stop;
+use aquabills::actions::undo::{Undo, undo};
 use aquabills::db::{bank_match, customers};
 use aquabills::domain::ids::AccountId;
 use aquabills::domain::ledger::Tender;
 
-use super::support::{TARIFF, Town, day, on_both, shared_data};
+use super::support::{TARIFF, Town, day, lines, on_both, shared_data};
 use super::{Booking, assign, camt, counts, file, town_with, try_file, waiting};
 
 fn with_fee() -> String {
@@ -117,6 +120,51 @@ on_both! {
         assert_eq!(file(&town, "insists.xml", &camt("053", "S4", "2026-06-14", &[again])).applied, 1, "{:?}", waiting(&town));
         assert_eq!(town.balance("A-1003"), "125.00");
         town.assert_sound();
+    }
+
+    fn a_fee_that_a_clerk_took_back_is_not_given_back_again(town: Town) {
+        let town = town_with(town.lenient(), &with_fee());
+        cheque(&town, "A-1003", "250.00", "059999990000301");
+        let bounced = Booking { cents: -25_000, bank_ref: "OUT-3", reference: "059999990000301", returned: Some("AC04"), ..Booking::default() };
+        assert_eq!(file(&town, "out.xml", &camt("053", "S2", "2026-06-12", &[bounced])).applied, 1);
+        let fee = "SELECT reference AS line FROM adjustment WHERE reason_code = 'returned-payment-fee'";
+        let fee = town.context.database.read(|conn| Ok::<_, diesel::result::Error>(lines(conn, fee))).expect("the fee is read").remove(0);
+        let wish = |of: &str, reference: &str| Undo {
+            account: "A-1003".to_owned(),
+            of: of.to_owned(),
+            reference: reference.to_owned(),
+            note: "as a courtesy".to_owned(),
+        };
+        undo(&town.context, &wish(&fee, "U-1")).expect("it is taken back");
+        assert_eq!(town.balance("A-1003"), "100.00");
+        try_file(&town, "dishonored.ach", &sample("ach-dishonored-return.ach")).expect("the file is imported");
+        assert_eq!(town.balance("A-1003"), "-150.00", "the fee was given back once");
+        town.assert_sound();
+    }
+
+    fn a_fee_that_was_given_back_is_not_taken_back_by_hand(town: Town) {
+        let town = town_with(town.lenient(), &with_fee());
+        cheque(&town, "A-1003", "250.00", "059999990000301");
+        let bounced = Booking { cents: -25_000, bank_ref: "OUT-3", reference: "059999990000301", returned: Some("AC04"), ..Booking::default() };
+        file(&town, "out.xml", &camt("053", "S2", "2026-06-12", &[bounced]));
+        try_file(&town, "dishonored.ach", &sample("ach-dishonored-return.ach")).expect("the file is imported");
+        let fee = "SELECT reference AS line FROM adjustment WHERE reason_code = 'returned-payment-fee' AND amount_cents > 0";
+        let fee = town.context.database.read(|conn| Ok::<_, diesel::result::Error>(lines(conn, fee))).expect("the fee is read").remove(0);
+        let wish = Undo { account: "A-1003".to_owned(), of: fee, reference: "U-1".to_owned(), note: "as a courtesy".to_owned() };
+        let refused = undo(&town.context, &wish).expect_err("it is given back already").to_string();
+        assert!(refused.contains("was taken back already"), "{refused}");
+    }
+
+    fn money_that_the_bank_tells_of_after_the_bill(town: Town) {
+        let town = crate::town(town);
+        town.reads(&["M1001,2026-01-01,100", "M1001,2026-02-01,120"]);
+        town.bill("2026-02-01");
+        file(&town, "in.xml", &camt("053", "S1", "2026-06-10", &[paid()]));
+        let report = sweep_queue(&town.context, &Stop::default()).expect("the queue is swept");
+        assert!(report.is_some(), "its value date is before the bill: the account is looked at before the night");
+        let late = "SELECT detail AS line FROM overcharge_finding WHERE cause = 'late_payment' AND status = 'open'";
+        let late = town.context.database.read(|conn| Ok::<_, diesel::result::Error>(lines(conn, late))).expect("the findings are read");
+        assert_eq!(late.len(), 1, "{late:?}");
     }
 
     fn a_clerk_says_what_was_returned(town: Town) {

@@ -1,6 +1,7 @@
 //! What becomes of findings: they go when they no longer hold, stay dismissed, count as mended, and are found once however often and by
 //! however many is looked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use aquabills::actions::held::reject_read;
@@ -31,6 +32,22 @@ fn settle(town: &Town, case: &CaseView, finding: i64, mended_cents: i64) {
         Ok::<_, diesel::result::Error>(settled && overcharges::close_if_done(conn, case.row.id, "tester", now)?)
     });
     assert!(settled.expect("it is settled"));
+}
+
+/// As when putting it right was begun.
+fn mending(town: &Town, case: &CaseView) {
+    let moved = town.context.database.write(|conn| overcharges::move_case(conn, case.row.id, "open", "mending"));
+    assert!(moved.expect("the case is moved"));
+}
+
+fn status(town: &Town, case: &CaseView) -> String {
+    cases::show(&town.context, case.row.id, FindingId(0), 10).expect("the case is read").0.row.status
+}
+
+/// What staff was told of incidents.
+fn incidents(town: &Town) -> Vec<String> {
+    let keys = "SELECT dedupe_key AS line FROM notice WHERE kind = 'run_incident' ORDER BY id";
+    town.context.database.read(|conn| Ok::<_, diesel::result::Error>(crate::support::lines(conn, keys))).expect("the notices are read")
 }
 
 on_both! {
@@ -127,6 +144,90 @@ on_both! {
         assert_eq!(scan_account(&town.context, "A2").expect("it is looked at").found, 1);
         assert_eq!(told(&town, &only_case(&town)), [finding("A2", "2026-01-01", "2026-02-01", "-7.50")]);
         assert!(refusal(scan_account(&town.context, "A9")).contains("there is no account 'A9'"));
+    }
+
+    fn what_is_left_of_a_case_in_mending_goes_by_itself(town: Town) {
+        let mut town = overcharged(town, 2);
+        town.configure(|config| config.mail.staff = vec!["staff@town.example".to_owned()]);
+        scan(&town);
+        let case = only_case(&town);
+        // One account was put right, the other could not be; then what was wrong with it turns out to be right.
+        mending(&town, &case);
+        let id = findings(&town, &case)[0].row.id;
+        let now = town.context.now();
+        assert!(town.context.database.write(|conn| overcharges::settle(conn, id, "adjustment:X-1", -750, now)).expect("it is settled"));
+        supersede(&town, TARIFF);
+        swept(&town);
+        assert_eq!(status(&town, &case), "settled");
+        assert_eq!(incidents(&town), ["run_incident:1:mended:staff@town.example"], "staff is told the end");
+        // What was given is too much now.
+        assert_eq!(only_case(&town).under().to_string(), "7.50");
+    }
+
+    fn a_case_in_mending_of_which_nothing_holds_is_gone(town: Town) {
+        let mut town = overcharged(town, 2);
+        town.configure(|config| config.mail.staff = vec!["staff@town.example".to_owned()]);
+        scan(&town);
+        let case = only_case(&town);
+        mending(&town, &case);
+        supersede(&town, TARIFF);
+        swept(&town);
+        assert_eq!((status(&town, &case), incidents(&town)), ("gone".to_owned(), vec![]));
+        assert!(scan(&town).is_clean());
+    }
+
+    fn what_cannot_be_put_right_is_dismissed_once_no_bill_is_on_its_way(town: Town) {
+        let town = overcharged(town, 2);
+        scan(&town);
+        let case = only_case(&town);
+        mending(&town, &case);
+        let begun = "INSERT INTO rebill (token, kind, reason, through_on, case_id, status, asked_by, asked_at) \
+            VALUES ('t', 'rebill', 'r', '2026-02-01', 1, 'cancelling', 'tester', '2026-06-15 00:00:00')";
+        sql(&town, &[begun]);
+        assert!(refusal(dismiss(&town.context, case.row.id, "let be")).contains("its bills are being made anew"));
+        supersede(&town, TARIFF);
+        swept(&town);
+        assert_eq!(status(&town, &case), "mending", "what is on its way is left to who does it");
+        supersede(&town, &TARIFF.replace("tier_starts: [0, 10]", "tier_starts: [0, 12]"));
+        swept(&town);
+        let second = open_cases(&town).into_iter().find(|other| other.row.id != case.row.id).expect("another case");
+        mending(&town, &second);
+        assert_eq!(dismiss(&town.context, second.row.id, "agreed with the council").expect("it is dismissed"), 2);
+        assert_eq!(status(&town, &second), "dismissed");
+        sql(&town, &["UPDATE rebill SET status = 'done', finished_at = '2026-06-15 00:00:00'"]);
+        assert_eq!(dismiss(&town.context, case.row.id, "nothing is left of it").expect("it is dismissed"), 0);
+        assert!(scan(&town).is_clean());
+    }
+
+    fn a_tariff_that_comes_in_the_midst_of_a_long_look(town: Town) {
+        let mut town = overcharged(town, 12);
+        supersede(&town, TARIFF);
+        town.configure(|config| (config.runs.chunk_accounts, config.runs.workers) = (1, 1));
+        // When the first chunk is done, another process imports a correction, and the last account is found by it.
+        let begun = AtomicBool::new(false);
+        let report = scan_all(&town.context, &|_, _| {
+            if !begun.swap(true, Ordering::SeqCst) {
+                supersede(&town, &TARIFF.replace("tier_starts: [0, 10]", "tier_starts: [0, 15]"));
+                assert_eq!(scan_account(&town.context, "A12").expect("it is looked at").found, 1);
+            }
+        });
+        let report = report.expect("the bills are derived again");
+        assert_eq!(report.gone, 0, "what is found by the new tariff is not taken for gone by the old one");
+        assert_eq!(report.found, 10, "those after the first are judged by the new tariff");
+        assert_eq!(swept(&town).open.findings, 12, "the first is queued");
+    }
+
+    fn what_cannot_be_read_is_told_and_does_not_stop_the_others(town: Town) {
+        let town = overcharged(town, 4);
+        supersede(&town, &TARIFF.replace("tier_starts: [0, 10]", "tier_starts: [0, 12]"));
+        crate::faults::plant(&town, "UPDATE bill_segment SET inputs = 'nonsense' WHERE account_id = (SELECT id FROM account WHERE number = 'A1')");
+        sql(&town, &["UPDATE service_agreement SET attributes = 'nonsense' WHERE account_id = (SELECT id FROM account WHERE number = 'A2')"]);
+        let report = swept(&town);
+        let unjudged: Vec<&str> = report.first_unjudged.iter().map(|one| one.account.as_str()).collect();
+        assert_eq!((report.open.findings, report.unjudged, unjudged), (2, 2, vec!["A1", "A2"]));
+        assert!(report.first_unjudged[0].reason.contains("the inputs of bill"), "{:?}", report.first_unjudged);
+        assert!(report.first_unjudged[1].reason.contains("attributes of agreement"), "{:?}", report.first_unjudged);
+        assert!(sweep_queue(&town.context, &Stop::default()).expect("the queue is read").is_none(), "the queue is empty");
     }
 
     fn what_is_billed_is_corrected_only_on_purpose(town: Town) {

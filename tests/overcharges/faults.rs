@@ -250,6 +250,45 @@ on_both! {
         assert!(detail.contains("multiplier of 1, it is 0.5") && detail.contains("billed as SHOP"), "{detail}");
     }
 
+    fn faults_of_many_kinds_in_one_town(town: Town) {
+        let rows = ["A1,S1,HOME,M1", "A2,S2,HOME,M2", "A3,S3,HOME,M3", "A4,S4,HOME,M4", "A5,S5,SHOP,M5", "A6,S6,SHOP,M6", "A7,S7,HOME,M7", "A8,S8,SHOP,M8"];
+        let town = town.with_services(&rows);
+        // The shops' price should rise on 16 April, and was imported with the 1st.
+        let dearer = |from: &str| TARIFF.replace("2020-01-01", from).replace("4.25", "5.25");
+        town.tariff(&dearer("2026-04-01")).expect("the tariff is accepted");
+        let mut rows = vec!["M2,2026-02-03,120".to_owned()];
+        for (meter, from, to) in [(1, 100, 120), (2, 100, 120), (3, 100, 120), (4, 50, 55), (5, 100, 120), (7, 100, 120), (8, 100, 120)] {
+            rows.extend([format!("M{meter},2026-01-01,{from}"), format!("M{meter},2026-02-01,{to}")]);
+        }
+        rows.extend(["M2,2026-03-01,135", "M6,2026-04-01,0", "M6,2026-05-01,10", "M7,2026-03-01,125"].map(str::to_owned));
+        rows.sort();
+        town.reads(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+        town.bill("2026-05-01");
+        assert!(scan(&town).is_clean(), "nothing is wrong yet by what is known");
+        multiplier(&town, "M1", 500);
+        set_aside(&town, "M2", "2026-02-03");
+        let swap = Swap { meter: "M3".to_owned(), other: "M4".to_owned(), from: None, note: "seen at the door".to_owned() };
+        swap_meters(&town.context, &swap).expect("the meters change places");
+        put_right(&town, &terms("S5", "2026-01-01", Some("HOME"), &[]));
+        supersede(&town, &TARIFF.replace("2020-01-01", "2026-04-01"));
+        town.tariff(&dearer("2026-04-16")).expect("the tariff is accepted");
+        swept(&town);
+        let mut found: Vec<_> = open_cases(&town).iter().map(|case| (named(case).0.to_owned(), named(case).1.to_owned(), told(&town, case))).collect();
+        found.sort();
+        let of = |cause: &str, subject: &str, findings: &[_]| (cause.to_owned(), subject.to_owned(), findings.to_vec());
+        let january = |account: &str, difference: &str| finding(account, "2026-01-01", "2026-02-01", difference);
+        let expected = [
+            of("duplicated_read", "read M2 2026-02-03", &[finding("A2", "2026-02-01", "2026-03-01", "-10.00")]),
+            of("multiplier", "meter M1", &[january("A1", "-35.00")]),
+            of("rate_class", "service S5", &[january("A5", "-20.00")]),
+            of("swapped_meters", "meters M3 and M4", &[january("A3", "-45.00"), january("A4", "45.00")]),
+            // Half of ten units at 4.25 instead of 5.25.
+            of("tariff_date", "tariff water 2026-04-16", &[finding("A6", "2026-04-01", "2026-05-01", "-5.00")]),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(scan(&town).found, 0, "the night finds nobody else");
+    }
+
     fn of_two_changes_the_one_that_matters_is_named(town: Town) {
         let town = town.with_services(&["A1,S1,HOME,M1"]);
         town.reads(&["M1,2026-01-01,100", "M1,2026-02-01,120"]);
@@ -307,7 +346,7 @@ on_both! {
 }
 
 /// A fault of the program in what it stores: past the triggers that keep bills as they are.
-fn plant(town: &Town, statement: &str) {
+pub(crate) fn plant(town: &Town, statement: &str) {
     match town.context.database.backend() {
         Backend::Sqlite => {
             let kept = town.context.database.read(|conn| {

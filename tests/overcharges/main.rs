@@ -12,6 +12,7 @@ mod laws;
 mod money;
 mod nothing;
 mod pages;
+mod queue;
 
 use aquabills::actions::bill_run::{RunOptions, RunReport, run_bills};
 use aquabills::actions::change_terms::{TermChange, correct_terms};

@@ -50,6 +50,11 @@ on_both! {
         // The next bill deducts it, and today's payment is none too late.
         town.pay("A1", "5.00", "R-2");
         town.assert_sound();
+        town.reads(&["M1,2026-03-01,130"]);
+        town.bill("2026-03-01");
+        assert_eq!(scan(&town).gone, 1);
+        assert_eq!(open_cases(&town), [], "a case does not stay open for ever of which nothing is to be done");
+        town.assert_sound();
     }
 
     fn a_late_addition_of_another_service(town: Town) {

@@ -83,6 +83,12 @@ CREATE TABLE sweep_queue (
 ) STRICT;
 CREATE INDEX sweep_queue_account ON sweep_queue (account_id);
 
+-- From when on a night is due: when the servers' last look at everything began or, before the first, when a server came up.
+CREATE TABLE sweep_night (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    since TEXT NOT NULL
+) STRICT;
+
 -- What the sweep looks up by account.
 CREATE INDEX trace_step_ledger ON trace_step (account_id, account_seq) WHERE account_id IS NOT NULL;
 CREATE INDEX adjustment_by_account_reason ON adjustment (account_id, reason_code);

@@ -10,6 +10,7 @@ use crate::actions::payments::{NewPayment, Origin, post_within, restore_within, 
 use crate::actions::tariffs::read_book;
 use crate::actions::{ActionError, Context, notices};
 use crate::db::bank::EntryRow;
+use crate::db::collections::{insert_undo, undone_seq};
 use crate::db::ledger::{self, NewAdjustment};
 use crate::db::payments::PaymentRow;
 use crate::db::{DbConnection, bank_match, customers, operations};
@@ -153,7 +154,11 @@ pub(super) fn give_back(context: &Context, conn: &mut DbConnection, payments: &[
     for payment in payments {
         restore_within(context, conn, payment, now)?;
         let reference = fee_reference(payment);
-        if let Some((account, _, cents, _)) = ledger::adjustment_by_reference(conn, &reference)? {
+        let fee = ledger::adjustment_by_reference(conn, &reference)?;
+        // What a clerk took back by hand is not given a second time.
+        if let Some((account, _, cents, seq)) = fee
+            && undone_seq(conn, account, seq)?.is_none()
+        {
             let charge = Charge {
                 account,
                 amount: -Money::from_cents(cents),
@@ -161,7 +166,8 @@ pub(super) fn give_back(context: &Context, conn: &mut DbConnection, payments: &[
                 note: "the return was refused or taken back",
                 on: context.today(),
             };
-            post_charge(context, conn, &charge, now)?;
+            let given = post_charge(context, conn, &charge, now)?;
+            insert_undo(conn, account, given, seq)?;
         }
     }
     Ok(())
@@ -218,7 +224,8 @@ struct Charge<'a> {
     on: NaiveDate,
 }
 
-fn post_charge(context: &Context, conn: &mut DbConnection, charge: &Charge<'_>, now: NaiveDateTime) -> Result<(), ActionError> {
+/// Posts it; returns its position.
+fn post_charge(context: &Context, conn: &mut DbConnection, charge: &Charge<'_>, now: NaiveDateTime) -> Result<i64, ActionError> {
     let Charge { account, amount, reference, note, on } = *charge;
     let reason = ledger::reason(conn, FEE)?.ok_or_else(|| ActionError::not_found("reason", FEE))?;
     let source = format!("adjustment:{FEE}:{reference}");
@@ -248,5 +255,6 @@ fn post_charge(context: &Context, conn: &mut DbConnection, charge: &Charge<'_>, 
         balance_cents: after.balance.cents(),
     };
     let key = format!("adjustment:{account}:{}", after.seq);
-    notices::queue(conn, context, NewNotice { key, to: Addressee::Account(account), happened_on: on, facts: Facts::AdjustmentGiven(given) })
+    notices::queue(conn, context, NewNotice { key, to: Addressee::Account(account), happened_on: on, facts: Facts::AdjustmentGiven(given) })?;
+    Ok(after.seq)
 }

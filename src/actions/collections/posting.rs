@@ -5,7 +5,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use crate::actions::{ActionError, Context, notices};
 use crate::db::customers::AccountRow;
 use crate::db::ledger::NewAdjustment;
-use crate::db::{DbConnection, collections as rows, ledger, operations};
+use crate::db::{DbConnection, collections as rows, ledger, operations, overcharges};
 use crate::domain::ledger::{Entry, EntryKind, Position};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
@@ -59,6 +59,7 @@ pub(super) fn post(
     ledger::insert_adjustment(conn, &row)?;
     if let Some(undone) = what.undoes {
         rows::insert_undo(conn, account.id, after.seq, undone)?;
+        overcharges::queue(conn, &[account.id], &format!("{} '{}'", what.code, what.reference), now)?;
     }
     let detail = format!("{} {} {}: {}", what.amount, what.code, what.reference, what.note);
     operations::audit(conn, now, &context.actor, "adjustment.give", &account.number, &detail)?;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::actions::{ActionError, Context};
-use crate::db::operations;
 use crate::db::overcharges::{self, CaseSums, NamedFinding, OpenSums};
+use crate::db::{operations, rebills};
 use crate::domain::ids::{CaseId, FindingId};
 use crate::domain::money::Money;
 use crate::domain::overcharges::{Cause, Evidence};
@@ -99,8 +99,18 @@ pub fn dismiss(context: &Context, id: CaseId, note: &str) -> Result<usize, Actio
     context.database.write(|conn| {
         let now = context.now();
         let case = overcharges::lock_case(conn, id)?.ok_or_else(|| ActionError::not_found("case", id.to_string()))?;
-        if case.status != "open" {
-            return Err(ActionError::Refused(format!("case {id} is {}: only an open one is dismissed", case.status)));
+        match case.status.as_str() {
+            "open" => {}
+            // What could not be put right is let be by a person; what is on its way is not.
+            "mending" => {
+                if let Some(row) = rebills::of_case(conn, id)?.into_iter().find(|row| row.status != "done") {
+                    return Err(ActionError::Refused(format!(
+                        "case {id} is mending: its bills are being made anew by request {}: let that end first (`aquabills overcharges mend {id}`)",
+                        row.id
+                    )));
+                }
+            }
+            other => return Err(ActionError::Refused(format!("case {id} is {other}: only an open one is dismissed"))),
         }
         let dismissed = overcharges::dismiss_all(conn, id, &context.actor, now)?;
         overcharges::close_case(conn, id, "dismissed", &context.actor, note.trim(), now)?;

@@ -1,11 +1,13 @@
 //! Overcharges: every standing bill is derived again from what is known today, and what differs becomes a finding.
 //!
-//! [`scan`] looks at everything, [`queue`] at what a correction touched; [`cases`] shows what was found, [`mend`] puts it right.
+//! [`scan`] looks at everything ([`nightly`] says when), [`queue`] at what a correction touched; [`cases`] shows what was found,
+//! [`mend`] puts it right.
 
 pub mod cases;
 mod facts;
 pub mod mend;
 mod money;
+pub mod nightly;
 pub mod queue;
 mod recompute;
 pub mod scan;

@@ -35,6 +35,10 @@ fn late(config: &Config, row: &LatePayment) -> Option<Seen> {
     if before.is_none() && (row.effective_on > row.bill_on || row.effective_on >= posted_on) {
         return None;
     }
+    // Worth knowing only until the next bill has deducted it.
+    if before.is_none() && row.deducted == 1 {
+        return None;
+    }
     let bill = bill_number(row.run_id, row.account_id);
     let amount = Money::from_cents(row.amount_cents);
     let reference = row.provider_ref.as_deref().map(|reference| format!(" ({reference})")).unwrap_or_default();

@@ -1,14 +1,17 @@
 //! Deriving the bills of a range of accounts again.
 
 use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::facts::gather;
 use super::{Seen, Unjudged};
 use crate::actions::service_data::{group_reads, group_terms, needs_winter, parse_attributes};
 use crate::actions::{ActionError, tariffs};
 use crate::db::billing::bill_number;
+use crate::db::customers::TermRow;
 use crate::db::overcharges::FindingRow;
-use crate::db::sweep::{self, SweptAgreement, SweptSegment};
+use crate::db::sweep::{self, SweptAgreement, SweptRelief, SweptSegment};
 use crate::db::{DbConnection, customers, rates};
 use crate::domain::billing::{AgreementTerms, SegmentCharge, SegmentInputs, TariffBook, TermChange};
 use crate::domain::ids::{AccountId, AgreementId, RunId};
@@ -23,15 +26,38 @@ use crate::domain::service::{Service, close_with_removal};
 pub(super) struct Rates {
     pub(super) book: TariffBook,
     pub(super) versions: HashMap<String, VersionFact>,
+    /// How many versions these are.
+    count: i64,
 }
 
 impl Rates {
     pub(super) fn load(conn: &mut DbConnection) -> Result<Self, ActionError> {
+        let count = rates::count(conn)?;
         let versions = rates::versions(conn)?.into_iter().map(|row| {
             let fact = VersionFact { schedule: row.schedule, effective_on: row.effective_on, text: text_without_day(&row.source) };
             (row.sha256, fact)
         });
-        Ok(Self { versions: versions.collect(), book: tariffs::read_book(conn)? })
+        Ok(Self { versions: versions.collect(), book: tariffs::read_book(conn)?, count })
+    }
+}
+
+/// The tariffs of a scan: read once, and anew when another process imported one meanwhile.
+pub(super) struct CurrentRates(Mutex<Arc<Rates>>);
+
+impl CurrentRates {
+    pub(super) fn load(conn: &mut DbConnection) -> Result<Self, ActionError> {
+        Ok(Self(Mutex::new(Arc::new(Rates::load(conn)?))))
+    }
+
+    /// The tariffs as this transaction sees them.
+    pub(super) fn now(&self, conn: &mut DbConnection) -> Result<Arc<Rates>, ActionError> {
+        let held = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if held.count == rates::count(conn)? {
+            return Ok(held);
+        }
+        let fresh = Arc::new(Rates::load(conn)?);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        Ok(fresh)
     }
 }
 
@@ -50,7 +76,7 @@ type Priced = Vec<(SegmentInputs, SegmentCharge)>;
 struct Sheet<'a> {
     rates: &'a Rates,
     registers: HashMap<AgreementId, Vec<RegisterReads>>,
-    changes: HashMap<AgreementId, Vec<TermChange>>,
+    changes: HashMap<AgreementId, Result<Vec<TermChange>, ActionError>>,
     by_winter: Vec<AgreementId>,
 }
 
@@ -74,10 +100,11 @@ pub(super) fn look(
         rates,
         registers: group_reads(sweep::reads(conn, first, last)?)?,
         by_winter: agreements.iter().filter(winter).map(|row| row.id).collect(),
-        changes: group_terms(&terms)?,
+        changes: changes_of(&terms),
     };
     let mut looked = Looked::default();
     let mended = mended(standing);
+    let reliefs = sweep::reliefs(conn, first, last)?;
     let mut known: HashMap<String, Seen> = known.iter().map(|seen| (seen.key.clone(), seen.clone())).collect();
     let mut differences = Vec::new();
     for agreement in &agreements {
@@ -85,7 +112,7 @@ pub(super) fn look(
         looked.services += 1;
         let unjudged =
             |reason: String| Unjudged { account: agreement.account.clone(), service_id: agreement.service.clone(), reason, agreement: agreement.id };
-        let priced = match sheet.price(agreement, &segments)? {
+        let priced = match sheet.price(agreement, &segments) {
             Ok(priced) => priced,
             Err(reason) => {
                 looked.unjudged.push(unjudged(reason));
@@ -95,10 +122,17 @@ pub(super) fn look(
         let own = mended.get(&agreement.id).map(Vec::as_slice).unwrap_or_default();
         let (found, apart) = intervals(&slots(&segments), &priced_slots(&priced), own);
         looked.unjudged.extend(apart.into_iter().map(|days| unjudged(in_words(days))));
-        for interval in found.into_iter().filter(|interval| interval.difference_cents() != 0) {
+        for mut interval in found {
+            let relieved = interval.count_relief(given_within(&reliefs, agreement.id, &interval));
+            if interval.difference_cents() == 0 {
+                continue;
+            }
             match known.remove(&key(agreement.id, &interval)).filter(|seen| seen.is_of(&interval)) {
                 Some(seen) => looked.seen.push(seen),
-                None => differences.push(Difference::new(agreement, interval, (&segments, &priced))?),
+                None => match Difference::new(agreement, interval, (&segments, &priced)) {
+                    Ok(difference) => differences.push(Difference { relieved, ..difference }),
+                    Err(error) => looked.unjudged.push(unjudged(error.to_string())),
+                },
             }
         }
     }
@@ -107,6 +141,18 @@ pub(super) fn look(
         looked.seen.push(difference.explained(rates, &facts)?);
     }
     Ok(looked)
+}
+
+/// The changes of terms, by agreement. What cannot be read is told of that agreement alone.
+fn changes_of(rows: &[TermRow]) -> HashMap<AgreementId, Result<Vec<TermChange>, ActionError>> {
+    let groups = rows.chunk_by(|a, b| a.agreement_id == b.agreement_id);
+    groups.filter_map(|group| Some((group.first()?.agreement_id, group_terms(group).map(|terms| terms.into_values().flatten().collect())))).collect()
+}
+
+/// What was given for leaks on bills of some days, in cents.
+fn given_within(reliefs: &[SweptRelief], agreement: AgreementId, interval: &Interval) -> i64 {
+    let within = |row: &&SweptRelief| row.agreement_id == agreement && row.period_start_on >= interval.from_on && row.period_end_on <= interval.to_on;
+    reliefs.iter().filter(within).map(|row| row.credit_cents).sum()
 }
 
 fn in_words(days: Apart) -> String {
@@ -118,16 +164,17 @@ fn in_words(days: Apart) -> String {
 
 impl Sheet<'_> {
     /// What should have been charged up to the last bill, or why nobody can say.
-    fn price(&mut self, agreement: &SweptAgreement, segments: &[SweptSegment]) -> Result<Result<Priced, String>, ActionError> {
-        let Some(last) = segments.last() else { return Ok(Ok(Vec::new())) };
+    fn price(&mut self, agreement: &SweptAgreement, segments: &[SweptSegment]) -> Result<Priced, String> {
+        let in_words = |error: ActionError| error.to_string();
+        let Some(last) = segments.last() else { return Ok(Vec::new()) };
         let mut registers = self.registers.remove(&agreement.id).unwrap_or_default();
         let history = self.by_winter.contains(&agreement.id).then(|| registers.clone());
         close_with_removal(&mut registers, agreement.end_on);
         let mut terms = AgreementTerms {
             schedule: agreement.schedule.clone(),
             rate_class: agreement.rate_class.clone(),
-            attributes: parse_attributes(agreement.id, &agreement.attributes)?,
-            changes: self.changes.remove(&agreement.id).unwrap_or_default(),
+            attributes: parse_attributes(agreement.id, &agreement.attributes).map_err(in_words)?,
+            changes: self.changes.remove(&agreement.id).unwrap_or_else(|| Ok(Vec::new())).map_err(in_words)?,
             start_on: agreement.start_on,
             end_on: agreement.end_on,
         };
@@ -140,12 +187,12 @@ impl Sheet<'_> {
         let shortened = |(inputs, _): &(SegmentInputs, SegmentCharge)| inputs.end_on == last.period_end_on && inputs.standard_days.is_some();
         if terms.end_on == Some(last.period_end_on)
             && priced.as_ref().is_ok_and(|periods| periods.last().is_some_and(shortened))
-            && stored_inputs(agreement, last)?.standard_days.is_none()
+            && stored_inputs(agreement, last).map_err(in_words)?.standard_days.is_none()
         {
             terms.end_on = None;
-            return Ok(run(&terms));
+            return run(&terms);
         }
-        Ok(priced)
+        priced
     }
 }
 
@@ -241,6 +288,8 @@ pub(super) struct Difference {
     service: String,
     run: Option<RunId>,
     interval: Interval,
+    /// What was given for a leak and counts, in cents.
+    relieved: i64,
 }
 
 impl Difference {
@@ -254,12 +303,16 @@ impl Difference {
             service: agreement.service.clone(),
             run: rows.first().map(|row| row.run_id),
             interval,
+            relieved: 0,
         })
     }
 
     fn explained(self, rates: &Rates, facts: &Facts) -> Result<Seen, ActionError> {
         let reasons = reasons(&self.service, &self.billed, &self.should, facts, &rates.book);
-        let reason = conclude(&self.service, &reasons);
+        let mut reason = conclude(&self.service, &reasons);
+        if self.relieved != 0 {
+            let _ = write!(reason.detail, "; {} of it was given already as relief for a leak", Money::from_cents(self.relieved));
+        }
         let evidence = Evidence { billed: self.billed, should: self.should, reasons };
         Ok(Seen {
             key: key(self.agreement, &self.interval),

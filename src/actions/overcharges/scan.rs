@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::recompute::{Rates, look};
-use super::{Seen, Unjudged, money};
+use super::recompute::{CurrentRates, Rates, look};
+use super::{Seen, Unjudged, mend, money};
 use crate::actions::lease::Lease;
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context, bill_run};
@@ -94,7 +94,7 @@ pub(super) fn scan_chunks(
     chunks: &[ChunkRow],
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<ScanReport, ActionError> {
-    let rates = context.database.read(Rates::load)?;
+    let rates = context.database.snapshot(CurrentRates::load)?;
     let report = Mutex::new(ScanReport::default());
     bill_run::each_chunk("looking for overcharges", context, lease, chunks, progress, |chunk| {
         let part = scan_chunk(context, &rates, (chunk.first_account_id, chunk.last_account_id))?;
@@ -141,10 +141,11 @@ impl Plan {
     }
 }
 
-fn scan_chunk(context: &Context, rates: &Rates, range: (AccountId, AccountId)) -> Result<ScanReport, ActionError> {
+fn scan_chunk(context: &Context, rates: &CurrentRates, range: (AccountId, AccountId)) -> Result<ScanReport, ActionError> {
     let (mut report, plan) = context.database.snapshot(|conn| {
         look_up_by_index(conn)?;
-        observe(conn, context, rates, range, &[])
+        let rates = rates.now(conn)?;
+        observe(conn, context, &rates, range, &[])
     })?;
     if plan.is_empty() {
         return Ok(report);
@@ -158,7 +159,9 @@ fn scan_chunk(context: &Context, rates: &Rates, range: (AccountId, AccountId)) -
         look_up_by_index(conn)?;
         // Whoever mends holds these locks, too: what is being mended is not found once more.
         ledger::lock_account_range(conn, narrowed.0, narrowed.1)?;
-        let (_, plan) = observe(conn, context, rates, narrowed, &plan.new)?;
+        // Asked under the locks: what somebody found here by a tariff that came meanwhile is not taken for gone by an old one.
+        let rates = rates.now(conn)?;
+        let (_, plan) = observe(conn, context, &rates, narrowed, &plan.new)?;
         apply(conn, context, plan)
     })?;
     (report.found, report.gone) = (found, gone);
@@ -267,7 +270,7 @@ fn apply(conn: &mut DbConnection, context: &Context, plan: Plan) -> Result<(u64,
     left.sort_unstable();
     left.dedup();
     for case in left {
-        overcharges::close_if_done(conn, case, &context.actor, now)?;
+        mend::end_left_within(conn, context, case)?;
     }
     Ok((u64::try_from(rows.len()).unwrap_or(u64::MAX), gone))
 }

@@ -53,6 +53,14 @@ impl Interval {
     pub fn difference_cents(&self) -> i64 {
         self.should_cents - self.billed_cents - self.mended_cents
     }
+
+    /// Counts a relief that was given on these bills, in cents, as given back already, as far as they charged too much. By itself it
+    /// is nobody's mistake: what it gave beyond that is not asked back. Returns what of it counts.
+    pub fn count_relief(&mut self, cents: i64) -> i64 {
+        let counted = cents.min(-self.difference_cents()).max(0);
+        self.mended_cents -= counted;
+        counted
+    }
 }
 
 /// The periods of the two sides do not end together: nobody can say what is too much until the bills are made anew.
@@ -194,6 +202,15 @@ mod tests {
         let mended = [Mended { from_on: day(1), to_on: day(60), cents: -20 }];
         let (found, _) = intervals(&billed, &[slot(1, 31, 80), slot(31, 60, 90)], &mended);
         assert_eq!(cuts(&found), [(day(1), day(60), 0)]);
+    }
+
+    #[test]
+    fn a_relief_counts_as_far_as_too_much_was_charged() {
+        for (should, relief, left) in [(100, 30, 0), (60, 30, -10), (80, 30, 0), (120, 30, 20), (60, 0, -40)] {
+            let (mut found, _) = intervals(&[slot(1, 31, 100)], &[slot(1, 31, should)], &[]);
+            found[0].count_relief(relief);
+            assert_eq!(found[0].difference_cents(), left, "{should} after a relief of {relief}");
+        }
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) 
     let findings: Vec<FindingId> = page.iter().flat_map(|account| &account.findings).map(|row| row.id).collect();
     context.database.write(|conn| {
         ledger::lock_accounts(conn, &ids)?;
+        // Nor is a case put right further that somebody dismissed meanwhile.
+        if overcharges::lock_case(conn, case)?.is_none_or(|row| row.status != "mending") {
+            return Ok(());
+        }
         let now = context.now();
         // Whoever was first has settled them.
         let open: HashMap<FindingId, FindingRow> =

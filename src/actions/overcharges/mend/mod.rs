@@ -264,12 +264,35 @@ fn end(context: &Context, case: CaseId) -> Result<(), ActionError> {
         if mending::sums(conn, case)?.open > 0 {
             return Ok(());
         }
-        let now = context.now();
-        overcharges::close_case(conn, case, "settled", &context.actor, "put right", now)?;
-        operations::audit(conn, now, &context.actor, "overcharges.mended", &format!("case {case}"), &format!("{} {}", row.cause, row.subject))?;
-        let told = incident(conn, context, &row, true)?;
-        notices::queue(conn, context, told)
+        settled(conn, context, &row)
     })
+}
+
+fn settled(conn: &mut DbConnection, context: &Context, row: &CaseRow) -> Result<(), ActionError> {
+    let (now, case) = (context.now(), row.id);
+    overcharges::close_case(conn, case, "settled", &context.actor, "put right", now)?;
+    operations::audit(conn, now, &context.actor, "overcharges.mended", &format!("case {case}"), &format!("{} {}", row.cause, row.subject))?;
+    let told = incident(conn, context, row, true)?;
+    notices::queue(conn, context, told)
+}
+
+/// Closes a case whose last findings went by themselves, within the transaction that says so: also one that was left in the midst of
+/// mending because of them. Where anything was put right, staff is told as when mending ends; what is on its way is not touched.
+pub(super) fn end_left_within(conn: &mut DbConnection, context: &Context, case: CaseId) -> Result<(), ActionError> {
+    let now = context.now();
+    if overcharges::close_if_done(conn, case, &context.actor, now)? {
+        return Ok(());
+    }
+    let Some(row) = overcharges::lock_case(conn, case)?.filter(|row| row.status == "mending") else { return Ok(()) };
+    let sums = mending::sums(conn, case)?;
+    if sums.open > 0 || rebills::of_case(conn, case)?.iter().any(|row| row.status != "done") {
+        return Ok(());
+    }
+    if sums.accounts > 0 {
+        return settled(conn, context, &row);
+    }
+    overcharges::close_case(conn, case, "gone", &context.actor, "nothing of it is open any more", now)?;
+    Ok(())
 }
 
 /// What an attempt that ended early is called in the audit trail.
