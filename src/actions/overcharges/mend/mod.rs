@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::queue::sweep_queue;
 use crate::actions::policy::load_policies;
 use crate::actions::rebill::{self, RebillKind, Wanted};
 use crate::actions::stop::Stop;
@@ -20,7 +21,7 @@ use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId, RunId};
 use crate::domain::notices::{Addressee, Facts, NewNotice, RunIncident};
 use crate::domain::overcharges::Cause;
 
-pub(in crate::actions) use give::{settle_cancelled_within, told_within};
+pub(in crate::actions) use give::{settle_cancelled_within, taken_back_within, told_within};
 use plan::{Way, Ways};
 pub(in crate::actions) use tell::{Told, key};
 
@@ -128,6 +129,8 @@ pub fn mend(context: &Context, wanted: &Mending<'_>, stop: &Stop) -> Result<Mend
     }
     // Payments first: what was received is applied before anybody is told a balance.
     inbox::settle(context, true, &Stop::default())?;
+    // What corrections touched is looked at before anything is planned by it.
+    sweep_queue(context, stop)?;
     begin(context, wanted.case)?;
     go_on_with_rebill(context, wanted, stop)?;
     let policies = load_policies(context)?;
@@ -138,17 +141,21 @@ pub fn mend(context: &Context, wanted: &Mending<'_>, stop: &Stop) -> Result<Mend
         ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?, false)?;
         ways.without_rebilling(context, &policies, &refused(context, wanted.case)?)?;
     }
+    let mut changed = Vec::new();
     for (done, page) in ways.accounts.chunks(PAGE).enumerate() {
         if stop.is_requested() {
             return Err(ActionError::Stopped);
         }
-        give::settle_page(context, wanted.case, page)?;
+        changed.extend(give::settle_page(context, wanted.case, page)?);
         (wanted.progress)("giving back", (done + 1) * PAGE.min(ways.accounts.len()), ways.accounts.len());
     }
     end(context, wanted.case)?;
     let mut report = MendReport::default();
     let left: Vec<_> = ways.accounts.into_iter().filter(|account| matches!(account.way, Way::Leave(_))).collect();
     count(&mut report, &Ways { accounts: left });
+    report.left += changed.len();
+    report.first_left.extend(changed);
+    report.first_left.truncate(NAMED);
     came_to(context, wanted.case, report)
 }
 

@@ -39,6 +39,13 @@ pub(super) enum Way {
     Leave(String),
 }
 
+impl Way {
+    /// Whether something is done to the account beside its bills.
+    pub(super) fn acts(&self) -> bool {
+        !matches!(self, Self::Rebill(_) | Self::Leave(_))
+    }
+}
+
 /// The difference that settles one finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
