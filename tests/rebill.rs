@@ -65,6 +65,7 @@ fn wanted(town: &Town, numbers: &[String], kind: RebillKind, token: &str) -> Wan
         reason: "the first tier cost too much".to_owned(),
         token: token.to_owned(),
         case_id: None,
+        agreed: None,
         override_gates: None,
         progress: &|_, _, _| {},
         fault: None,
