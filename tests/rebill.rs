@@ -195,7 +195,7 @@ on_both! {
                             Ok(_) => return,
                             Err(ActionError::Busy { .. } | ActionError::LeaseLost(_)) => thread::sleep(std::time::Duration::from_millis(50)),
                             Err(ActionError::Refused(why)) => {
-                                assert!(why.contains("was cancelled by request") || why.contains("stands on it") || why.contains("taken back"), "{why}");
+                                assert!(why.contains("was cancelled by request") || why.contains("stands on it") || why.contains("taken back") || why.contains("is not issued"), "{why}");
                                 thread::sleep(std::time::Duration::from_millis(50));
                             }
                             Err(error) => panic!("{error}"),

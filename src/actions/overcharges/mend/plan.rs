@@ -13,11 +13,11 @@ use crate::db::mending::{self, MendedTax};
 use crate::db::overcharges::FindingRow;
 use crate::db::rebills::{self, StandingSegment};
 use crate::db::{DbConnection, customers};
-use crate::domain::billing::{TariffBook, charge};
+use crate::domain::billing::{SegmentInputs, TariffBook};
 use crate::domain::ids::{AccountId, FindingId, RunId};
 use crate::domain::ledger::Charged;
 use crate::domain::money::Money;
-use crate::domain::overcharges::Evidence;
+use crate::domain::overcharges::{Evidence, still_to_mend};
 use crate::domain::policy::{Parts, Policy, PolicyBook, back_billing};
 
 /// An account is billed anew when no more of its bills than this have to go for that: who would get a year of bills again gets the
@@ -315,20 +315,14 @@ impl Rules<'_> {
     /// What should have been charged, less what was and what was put right before, with its tax; or why nobody can say. `taxed` is
     /// the tax of the bills, as they were posted, with what was put right of it before.
     fn difference(&self, row: &FindingRow, taxed: i64) -> Result<Result<Charged, String>, ActionError> {
-        let total = Money::from_cents(row.difference_cents);
         if row.kind != "charge" {
-            return Ok(Ok(Charged { total, tax: Money::default() }));
+            return Ok(Ok(Charged { total: Money::from_cents(row.difference_cents), tax: Money::default() }));
         }
         let evidence: Evidence = serde_json::from_str(&row.evidence)
             .map_err(|error| ActionError::Form(format!("what finding {} keeps cannot be read: {error}", row.id)))?;
-        let mut tax = -taxed;
-        for side in &evidence.should {
-            match charge(&side.inputs, self.book) {
-                Ok(again) => tax += again.charge.tax.cents(),
-                Err(hold) => return Ok(Err(format!("what should have been charged cannot be priced now: {hold}"))),
-            }
-        }
-        Ok(Ok(Charged { total, tax: Money::from_cents(tax) }))
+        let posted = Charged { total: Money::from_cents(row.billed_cents + row.mended_before_cents), tax: Money::from_cents(taxed) };
+        let sides: Vec<SegmentInputs> = evidence.should.into_iter().map(|side| side.inputs).collect();
+        Ok(still_to_mend(posted, Money::from_cents(row.should_cents), &sides, self.book))
     }
 }
 
