@@ -409,6 +409,38 @@ on_both! {
 /// Puts a town back to what the first version of the program made of it: whatever later migrations made goes, the last one
 /// first.
 fn as_the_first_version_left_it(town: &Town) {
+    let collections =
+        "DELETE FROM adjustment_reason WHERE code IN ('late-fee-taken-back', 'late-fee-waived', 'leak-taken-back', 'write-off-taken-back',
+             'deposit', 'deposit-interest', 'deposit-applied');
+         DELETE FROM gl_account WHERE code IN ('credit:waived-fees', 'payable:deposits', 'expense:deposit-interest');
+         CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open' AND approval_id IS NULL;
+         DELETE FROM __diesel_schema_migrations WHERE version = '20261121000007';";
+    put_back(
+        town,
+        include_str!("../migrations/sqlite/2026-11-21-000007_collections/up.sql"),
+        include_str!("../migrations/postgres/2026-11-21-000007_collections/up.sql"),
+        collections,
+    );
+    let credits = "CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open';
+         DELETE FROM __diesel_schema_migrations WHERE version = '20261121000006';";
+    put_back(
+        town,
+        include_str!("../migrations/sqlite/2026-11-21-000006_credits/up.sql"),
+        include_str!("../migrations/postgres/2026-11-21-000006_credits/up.sql"),
+        credits,
+    );
+    put_back(
+        town,
+        include_str!("../migrations/sqlite/2026-11-21-000005_rebill/up.sql"),
+        include_str!("../migrations/postgres/2026-11-21-000005_rebill/up.sql"),
+        "DELETE FROM __diesel_schema_migrations WHERE version = '20261121000005';",
+    );
+    put_back(
+        town,
+        include_str!("../migrations/sqlite/2026-11-21-000004_overcharges/up.sql"),
+        include_str!("../migrations/postgres/2026-11-21-000004_overcharges/up.sql"),
+        "DELETE FROM __diesel_schema_migrations WHERE version = '20261121000004';",
+    );
     let payments = "DELETE FROM adjustment_reason WHERE code = 'refund-failed';
          DELETE FROM gl_account WHERE code = 'clearing:refunds';
          CREATE UNIQUE INDEX payment_provider_ref_once ON payment (provider, merchant, provider_ref) WHERE provider_ref IS NOT NULL;

@@ -6,13 +6,18 @@ mod support;
 
 use std::sync::atomic::Ordering;
 
+use aquabills::actions::Context;
+use aquabills::actions::approvals::{Outcome, Seen, Verdict, decide, show};
 use aquabills::actions::inbox::settle;
 use aquabills::actions::overcharges::mend::{MendReport, Mending, foresee, mend};
+use aquabills::actions::overcharges::queue::sweep_queue;
 use aquabills::actions::overcharges::scan::scan_all;
 use aquabills::actions::policy::store_policy;
+use aquabills::actions::sign_in::{NewStaff, add_staff};
 use aquabills::actions::stop::Stop;
 use aquabills::actions::tariffs::import_tariff;
-use aquabills::domain::ids::CaseId;
+use aquabills::actions::undo::{Undo, undo};
+use aquabills::domain::ids::{ApprovalId, CaseId};
 use aquabills::domain::roles::Role;
 use chrono::TimeDelta;
 use diesel::result::Error as DieselError;
@@ -81,6 +86,45 @@ fn figures(told: &serde_json::Value) -> (Option<i64>, Option<i64>, Option<i64>, 
     (told["before_cents"].as_i64(), told["after_cents"].as_i64(), told["balance_cents"].as_i64(), told["asked"].as_bool())
 }
 
+/// The town as somebody acts in it.
+fn by(town: &Town, who: &str) -> Context {
+    Context { actor: who.to_owned(), ..town.context.clone() }
+}
+
+/// Two supervisors, and a policy that lets nobody give an account more than 10.00 alone.
+fn two_supervisors(town: &Town) {
+    let policy = "title = \"T\"\neffective_on = 2026-01-01\n[credits]\ncitation = \"Board 7\"\napproval_above = \"10.00\"\n\
+        approval_total_above = \"10.00\"\napproval_days = 30\napprovers = [\"supervisor\"]\nrequest_days = 14\nlargest = \"40.00\"\n";
+    store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
+    for (email, name) in [(SAM, "Sam Chief"), (SUE, "Sue Head")] {
+        let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role: Role::Supervisor, password: None, mail_link: false };
+        add_staff(&town.context, &new).expect("staff is added");
+    }
+}
+
+const SAM: &str = "sam@utility.example";
+const SUE: &str = "sue@utility.example";
+
+fn approve(town: &Town, who: &str, id: i64) -> Result<(), String> {
+    let context = by(town, who);
+    let request = show(&context, ApprovalId(id)).expect("the request is there");
+    let seen = Seen { sha256: request.sha256, position: None };
+    decide(&context, ApprovalId(id), Verdict::Approve, &seen, "").map(|_| ()).map_err(|error| error.to_string())
+}
+
+fn mend_as(town: &Town, who: &str, case: i64) -> Result<MendReport, String> {
+    mend(&by(town, who), &wanted(case), &Stop::default()).map_err(|error| error.to_string())
+}
+
+const TAXES: &str = "SELECT account_id || ' ' || sum(p.amount_cents) AS line FROM posting p JOIN financial_transaction f ON f.id = p.transaction_id \
+    WHERE p.gl_code = 'payable:taxes' GROUP BY account_id ORDER BY account_id";
+
+/// Puts the tariff right by another price of the first tier.
+fn reprice(town: &Town, price: &str) {
+    let right = TAXED.replace("tier_prices: [2.00, 3.50]", &format!("tier_prices: [{price}, 3.50]"));
+    import_tariff(&town.context, &town.file("right.owrs", &right), false, true).expect("the tariff is accepted");
+}
+
 /// Whether nothing is found any more, and everything is sound.
 fn assert_right(town: &Town) {
     let again = scan_all(&town.context, &|_, _| {}).expect("it is looked at again");
@@ -145,6 +189,8 @@ on_both! {
         store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
         put_right(&town, TAXED);
         scan_all(&town.context, &|_, _| {}).unwrap();
+        // It counts from the day on which it was found, however long it waits then.
+        town.context.clock.set(town.context.clock.now().and_utc() + TimeDelta::days(40));
         let report = mended(&town, 1);
         assert_eq!((report.credited, report.is_complete()), (2, true), "{report:?}");
         // Since 15 April: 15 days of April's 30 or so, and all of May.
@@ -218,6 +264,136 @@ on_both! {
         assert_eq!(figures(&told[0]), (Some(14_190), Some(9_460), Some(-4_730), Some(true)));
         assert_eq!(told[0]["cause"], "A payment of yours had reached us and was not taken off.");
         assert_eq!(query(&town, "SELECT CAST(count(*) AS TEXT) AS line FROM notice WHERE kind = 'run_incident'"), ["2"], "found, and put right");
+        assert_right(&town);
+    }
+
+    fn a_correction_that_nobody_has_looked_at_yet_is_looked_at_first(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        // It was right all along: that is imported, and not swept yet.
+        reprice(&town, "2.00");
+        let ledger = town.ledger_rows();
+        let error = mend(&town.context, &wanted(1), &Stop::default()).unwrap_err().to_string();
+        assert!(error.contains("case 1 is gone"), "{error}");
+        assert_eq!((town.ledger_rows(), told(&town).len()), (ledger, 0), "nobody gets a credit on top of a right bill");
+        assert_right(&town);
+    }
+
+    fn what_changes_while_it_is_put_right_is_left(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        // A third home is new: its one bill is made anew, and while that is issued somebody takes the correction back.
+        town.services("customer_id,service_id,rate_class,meter_id,register_digits,email\nA3,S3,HOME,M3,4,three@town.example\n").expect("it is read");
+        town.reads(&["M3,2026-05-01,0", "M3,2026-06-01,14"]);
+        town.bill("2026-06-01");
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let meddle = |step: &str, _: usize, _: usize| {
+            if step == "issuing" && !done.swap(true, Ordering::SeqCst) {
+                reprice(&town, "2.00");
+            }
+        };
+        let report = mend(&town.context, &Mending { case: CaseId(1), override_gates: None, progress: &meddle }, &Stop::default()).expect("it goes on");
+        assert!(done.load(Ordering::SeqCst));
+        assert_eq!((report.rebilled, report.credited, report.left), (1, 0, 2), "{report:?}");
+        assert!(report.first_left.iter().all(|left| left.reason.contains("changed")), "{report:?}");
+        assert_eq!(query(&town, "SELECT reference AS line FROM adjustment"), Vec::<String>::new());
+    }
+
+    fn a_credit_that_is_taken_back_is_found_again(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        let before = query(&town, TAXES);
+        put_right(&town, TAXED);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        mended(&town, 1);
+        let right = query(&town, TAXES);
+        for reference in query(&town, "SELECT reference AS line FROM adjustment WHERE account_id = 1 ORDER BY id") {
+            let wish = Undo { account: "A1".to_owned(), reference: format!("undo {reference}"), of: reference, note: "by mistake".to_owned() };
+            assert!(matches!(undo(&town.context, &wish).expect("it is taken back"), Outcome::Done(_)));
+        }
+        assert_eq!(query(&town, TAXES), [before[0].clone(), right[1].clone()], "tax is taken back as tax");
+        assert_eq!(query(&town, "SELECT DISTINCT status AS line FROM overcharge_finding WHERE account_id = 1"), ["gone"]);
+        sweep_queue(&town.context, &Stop::default()).expect("the queue is swept");
+        let cases = query(&town, "SELECT CAST(id AS TEXT) AS line FROM overcharge_case WHERE status = 'open'");
+        assert_eq!(cases.len(), 1, "{cases:?}");
+        mended(&town, cases[0].parse().unwrap());
+        assert_eq!(query(&town, TAXES), right);
+        assert_right(&town);
+    }
+
+    fn a_second_correction_of_the_same_days_splits_its_tax(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        for (case, price) in [(1, "1.50"), (2, "1.13"), (3, "1.77")] {
+            reprice(&town, price);
+            scan_all(&town.context, &|_, _| {}).unwrap();
+            let report = mended(&town, case);
+            assert!(report.credited == 2 && report.is_complete(), "{report:?}");
+        }
+        let twin = billed_town(Town::sqlite(), &TAXED.replace("[2.00, 3.50]", "[1.77, 3.50]"), 6);
+        assert_eq!(query(&town, TAXES), query(&twin, TAXES));
+        assert_eq!((town.balance("A1"), town.balance("A2")), (twin.balance("A1"), twin.balance("A2")));
+        assert_right(&town);
+    }
+
+    fn above_the_bound_a_second_person_agrees_to_just_these_amounts(town: Town) {
+        let town = billed_town(town, TAXED, 2);
+        two_supervisors(&town);
+        reprice(&town, "1.00");
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let ledger = town.ledger_rows();
+        assert!(foresee(&town.context, CaseId(1)).unwrap().second_person.unwrap().contains("more than 10.00 (Board 7)"));
+        assert!(mend_as(&town, "nobody", 1).unwrap_err().contains("name one with --by"));
+        for _ in 0..2 {
+            let error = mend_as(&town, SAM, 1).unwrap_err();
+            assert!(error.contains("waits for a second person as request 1"), "{error}");
+        }
+        assert_eq!(foresee(&town.context, CaseId(1)).unwrap().waits_for, Some(ApprovalId(1)));
+        assert!(approve(&town, SAM, 1).unwrap_err().contains("a second person must"));
+        approve(&town, SUE, 1).expect("another one agrees");
+        assert_eq!(town.ledger_rows(), ledger, "agreeing moves nothing yet");
+        // Another correction makes it another amount: nobody has agreed to that one.
+        reprice(&town, "0.90");
+        sweep_queue(&town.context, &Stop::default()).unwrap();
+        let case = query(&town, "SELECT CAST(max(id) AS TEXT) AS line FROM overcharge_case WHERE status = 'open'").remove(0).parse().unwrap();
+        assert!(mend_as(&town, SAM, case).unwrap_err().contains("waits for a second person as request 2"));
+        assert_eq!(town.ledger_rows(), ledger);
+        approve(&town, SUE, 2).expect("another one agrees");
+        let report = mend_as(&town, SUE, case).expect("whoever comes goes on");
+        assert!(report.is_complete() && report.rebilled == 2, "{report:?}");
+        assert_right(&town);
+    }
+
+    fn nobody_gives_more_than_the_largest_credit(town: Town) {
+        let town = billed_town(town, TAXED, 6);
+        two_supervisors(&town);
+        reprice(&town, "1.00");
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        // 64.50 for the one, 38.70 for the other, whose sum is no account's.
+        assert!(mend_as(&town, SAM, 1).unwrap_err().contains("request 1"));
+        approve(&town, SUE, 1).expect("another one agrees");
+        let report = mend_as(&town, SAM, 1).expect("it goes on");
+        assert_eq!((report.credited, report.left), (1, 1), "{report:?}");
+        assert!(report.first_left[0].reason.contains("the most that the policy lets anybody give"), "{report:?}");
+    }
+
+    fn the_page_tells_whose_word_it_waits_for(town: Town) {
+        let mut town = billed_town(town, TAXED, 2);
+        two_supervisors(&town);
+        reprice(&town, "1.00");
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let served = Served::new(&mut town);
+        let mut boss = served.staff(Role::Supervisor);
+        let page = open(&mut boss, "/staff/overcharges/1/mend");
+        says(&page, "A second person must agree");
+        let seen = field(&page, "seen");
+        let sent = send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen), ("sure", "yes")]);
+        says(&follow(&mut boss, &sent), "/staff/approvals/1");
+        approve(&town, SUE, 1).expect("another one agrees");
+        let page = open(&mut boss, "/staff/overcharges/1/mend");
+        let seen = field(&page, "seen");
+        let sent = send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen), ("sure", "yes")]);
+        says(&follow(&mut boss, &sent), "Nothing is left to be done");
         assert_right(&town);
     }
 }

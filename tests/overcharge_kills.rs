@@ -66,6 +66,8 @@ fn is_new(account: usize) -> bool {
 
 /// A town that was billed by a wrong tariff, which is put right; the first three accounts have paid more than was ever right.
 fn prepare(town: Town) -> Town {
+    // One person is enough for all of it.
+    let town = town.lenient();
     town.file("aquabills.toml", SETTINGS);
     let wrong = TARIFF.replace("tier_prices: [2.00, 3.50]", "tier_prices: [4.00, 7.00]");
     town.tariff(&wrong).expect("the tariff is accepted");
@@ -254,12 +256,18 @@ fn kill_and_compare(new_town: fn() -> Town, wanted: u64, seed: u64) {
         town.assert_sound();
         let all: u64 = kills.values().sum();
         println!("town {number}: {all} kills of a live process so far, {:?}", since.elapsed());
-        if all >= wanted && [Step::Scan, Step::Mend, Step::Mail].iter().all(|step| kills.get(step).is_some_and(|count| *count > 0)) {
+        if all >= wanted && every_phase(&kills) {
             println!("killed: {kills:?}");
             return;
         }
     }
     panic!("the story was told {wanted} times, and less than {wanted} kills hit a live process: {kills:?}");
+}
+
+/// Whether something was killed while it was looked for, put right, paid out and mailed.
+fn every_phase(kills: &BTreeMap<Step, u64>) -> bool {
+    let refunds: u64 = kills.iter().filter(|(step, _)| matches!(step, Step::Refund(_))).map(|(_, count)| *count).sum();
+    refunds > 0 && [Step::Scan, Step::Mend, Step::Mail].iter().all(|step| kills.get(step).is_some_and(|count| *count > 0))
 }
 
 fn wanted(some: u64, all: u64) -> u64 {

@@ -7,11 +7,15 @@ mod support;
 use std::collections::BTreeSet;
 use std::thread;
 
-use aquabills::actions::ActionError;
-use aquabills::actions::rebill::{RebillKind, RebillReport, Wanted, bills_named, bills_of_run, preview, rebill, replaced_by};
+use aquabills::actions::approvals::{Seen, Verdict, decide, show};
+use aquabills::actions::bill_run::{RunOptions, roll_back_run, run_bills};
+use aquabills::actions::policy::store_policy;
+use aquabills::actions::rebill::{RebillKind, RebillReport, Wanted, bills_named, bills_of_run, preview, rebill, replaced_by, resume};
+use aquabills::actions::sign_in::{NewStaff, add_staff};
 use aquabills::actions::stop::Stop;
 use aquabills::actions::tariffs::import_tariff;
-use aquabills::domain::ids::RunId;
+use aquabills::actions::{ActionError, Context};
+use aquabills::domain::ids::{ApprovalId, RebillId, RunId};
 use aquabills::domain::roles::Role;
 use diesel::result::Error as DieselError;
 use support::http::Served;
@@ -65,6 +69,7 @@ fn wanted(town: &Town, numbers: &[String], kind: RebillKind, token: &str) -> Wan
         reason: "the first tier cost too much".to_owned(),
         token: token.to_owned(),
         case_id: None,
+        agreed: None,
         override_gates: None,
         progress: &|_, _, _| {},
         fault: None,
@@ -190,7 +195,7 @@ on_both! {
                             Ok(_) => return,
                             Err(ActionError::Busy { .. } | ActionError::LeaseLost(_)) => thread::sleep(std::time::Duration::from_millis(50)),
                             Err(ActionError::Refused(why)) => {
-                                assert!(why.contains("was cancelled by request") || why.contains("stands on it") || why.contains("taken back"), "{why}");
+                                assert!(why.contains("was cancelled by request") || why.contains("stands on it") || why.contains("taken back") || why.contains("is not issued"), "{why}");
                                 thread::sleep(std::time::Duration::from_millis(50));
                             }
                             Err(error) => panic!("{error}"),
@@ -261,6 +266,95 @@ on_both! {
         let output = town.program(&["bills", "cancel", "--reason", "x"]);
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(town.program(&["bills", "cancel", "00001-0000077", "--reason", "x"]).status.code(), Some(1));
+        assert_kept(&town);
+    }
+
+    fn only_what_was_cancelled_is_billed_anew(town: Town) {
+        let town = billed_town(town);
+        done(&town, &[number(3, 2)], RebillKind::Cancel, "one").expect("May of the second home is left to a later run");
+        put_right(&town);
+        let report = done(&town, &[number(3, 1), number(2, 2)], RebillKind::Rebill, "two").expect("it is done");
+        assert!(report.is_complete(), "{report:?}");
+        let days = query(&town, "SELECT account_id || ' ' || period_start_on || ' ' || period_end_on AS line FROM bill_segment WHERE run_id = 4 AND live = 1 ORDER BY 1");
+        assert_eq!(days, ["1 2026-05-01 2026-06-01", "2 2026-04-01 2026-05-01"]);
+        assert_kept(&town);
+    }
+
+    fn whom_another_run_has_billed_meanwhile_holds_nobody(town: Town) {
+        let town = billed_town(town);
+        put_right(&town);
+        let stop = Stop::default();
+        let halt = |step: &str, _: usize, _: usize| if step == "cancelling" { stop.request() };
+        let want = Wanted { progress: &halt, ..wanted(&town, &[number(3, 1), number(3, 2)], RebillKind::Rebill, "one") };
+        let error = rebill(&town.context, &want, &stop).unwrap_err();
+        assert!(matches!(error, ActionError::Stopped), "{error}");
+        let alone = RunOptions { cycle: "account:A1".to_owned(), ..RunOptions::approving_all(support::day("2026-06-01"), &|_, _, _| {}) };
+        run_bills(&town.context, &alone).expect("the first home is billed by itself");
+        let report = resume(&town.context, RebillId(1), None, &Stop::default()).expect("the second is billed anew");
+        assert!(report.is_complete() && report.count("billed") == 2, "{report:?}");
+        assert_eq!((town.balance("A1"), town.balance("A2")), ("129.00".to_owned(), "54.00".to_owned()));
+        let told = corrections(&town);
+        assert_eq!(told.len(), 2, "one each");
+        assert_eq!((told[0]["before_cents"].as_i64(), told[0]["after_cents"].as_i64()), (Some(4_400), Some(3_400)));
+        // All of them: nothing is left to bill.
+        let stop = Stop::default();
+        let halt = |step: &str, _: usize, _: usize| if step == "cancelling" { stop.request() };
+        let want = Wanted { progress: &halt, ..wanted(&town, &[number(3, 3)], RebillKind::Rebill, "two") };
+        rebill(&town.context, &want, &stop).unwrap_err();
+        town.bill("2026-06-01");
+        assert!(resume(&town.context, RebillId(2), None, &Stop::default()).expect("it ends").is_complete());
+        assert_kept(&town);
+    }
+
+    fn what_is_further_back_than_is_charged_is_not_billed_anew(town: Town) {
+        let town = billed_town(town);
+        let policy = "title = \"T\"\neffective_on = 2026-01-01\n[back_billing]\ncitation = \"Code 12\"\ncharge_months = 0\n";
+        store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
+        let dearer = TARIFF.replace("tier_prices: [2.00, 3.50]", "tier_prices: [3.00, 3.50]");
+        import_tariff(&town.context, &town.file("right.owrs", &dearer), false, true).expect("the tariff is accepted");
+        let before = dump(&town);
+        let error = done(&town, &[number(3, 1)], RebillKind::Rebill, "one").unwrap_err().to_string();
+        assert!(error.contains("Code 12") && error.contains("further back"), "{error}");
+        assert_eq!(dump(&town), before);
+    }
+
+    fn by_hand_a_second_person_agrees_above_the_bound(town: Town) {
+        let town = billed_town(town);
+        let policy = "title = \"T\"\neffective_on = 2026-01-01\n[credits]\ncitation = \"Board 7\"\napproval_above = \"15.00\"\n\
+            approval_total_above = \"15.00\"\napproval_days = 30\napprovers = [\"supervisor\"]\nrequest_days = 14\nlargest = \"500.00\"\n";
+        store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
+        for (email, name, role) in [("ana@utility.example", "Ana Clerk", Role::Clerk), ("sue@utility.example", "Sue Head", Role::Supervisor)] {
+            let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role, password: None, mail_link: false };
+            add_staff(&town.context, &new).expect("staff is added");
+        }
+        put_right(&town);
+        let [ana, sue] = ["ana@utility.example", "sue@utility.example"].map(|actor| Context { actor: actor.to_owned(), ..town.context.clone() });
+        let one = |context: &Context, numbers: &[String], token: &str| {
+            rebill(context, &wanted(&town, numbers, RebillKind::Rebill, token), &Stop::default()).map_err(|error| error.to_string())
+        };
+        one(&ana, &[number(3, 2)], "small").expect("6.00 less needs nobody else");
+        let ledger = town.ledger_rows();
+        // 20.00 less.
+        let error = one(&ana, &[number(2, 1)], "two").unwrap_err();
+        assert!(error.contains("waits for a second person as request 1"), "{error}");
+        assert_eq!(town.ledger_rows(), ledger);
+        let request = show(&sue, ApprovalId(1)).unwrap();
+        decide(&sue, ApprovalId(1), Verdict::Approve, &Seen { sha256: request.sha256, position: None }, "").expect("she agrees");
+        assert!(one(&ana, &[number(2, 1)], "two").expect("it is done").is_complete());
+        assert_eq!(town.balance("A1"), "119.00");
+        assert_kept(&town);
+    }
+
+    fn who_loses_a_bill_to_a_rollback_is_told_once(town: Town) {
+        let town = billed_town(town);
+        roll_back_run(&town.context, RunId(3), "the wrong rate", |_, _| {}).expect("it is rolled back");
+        let told = corrections(&town);
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!((told[0]["cancelled"][0].as_str(), told[0]["before_cents"].as_i64()), (Some(number(3, 1).as_str()), Some(4_400)));
+        put_right(&town);
+        town.bill("2026-06-01");
+        assert_eq!((town.balance("A1"), town.balance("A2")), ("129.00".to_owned(), "54.00".to_owned()));
+        assert_eq!(corrections(&town).len(), 3);
         assert_kept(&town);
     }
 }

@@ -10,7 +10,7 @@ use super::{ActionError, Context, account_named, notices};
 use crate::db::ledger::NewAdjustment;
 use crate::db::{DbConnection, ledger, operations};
 use crate::domain::ids::AccountId;
-use crate::domain::ledger::{Entry, EntryKind, Position, check_amount};
+use crate::domain::ledger::{Entry, EntryKind, Position, Posting, check_amount};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
 
@@ -93,11 +93,23 @@ pub(super) fn check_within(conn: &mut DbConnection, context: &Context, adjustmen
 /// Posts an adjustment within a transaction that checked it and holds its account's lock: for what was approved, and for what
 /// the program gives by rule.
 pub(super) fn post_within(conn: &mut DbConnection, context: &Context, adjustment: &Adjustment) -> Result<Posted, ActionError> {
+    post_against(conn, context, adjustment, None)
+}
+
+/// The same, with the general-ledger side given: what takes something back takes back just the rows that it posted.
+pub(super) fn post_against(
+    conn: &mut DbConnection,
+    context: &Context,
+    adjustment: &Adjustment,
+    postings: Option<Vec<Posting>>,
+) -> Result<Posted, ActionError> {
     let account = account_named(conn, &adjustment.account)?;
     let reason = find_reason(conn, &adjustment.reason_code)?;
     let now = context.now();
     let source = format!("adjustment:{}:{}", reason.code, adjustment.reference);
-    let entry = Entry::against(account.id, EntryKind::Adjustment, source, adjustment.amount, adjustment.effective_on, &reason.gl_code).balanced()?;
+    let mut entry = Entry::against(account.id, EntryKind::Adjustment, source, adjustment.amount, adjustment.effective_on, &reason.gl_code);
+    entry.postings = postings.unwrap_or(entry.postings);
+    let entry = entry.balanced()?;
     let after = ledger::position(conn, account.id)?.after(adjustment.amount)?;
     ledger::append(conn, &[(entry, after)], now)?;
     let row = NewAdjustment {

@@ -6,12 +6,14 @@ use super::adjust::{self, Adjustment, BALANCE_REASONS};
 use super::approvals::{self, Checked, Outcome, Wanted};
 use super::balances::check_words;
 use super::collections::RULED_REASONS;
+use super::overcharges::mend;
 use super::payments::Posted;
 use super::{ActionError, Context, account_named};
 use crate::db::approvals::{self as rows, Undoable};
 use crate::db::refunds::given_out_since;
 use crate::db::{DbConnection, ledger, overcharges};
 use crate::domain::ids::AccountId;
+use crate::domain::ledger::Posting;
 use crate::domain::money::Money;
 
 /// An adjustment to be taken back.
@@ -121,6 +123,9 @@ pub(super) fn check_within(conn: &mut DbConnection, wish: &Undo) -> Result<Check
 pub(super) fn undo_checked(conn: &mut DbConnection, context: &Context, wish: &Undo, movement: Money) -> Result<Posted, ActionError> {
     let account = account_named(conn, &wish.account)?;
     let found = find(conn, account.id, &wish.of)?;
+    // A true reversal: the tax that a credit put right, for one, is taken back as tax.
+    let posted = ledger::postings_at(conn, account.id, found.account_seq)?;
+    let back = posted.into_iter().map(|row| Posting { gl_code: row.gl_code, amount: -Money::from_cents(row.amount_cents) });
     let adjustment = Adjustment {
         account: wish.account.clone(),
         reason_code: found.reason_code,
@@ -129,10 +134,11 @@ pub(super) fn undo_checked(conn: &mut DbConnection, context: &Context, wish: &Un
         reference: wish.reference.clone(),
         note: wish.note.clone(),
     };
-    let posted = adjust::post_within(conn, context, &adjustment)?;
+    let posted = adjust::post_against(conn, context, &adjustment, Some(back.collect()))?;
     let made = rows::adjustment(conn, &wish.reference)?.ok_or_else(|| ActionError::not_found("credit or charge", &wish.reference))?;
     rows::insert_reversal(conn, made.id, found.id)?;
     // A fee, a relief or a correction counts no longer: what is right now is to be asked anew.
     overcharges::queue(conn, &[account.id], &format!("'{}' was taken back", wish.of), context.now())?;
+    mend::taken_back_within(conn, context, account.id, &wish.of)?;
     Ok(posted)
 }

@@ -137,6 +137,7 @@ fn work(context: &Context, which: &Which, kind: RebillKind) -> Result<bool, Fail
         reason: which.reason.clone(),
         token: new_token(),
         case_id: None,
+        agreed: None,
         override_gates: which.override_gates.clone(),
         progress: &|step, done, all| print::show_step(&bar, step, done, all),
         fault: None,

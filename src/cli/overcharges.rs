@@ -230,6 +230,12 @@ fn show_mending(report: &MendReport) -> Result<(), Failure> {
     print::line(&format!("  told only, the balance is right: {}", count(report.told)))?;
     print::line(&format!("  nothing, as the policy says: {}", count(report.by_policy)))?;
     print::line(&format!("  left as they are: {}", count(report.left)))?;
+    if let Some(why) = &report.second_person {
+        print::line(&format!("  a second person must agree to it: {why}"))?;
+    }
+    if let Some(id) = report.waits_for {
+        print::line(&format!("  it waits for a second person as request {id}: `aquabills approvals show {id}`"))?;
+    }
     for left in &report.first_left {
         print::line(&format!("    account {}: {}", left.account, left.reason))?;
     }

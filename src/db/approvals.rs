@@ -153,6 +153,21 @@ pub fn by_reference(conn: &mut DbConnection, reference: &str) -> QueryResult<Opt
     approval::table.filter(approval::reference.eq(reference)).select(ApprovalRow::as_select()).first(conn).optional()
 }
 
+/// The newest request that waits and whose reference begins like this.
+///
+/// # Errors
+/// Those of the database.
+pub fn undecided_of(conn: &mut DbConnection, beginning: &str, now: NaiveDateTime) -> QueryResult<Option<ApprovalId>> {
+    let found: Vec<Found> = diesel::sql_query(format!(
+        "{UNDECIDED} AND substr(a.reference, 1, {}) = $1 AND a.expires_at >= $2 ORDER BY a.id DESC LIMIT 1",
+        beginning.chars().count()
+    ))
+    .bind::<Text, _>(beginning)
+    .bind::<Timestamp, _>(now)
+    .load(conn)?;
+    Ok(found.into_iter().next().map(|row| row.id))
+}
+
 /// What was decided about a request.
 ///
 /// # Errors

@@ -199,6 +199,19 @@ pub fn postings_in_range(conn: &mut DbConnection, first: AccountId, last: Accoun
         .load(conn)
 }
 
+/// The postings of the transaction at a position of an account's ledger.
+///
+/// # Errors
+/// Those of the database.
+pub fn postings_at(conn: &mut DbConnection, account: AccountId, seq: i64) -> QueryResult<Vec<PostingRow>> {
+    posting::table
+        .inner_join(financial_transaction::table.on(financial_transaction::id.eq(posting::transaction_id)))
+        .filter(financial_transaction::account_id.eq(account).and(financial_transaction::account_seq.eq(seq)))
+        .order(posting::posting_no)
+        .select(PostingRow::as_select())
+        .load(conn)
+}
+
 /// A page of the whole journal in ledger order: by id, after an id.
 ///
 /// # Errors

@@ -1,12 +1,14 @@
 //! What of a case of overcharges is open, and by what the rest was settled.
 
+use chrono::NaiveDate;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Date, Nullable, Text};
 
 use super::DbConnection;
 use super::overcharges::FindingRow;
 use super::schema::overcharge_finding;
-use crate::domain::ids::{AccountId, CaseId};
+use crate::domain::ids::{AccountId, AgreementId, CaseId};
+use crate::domain::ledger::TAXES;
 
 /// What a case is about, without what is only worth knowing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
@@ -63,6 +65,78 @@ pub fn settled_ways(conn: &mut DbConnection, case: CaseId) -> QueryResult<Vec<Se
             FROM overcharge_finding WHERE case_id = $1 AND status IN ('settled', 'dismissed')) w GROUP BY w.way ORDER BY w.way",
     )
     .bind::<BigInt, _>(case)
+    .load(conn)
+}
+
+/// What putting a case right moved an account's balance by so far.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct DoneAmount {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// In cents: a credit is negative.
+    #[diesel(sql_type = BigInt)]
+    pub cents: i64,
+}
+
+/// What putting a case right moved balances by so far: beside the bills, and by bills that were made anew or are being.
+///
+/// # Errors
+/// Those of the database.
+pub fn done_amounts(conn: &mut DbConnection, case: CaseId) -> QueryResult<Vec<DoneAmount>> {
+    diesel::sql_query(
+        "SELECT d.account_id, CAST(sum(d.cents) AS BIGINT) AS cents FROM (\
+            SELECT f.account_id, f.mended_cents AS cents FROM overcharge_finding f WHERE f.case_id = $1 AND f.status = 'settled' \
+            UNION ALL SELECT l.account_id, l.expected_cents - l.before_cents FROM rebill r JOIN rebill_account l ON l.rebill_id = r.id \
+                WHERE r.case_id = $1 AND l.state IN ('cancelled', 'billed')) d GROUP BY d.account_id",
+    )
+    .bind::<BigInt, _>(case)
+    .load(conn)
+}
+
+/// Tax that settling a finding put right beside the bills, as it was posted.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct MendedTax {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The service.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub agreement_id: Option<AgreementId>,
+    /// First day.
+    #[diesel(sql_type = Date)]
+    pub from_on: NaiveDate,
+    /// The day after the last.
+    #[diesel(sql_type = Date)]
+    pub to_on: NaiveDate,
+    /// In cents: below zero was given back.
+    #[diesel(sql_type = BigInt)]
+    pub tax_cents: i64,
+}
+
+impl MendedTax {
+    /// Whether it belongs to what a finding is about: what was mended as one stays one.
+    #[must_use]
+    pub fn is_within(&self, row: &FindingRow) -> bool {
+        self.agreement_id == row.agreement_id && self.from_on >= row.from_on && self.to_on <= row.to_on
+    }
+}
+
+/// Tax that settled findings of some accounts put right beside the bills; what was taken back since is none of it.
+///
+/// # Errors
+/// Those of the database.
+pub fn mended_taxes(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<MendedTax>> {
+    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    diesel::sql_query(format!(
+        "SELECT f.account_id, f.agreement_id, f.from_on, f.to_on, CAST(-sum(p.amount_cents) AS BIGINT) AS tax_cents \
+         FROM overcharge_finding f JOIN adjustment j ON j.account_id = f.account_id AND j.reference = 'finding:' || CAST(f.id AS TEXT) \
+         JOIN financial_transaction t ON t.account_id = j.account_id AND t.account_seq = j.account_seq \
+         JOIN posting p ON p.transaction_id = t.id AND p.gl_code = '{TAXES}' \
+         WHERE f.account_id IN ({list}) AND f.status = 'settled' AND f.mended_cents <> 0 \
+         GROUP BY f.id, f.account_id, f.agreement_id, f.from_on, f.to_on"
+    ))
     .load(conn)
 }
 

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 use super::DbConnection;
 use super::bulk::insert_all;
 use super::schema::{bill, rebill, rebill_account, rebill_bill};
-use crate::domain::ids::{AccountId, AgreementId, CaseId, RebillId, RunId};
+use crate::domain::ids::{AccountId, AgreementId, CaseId, FindingId, RebillId, RunId};
 
 /// A request as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
@@ -295,6 +295,111 @@ pub fn waiting(conn: &mut DbConnection, first: AccountId, last: AccountId) -> Qu
     .load(conn)
 }
 
+/// An agreement whose bills were cancelled, and how far they went.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct CancelledUntil {
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// The day after the last that its cancelled bills billed.
+    #[diesel(sql_type = Date)]
+    pub until_on: NaiveDate,
+}
+
+/// How far the cancelled bills went of the accounts of a range that wait to be billed anew, by agreement.
+///
+/// # Errors
+/// Those of the database.
+pub fn cancelled_until(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<CancelledUntil>> {
+    diesel::sql_query(
+        "SELECT s.agreement_id, max(s.period_end_on) AS until_on FROM rebill_account w \
+         JOIN rebill r ON r.id = w.rebill_id AND r.kind = 'rebill' \
+         JOIN rebill_bill l ON l.rebill_id = w.rebill_id AND l.account_id = w.account_id AND l.state = 'cancelled' \
+         JOIN bill_segment s ON s.run_id = l.run_id AND s.account_id = l.account_id \
+         WHERE w.account_id BETWEEN $1 AND $2 AND w.state = 'cancelled' GROUP BY s.agreement_id",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .load(conn)
+}
+
+/// What a run charges an account for the days of the bills that a request cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct BilledFor {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// In cents.
+    #[diesel(sql_type = BigInt)]
+    pub total_cents: i64,
+}
+
+/// What a run charges the accounts of a range for the days of the bills that a request cancelled: other days may be on the same
+/// bill.
+///
+/// # Errors
+/// Those of the database.
+pub fn billed_for(conn: &mut DbConnection, id: RebillId, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Vec<BilledFor>> {
+    diesel::sql_query(
+        "SELECT s.account_id, CAST(sum(s.total_cents) AS BIGINT) AS total_cents FROM bill_segment s \
+         WHERE s.run_id = $1 AND s.account_id BETWEEN $2 AND $3 AND EXISTS (SELECT 1 FROM rebill_bill l \
+            JOIN bill_segment o ON o.run_id = l.run_id AND o.account_id = l.account_id \
+            WHERE l.rebill_id = $4 AND l.state = 'cancelled' AND l.account_id = s.account_id AND o.agreement_id = s.agreement_id \
+                AND o.period_start_on < s.period_end_on AND o.period_end_on > s.period_start_on) \
+         GROUP BY s.account_id",
+    )
+    .bind::<BigInt, _>(run)
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<BigInt, _>(id)
+    .load(conn)
+}
+
+/// What stands about charges in the way of billing their days anew: a difference that was let be, or one that a credit has put
+/// right.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct InTheWay {
+    /// The finding.
+    #[diesel(sql_type = BigInt)]
+    pub id: FindingId,
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The agreement.
+    #[diesel(sql_type = BigInt)]
+    pub agreement_id: AgreementId,
+    /// First day.
+    #[diesel(sql_type = Date)]
+    pub from_on: NaiveDate,
+    /// The day after the last.
+    #[diesel(sql_type = Date)]
+    pub to_on: NaiveDate,
+    /// What bills charged, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub billed_cents: i64,
+    /// What it should have come to, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub should_cents: i64,
+    /// What putting it right moved beside the bills, in cents: 0 for what was let be.
+    #[diesel(sql_type = BigInt)]
+    pub mended_cents: i64,
+}
+
+/// What stands in the way of billing these accounts anew, by account.
+///
+/// # Errors
+/// Those of the database.
+pub fn in_the_way(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<InTheWay>> {
+    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    diesel::sql_query(format!(
+        "SELECT id, account_id, agreement_id, from_on, to_on, billed_cents, should_cents, mended_cents FROM overcharge_finding \
+         WHERE account_id IN ({list}) AND kind = 'charge' AND information = 0 AND agreement_id IS NOT NULL \
+            AND (status = 'dismissed' OR (status = 'settled' AND mended_cents <> 0)) ORDER BY account_id, id"
+    ))
+    .load(conn)
+}
+
 /// What a request comes to, by the state of its accounts.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName, serde::Serialize)]
 pub struct StateSum {
@@ -329,6 +434,22 @@ pub fn sums(conn: &mut DbConnection, id: RebillId) -> QueryResult<Vec<StateSum>>
     .load(conn)
 }
 
+/// What the accounts of a request come to that still wait and that a run bills.
+///
+/// # Errors
+/// Those of the database.
+pub fn sums_billed_by(conn: &mut DbConnection, id: RebillId, run: RunId) -> QueryResult<StateSum> {
+    diesel::sql_query(
+        "SELECT 'cancelled' AS state, CAST(count(*) AS BIGINT) AS accounts, CAST(coalesce(sum(l.segments), 0) AS BIGINT) AS segments, \
+            CAST(coalesce(sum(l.before_cents), 0) AS BIGINT) AS before_cents, CAST(coalesce(sum(l.expected_cents), 0) AS BIGINT) AS expected_cents \
+         FROM rebill_account l WHERE l.rebill_id = $1 AND l.state = 'cancelled' \
+            AND EXISTS (SELECT 1 FROM bill_segment s WHERE s.run_id = $2 AND s.account_id = l.account_id AND s.live = 1)",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<BigInt, _>(run)
+    .get_result(conn)
+}
+
 /// A segment that stands, with its bill; without one where its run is not issued.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct StandingSegment {
@@ -353,6 +474,9 @@ pub struct StandingSegment {
     /// Its charges, in cents.
     #[diesel(sql_type = BigInt)]
     pub total_cents: i64,
+    /// The part of them that is tax, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub tax_cents: i64,
     /// Its bill's position in the ledger.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub bill_seq: Option<i64>,
@@ -370,7 +494,7 @@ pub fn standing_segments(conn: &mut DbConnection, accounts: &[AccountId]) -> Que
     let list = if list.is_empty() { "NULL".to_owned() } else { list };
     // By agreement, because that is how the index of what stands goes.
     diesel::sql_query(format!(
-        "SELECT s.account_id, s.run_id, r.status AS run_status, s.agreement_id, s.period_start_on, s.period_end_on, s.total_cents, \
+        "SELECT s.account_id, s.run_id, r.status AS run_status, s.agreement_id, s.period_start_on, s.period_end_on, s.total_cents, s.tax_cents, \
             b.account_seq AS bill_seq, b.amount_due_cents \
          FROM service_agreement a \
          JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 \

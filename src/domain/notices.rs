@@ -556,6 +556,15 @@ pub struct OverchargeCorrected {
 }
 
 impl OverchargeCorrected {
+    /// The same with what else is told of one account for one reason.
+    pub fn add(&mut self, other: Self) {
+        self.cancelled.extend(other.cancelled);
+        self.before_cents += other.before_cents;
+        self.after_cents += other.after_cents;
+        self.draw = self.draw.take().or(other.draw);
+        self.not_drawn = self.not_drawn.take().or(other.not_drawn);
+    }
+
     /// What was too much, in cents; below zero it was too little.
     #[must_use]
     pub fn too_much_cents(&self) -> i64 {

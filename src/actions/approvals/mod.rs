@@ -7,6 +7,7 @@
 
 mod decide;
 mod expire;
+mod permit;
 mod view;
 mod who;
 
@@ -30,6 +31,8 @@ use who::{Who, given_by, who_is};
 
 pub use decide::{Decided, Seen, Verdict, decide};
 pub use expire::expire_due;
+pub use permit::WAITS;
+pub(super) use permit::{Amounts, permit_within, waiting_for, waits, why_two, why_two_of};
 pub use view::{ApprovalView, Status, list_decided, list_waiting, show};
 
 /// What somebody wants, and a second person may have to approve.
@@ -44,14 +47,14 @@ pub enum Wanted {
     PayOut(PayOut),
     /// A payment's money given back through its provider.
     GiveBack(RefundWish),
-    /// Work of some other kind: approving lets it be done, and whoever does it asks with [`permitted_within`].
+    /// Work of some other kind: approving lets it be done, and whoever does it asks again.
     Permit(Permit),
 }
 
 /// Work that needs a second person and is done by its own action once it is approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permit {
-    /// What kind of work: the name that [`permitted_within`] is asked with.
+    /// What kind of work.
     pub kind: String,
     /// The account, when it is one account's.
     pub account: Option<String>,
@@ -130,13 +133,6 @@ pub(super) fn give(context: &Context, wanted: &Wanted) -> Result<Posted, ActionE
 /// [`ask`] within a transaction.
 pub(super) fn ask_within(conn: &mut DbConnection, context: &Context, wanted: &Wanted) -> Result<Outcome, ActionError> {
     go(conn, context, wanted, true)
-}
-
-/// Whether work of a kind was approved under a reference.
-#[allow(dead_code, reason = "mending a case of overcharges asks for it")]
-pub(super) fn permitted_within(conn: &mut DbConnection, kind: &str, reference: &str) -> Result<bool, ActionError> {
-    let Some(row) = rows::by_reference(conn, reference)?.filter(|row| row.kind == kind) else { return Ok(false) };
-    Ok(rows::decision(conn, row.id)?.is_some_and(|decision| decision.decision == "approved"))
 }
 
 fn go(conn: &mut DbConnection, context: &Context, wanted: &Wanted, may_ask: bool) -> Result<Outcome, ActionError> {

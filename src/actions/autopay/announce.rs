@@ -123,22 +123,8 @@ pub(super) fn skip_within(
     notices::queue(conn, context, told((draw.run_id, draw.account_id), draw.try_no, "skipped", context.today(), facts))
 }
 
-/// Ends the draws of bills that are taken back, within that transaction. What the provider has already goes its way: its money
-/// is a credit of the account.
-pub(in crate::actions) fn withdraw_within(
-    conn: &mut DbConnection,
-    context: &Context,
-    run: RunId,
-    (first, last): (AccountId, AccountId),
-) -> Result<(), ActionError> {
-    let now = context.now();
-    for draw in rows::announced_of_run(conn, run, first, last)? {
-        skip_within(conn, context, &draw, SkipReason::TakenBack, now)?;
-    }
-    Ok(())
-}
-
-/// The same without telling anybody, of bills that others come for: whether a draw was ended.
+/// Ends the draw of a bill that is taken back, within that transaction: whether there was one. Whoever takes the bill back tells the
+/// customer of both. What the provider has already goes its way: its money is a credit of the account.
 pub(in crate::actions) fn withdraw_quietly_within(
     conn: &mut DbConnection,
     run: RunId,

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::price::{RunTerms, price_data};
+use super::price::{Anew, RunTerms, price_data};
 use super::price_data::ChunkData;
 use crate::actions::{ActionError, Context};
 use crate::db::DbConnection;
@@ -29,15 +29,17 @@ pub(in crate::actions) struct LeftOut {
     pub(in crate::actions) reason: String,
 }
 
-/// Prices the accounts of a cycle in a range as a run through a day would, by what this transaction sees.
+/// Prices the accounts of a cycle in a range as a run through a day would, by what this transaction sees; of what is
+/// to be billed anew only that.
 pub(in crate::actions) fn foresee_within(
     conn: &mut DbConnection,
     context: &Context,
     book: &TariffBook,
     (cycle, through): (&str, NaiveDate),
+    anew: Option<Anew>,
     (first, last): (AccountId, AccountId),
 ) -> Result<Foreseen, ActionError> {
-    let run = RunTerms { run_id: RunId(0), cycle: cycle.to_owned(), through, blind: false };
+    let run = RunTerms { run_id: RunId(0), cycle: cycle.to_owned(), through, blind: false, anew };
     let chunk = ChunkRow::open(run.run_id, 1, first, last);
     let priced = price_data(context, &run, book, ChunkData::load_within(conn, &run, &chunk, book)?)?;
     let account_of = |agreement: AgreementId| priced.basis.due.iter().find(|due| due.id == agreement).map(|due| due.account_id);

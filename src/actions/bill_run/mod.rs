@@ -29,6 +29,7 @@ use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, RunHeld};
 
 pub(super) use foresee::foresee_within;
+pub(super) use price::Anew;
 pub use undo::{discard_run, roll_back_run};
 
 /// The lease that a runner holds.
@@ -306,7 +307,7 @@ fn price_all(context: &Context, lease: &Lease, run: &RunRow, book: &TariffBook, 
         totals.unapplied += stored::waiting_in_run(conn, run.id, run.started_at)?;
         let due = billing::agreements_due(conn, &run.cycle, run.through_on, AccountId(0), AccountId(i64::MAX))?;
         let gates = match billing::rebill_of(&run.cycle) {
-            Some(id) => judge_anew(&context.config.gates, &totals, due, &rebill::billed_before(conn, id)?),
+            Some(id) => judge_anew(&context.config.gates, &totals, due, &rebill::billed_before(conn, id, run.id)?),
             None => judge(&context.config.gates, &totals, due, billing::comparable_run(conn, &run.cycle, run.through_on)?),
         };
         let passed = gates.iter().all(|gate| gate.passed);
@@ -470,7 +471,7 @@ fn dry_run(context: &Context, options: &RunOptions<'_>, book: &TariffBook) -> Re
         return Err(ActionError::not_found("cycle", &options.cycle));
     }
     let sum = std::sync::Mutex::new((RunTotals::default(), Vec::new()));
-    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through, blind: false };
+    let terms = price::RunTerms { run_id: RunId(0), cycle: options.cycle.clone(), through: options.through, blind: false, anew: None };
     workers::each(
         "pricing for a dry run",
         context,

@@ -1,5 +1,7 @@
 //! Pricing a chunk: every due agreement is billed, held with a reason, or excluded with a reason (P6).
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 
 use super::Fault;
@@ -8,10 +10,10 @@ use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context, inbox};
 use crate::db::billing::{self, ChunkRow, DueAgreement, ExceptionRow, RunRow, SegmentRow};
 use crate::db::operations::{self, NewToDo};
-use crate::db::{customers, inbox as db_inbox, look_up_by_index};
+use crate::db::{customers, inbox as db_inbox, look_up_by_index, rebills};
 use crate::domain::billing::{CORRECTION, SegmentCharge, SegmentInputs, TariffBook, recompute};
 use crate::domain::gates::{RunTotals, rises_beyond};
-use crate::domain::ids::RunId;
+use crate::domain::ids::{AccountId, AgreementId, RunId};
 use crate::domain::limits::implausible_segment;
 use crate::domain::metering::RegisterReads;
 use crate::domain::money::Money;
@@ -25,6 +27,31 @@ pub(super) struct RunTerms {
     pub(super) through: NaiveDate,
     /// A planted fault: it does not see what waits to be applied.
     pub(super) blind: bool,
+    /// For accounts whose bills were cancelled: what of them is billed anew, and nothing else.
+    pub(super) anew: Option<Anew>,
+}
+
+/// What of accounts whose bills were cancelled is billed anew.
+#[derive(Debug, Clone, Default)]
+pub(in crate::actions) struct Anew {
+    /// How far the cancelled bills of each agreement went: what was not billed before is left to a later run.
+    pub(in crate::actions) until: HashMap<AgreementId, NaiveDate>,
+    /// What whoever cancelled them was shown, in cents, for the accounts that still wait; none while it is only tried.
+    pub(in crate::actions) expected: Option<HashMap<AccountId, i64>>,
+}
+
+impl Anew {
+    /// What a run of this cycle bills anew in a chunk; none for any other run.
+    fn load(context: &Context, cycle: &str, chunk: &ChunkRow) -> Result<Option<Self>, ActionError> {
+        let Some(id) = billing::rebill_of(cycle) else { return Ok(None) };
+        let (first, last) = (chunk.first_account_id, chunk.last_account_id);
+        context.database.snapshot(|conn| {
+            let until = rebills::cancelled_until(conn, first, last)?.into_iter().map(|row| (row.agreement_id, row.until_on)).collect();
+            let waiting = rebills::accounts(conn, id, Some("cancelled"), AccountId(first.0 - 1), i64::MAX)?;
+            let expected = waiting.into_iter().filter(|row| row.account_id <= last).map(|row| (row.account_id, row.expected_cents)).collect();
+            Ok(Some(Self { until, expected: Some(expected) }))
+        })
+    }
 }
 
 /// What pricing a chunk gave.
@@ -54,7 +81,8 @@ enum Outcome {
 /// Prices a chunk and stores the outcome, in one transaction with the chunk's state.
 pub(super) fn price_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow, book: &TariffBook, fault: Option<Fault>) -> Result<(), ActionError> {
     let blind = fault == Some(Fault::HiddenPayments);
-    let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on, blind };
+    let anew = Anew::load(context, &run.cycle, chunk)?;
+    let terms = RunTerms { run_id: run.id, cycle: run.cycle.clone(), through: run.through_on, blind, anew };
     // What came since the run began is applied now, so that nobody is held for what only needed its turn.
     let waiting = context.database.read(|conn| db_inbox::unapplied_accounts(conn, chunk.first_account_id, chunk.last_account_id))?;
     if !waiting.is_empty() && !blind {
@@ -128,6 +156,11 @@ impl Pricer<'_> {
             close_with_removal(&mut registers, agreement.end_on);
             outcomes.push((agreement, self.price_agreement(agreement, &registers)?));
         }
+        if let Some(why) = self.not_as_foreseen(account, &outcomes) {
+            for (_, outcome) in outcomes.iter_mut().filter(|(_, outcome)| matches!(outcome, Outcome::Billed(_))) {
+                *outcome = Outcome::Held(why.clone());
+            }
+        }
         if outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Held(_))) {
             for (_, outcome) in &mut outcomes {
                 if matches!(outcome, Outcome::Billed(_)) {
@@ -143,6 +176,25 @@ impl Pricer<'_> {
         Ok(())
     }
 
+    /// Why an account is not billed anew that comes to something else than whoever cancelled its bills was shown.
+    fn not_as_foreseen(&self, account: &[DueAgreement], outcomes: &[(&DueAgreement, Outcome)]) -> Option<String> {
+        let expected = self.run.anew.as_ref()?.expected.as_ref()?;
+        let foreseen = Money::from_cents(*expected.get(&account.first()?.account_id)?);
+        let now = outcomes.iter().filter_map(|(_, outcome)| if let Outcome::Billed(segments) = outcome { Some(segments) } else { None });
+        let now = Money::from_cents(now.flatten().map(|(_, charge)| charge.charge.total.cents()).sum());
+        (now != foreseen).then(|| format!("it comes to {now} now, and {foreseen} was foreseen when its bills were cancelled: look at what changed"))
+    }
+
+    /// How far an agreement is billed: as far as the run goes; what is billed anew as far as the cancelled bills went.
+    fn through(&self, agreement: &DueAgreement) -> Result<NaiveDate, String> {
+        let Some(anew) = &self.run.anew else { return Ok(self.run.through) };
+        if anew.expected.as_ref().is_some_and(|waiting| !waiting.contains_key(&agreement.account_id)) {
+            return Err("another run has billed it since its bills were cancelled".to_owned());
+        }
+        let until = anew.until.get(&agreement.id).ok_or("no bill of it was cancelled")?;
+        Ok(self.run.through.min(*until))
+    }
+
     fn price_agreement(&mut self, agreement: &DueAgreement, registers: &[RegisterReads]) -> Result<Outcome, ActionError> {
         if let (Some(end), Some(billed)) = (agreement.end_on, agreement.last_end_on)
             && billed >= end
@@ -152,15 +204,19 @@ impl Pricer<'_> {
         if let Some(run) = agreement.last_run_unissued {
             return Ok(Outcome::Held(format!("run {run} priced its last period and is not issued: finish it, or discard it")));
         }
+        let through = match self.through(agreement) {
+            Ok(day) => day,
+            Err(why) => return Ok(Outcome::Excluded(why)),
+        };
         let terms = self.data.terms(agreement)?;
         let history = self.data.history.remove(&agreement.id);
         let service = Service { book: self.book, terms: &terms, registers, history: history.as_deref() };
-        let (periods, mut held) = match service.periods(agreement.last_end_on, self.run.through) {
+        let (periods, mut held) = match service.periods(agreement.last_end_on, through) {
             Ok(found) => found,
             Err(hold) => return Ok(Outcome::Held(hold)),
         };
         if periods.is_empty() && held.is_none() {
-            return Ok(Outcome::Excluded(format!("no unbilled period ends by {}", self.run.through)));
+            return Ok(Outcome::Excluded(format!("no unbilled period ends by {through}")));
         }
         let mut estimates = self.data.estimates.remove(&agreement.id).unwrap_or_default();
         let mut segments = Vec::with_capacity(periods.len());

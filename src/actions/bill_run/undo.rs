@@ -1,14 +1,18 @@
 //! Taking a run back: discarded before it was issued, rolled back after.
 
+use chrono::NaiveDate;
+
 use super::{LEASE, chunks_in, finish, reload, workers};
-use crate::actions::autopay::announce::withdraw_within;
+use crate::actions::autopay::announce::withdraw_quietly_within;
 use crate::actions::lease::Lease;
-use crate::actions::{ActionError, Context};
+use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, ChunkRow, RunRow};
 use crate::db::{ledger, operations};
+use crate::domain::autopay::SkipReason;
 use crate::domain::ids::{AccountId, RunId};
 use crate::domain::ledger::{Entry, EntryKind};
 use crate::domain::money::Money;
+use crate::domain::notices::{Addressee, Facts, NewNotice, OverchargeCorrected};
 
 /// Discards a run that was not issued: its periods can be billed by another.
 ///
@@ -78,6 +82,22 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
     finish(context, id, "rolling_back", "rolled_back", "run.rolled_back")
 }
 
+/// What the customer is told of a bill that does not count any more; with it, that autopay does not draw it.
+fn taken_back(run: &RunRow, entry: &Entry, balance: Money, undrawn: bool, today: NaiveDate) -> NewNotice {
+    NewNotice {
+        key: format!("rollback:{}:{}", run.id, entry.account_id),
+        to: Addressee::Account(entry.account_id),
+        happened_on: today,
+        facts: Facts::OverchargeCorrected(OverchargeCorrected {
+            cancelled: vec![billing::bill_number(run.id, entry.account_id)],
+            before_cents: (-entry.amount).cents(),
+            balance_cents: balance.cents(),
+            not_drawn: undrawn.then(|| SkipReason::TakenBack.sentence().to_owned()),
+            ..OverchargeCorrected::default()
+        }),
+    }
+}
+
 fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<(), ActionError> {
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
     let today = context.today();
@@ -101,10 +121,13 @@ fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<
             entries.push((entry, after));
         }
         ledger::append(conn, &entries, now)?;
+        let mut news = Vec::with_capacity(entries.len());
         for (entry, after) in &entries {
             billing::cancel_bill(conn, run.id, entry.account_id, after.seq)?;
+            let undrawn = withdraw_quietly_within(conn, run.id, entry.account_id, now)?;
+            news.push(taken_back(run, entry, after.balance, undrawn, today));
         }
-        withdraw_within(conn, context, run.id, (first, last))?;
+        notices::queue_many(conn, context, &news)?;
         billing::withdraw_segments(conn, run.id, first, last)?;
         Ok(())
     })

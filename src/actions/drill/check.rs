@@ -8,8 +8,10 @@ use super::{Affected, Drill, GATE, Incident, LIMIT_MS, Mended};
 use crate::actions::ActionError;
 use crate::actions::check_ledger::check_ledger;
 use crate::actions::overcharges::scan::ScanReport;
+use crate::actions::policy::load_policies;
 use crate::actions::verify_bills::verify_bills;
 use crate::db::drill::{self as rows, CorrectionMail, GlSum, Standing};
+use crate::domain::money::Money;
 use crate::domain::notices::Facts;
 
 /// Something that had to be shown.
@@ -42,6 +44,10 @@ pub(super) fn all(
     let (was, is) = (before.open.findings, mended.again.open.findings);
     checks.push(check("Nothing of it is found any more", is == was, format!("{is} open findings, {was} before the incident")));
     checks.push(sound(drill)?);
+    let limit = load_policies(&drill.town.context)?.on(drill.town.context.today()).credits.approval_above;
+    let largest = Money::from_cents(mended.report.largest_credit_cents);
+    let told = format!("the largest credit of one account is {largest}, a second person is asked above {limit}");
+    checks.push(check("Nobody gave alone what needs a second person", largest <= limit, told));
     let limit = LIMIT_MS / 1_000;
     let took = format!("{}.{:01} s, limit {limit} s", mended.took_ms / 1_000, mended.took_ms % 1_000 / 100);
     checks.push(check("From the finding to the last e-mail in the outbox in time", mended.took_ms <= LIMIT_MS, took));

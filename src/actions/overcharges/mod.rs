@@ -14,6 +14,7 @@ pub mod scan;
 
 use chrono::NaiveDate;
 
+use crate::db::overcharges::FindingRow;
 use crate::domain::ids::{AccountId, AgreementId, RunId};
 use crate::domain::overcharges::compare::Interval;
 use crate::domain::overcharges::{FindingKind, Reason};
@@ -40,6 +41,25 @@ struct Seen {
 }
 
 impl Seen {
+    /// What a stored finding saw; none when its cause has a name that is no longer known.
+    fn of(row: &FindingRow, subject: &str) -> Option<Self> {
+        Some(Self {
+            key: row.finding_key.clone(),
+            kind: row.kind.parse().ok()?,
+            account: row.account_id,
+            agreement: row.agreement_id,
+            run: row.run_id,
+            from_on: row.from_on,
+            to_on: row.to_on,
+            billed_cents: row.billed_cents,
+            mended_cents: row.mended_before_cents,
+            should_cents: row.should_cents,
+            information: row.information == 1,
+            reason: Reason { cause: row.cause.parse().ok()?, subject: subject.to_owned(), detail: row.detail.clone() },
+            evidence: row.evidence.clone(),
+        })
+    }
+
     /// Whether it is what an interval comes to.
     fn is_of(&self, interval: &Interval) -> bool {
         (self.billed_cents, self.mended_cents, self.should_cents) == (interval.billed_cents, interval.mended_cents, interval.should_cents)

@@ -39,7 +39,7 @@ pub fn sweep_queue(context: &Context, stop: &Stop) -> Result<Option<ScanReport>,
 }
 
 /// Accounts (in id order) as few ranges.
-fn ranges(accounts: &[AccountId]) -> Vec<(AccountId, AccountId)> {
+pub(super) fn ranges(accounts: &[AccountId]) -> Vec<(AccountId, AccountId)> {
     let mut ranges: Vec<(AccountId, AccountId)> = Vec::new();
     for account in accounts {
         match ranges.last_mut() {

@@ -125,6 +125,8 @@ fn every_chunk(conn: &mut DbConnection, context: &Context) -> Result<Vec<ChunkRo
 struct Plan {
     new: Vec<Seen>,
     gone: Vec<(FindingId, CaseId, AccountId)>,
+    /// Open findings that still hold as they are.
+    kept: HashSet<FindingId>,
 }
 
 impl Plan {
@@ -189,17 +191,37 @@ fn observe(
     Ok((report, plan))
 }
 
+/// Which of some open findings are still just what a look at their accounts shows now. Whoever puts them right asks within the
+/// transaction that does it, under the accounts' locks: a bill that was made anew or taken back meanwhile, and a correction that
+/// nobody has looked at yet, show here.
+pub(super) fn still_held(
+    conn: &mut DbConnection,
+    context: &Context,
+    accounts: &[AccountId],
+    findings: &[FindingRow],
+) -> Result<HashSet<FindingId>, ActionError> {
+    let rates = Rates::load(conn)?;
+    let mut held = HashSet::new();
+    for range in super::queue::ranges(accounts) {
+        let standing = overcharges::standing_in_range(conn, range.0, range.1)?;
+        let known: Vec<Seen> = standing.iter().filter(|(row, _)| row.status == "open").filter_map(|(row, subject)| Seen::of(row, subject)).collect();
+        let (_, plan) = observe(conn, context, &rates, range, &known)?;
+        let own = findings.iter().filter(|row| row.account_id >= range.0 && row.account_id <= range.1);
+        held.extend(own.map(|row| row.id).filter(|id| plan.kept.contains(id)));
+    }
+    Ok(held)
+}
+
 fn plan(seen: Vec<Seen>, standing: &[(FindingRow, String)], unjudged: &[Unjudged]) -> Plan {
     let mut plan = Plan::default();
     let mut by_key: HashMap<&str, Vec<&(FindingRow, String)>> = HashMap::new();
     for stored in standing {
         by_key.entry(&stored.0.finding_key).or_default().push(stored);
     }
-    let mut kept: HashSet<FindingId> = HashSet::new();
     for one in seen {
         let own = by_key.get(one.key.as_str()).map(Vec::as_slice).unwrap_or_default();
         if let Some((row, _)) = own.iter().find(|(row, subject)| row.status == "open" && is_same(row, &one) && *subject == one.reason.subject) {
-            kept.insert(row.id);
+            plan.kept.insert(row.id);
             continue;
         }
         let answered = |(row, _): &(FindingRow, String)| match row.status.as_str() {
@@ -215,8 +237,9 @@ fn plan(seen: Vec<Seen>, standing: &[(FindingRow, String)], unjudged: &[Unjudged
     }
     // Of a service that nobody can judge now, nothing is said to be over.
     let judged = |row: &FindingRow| !unjudged.iter().any(|service| row.agreement_id == Some(service.agreement));
-    let over = standing.iter().map(|(row, _)| row).filter(|row| row.status == "open" && !kept.contains(&row.id) && judged(row));
-    plan.gone = over.map(|row| (row.id, row.case_id, row.account_id)).collect();
+    let over = standing.iter().map(|(row, _)| row).filter(|row| row.status == "open" && !plan.kept.contains(&row.id) && judged(row));
+    let gone = over.map(|row| (row.id, row.case_id, row.account_id)).collect();
+    plan.gone = gone;
     plan
 }
 

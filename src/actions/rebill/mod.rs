@@ -10,6 +10,7 @@
 mod anew;
 mod cancel;
 mod credit;
+mod limits;
 mod plan;
 mod preview;
 mod view;
@@ -18,14 +19,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::approvals::{self, Permit, Waiting};
 use super::bill_run::{Fault, RunOptions, continue_run, run_bills_until};
+use super::policy::policies_within;
 use super::stop::Stop;
 use super::{ActionError, Context};
 use crate::db::billing::{self, bill_number, rebill_cycle};
-use crate::db::operations;
 use crate::db::rebills::{self, NewRebill, RebillAccountRow, RebillBillRow, RebillRow, StateSum};
-use crate::domain::gates::GateResult;
-use crate::domain::ids::{AccountId, CaseId, RebillId, RunId};
+use crate::db::{DbConnection, operations};
+use crate::domain::gates::{BilledBefore, GateResult};
+use crate::domain::ids::{AccountId, ApprovalId, CaseId, RebillId, RunId};
 
 pub(in crate::actions) use anew::{billed_within, finish_with};
 pub use credit::{ExactCorrection, correct_within};
@@ -35,6 +38,9 @@ pub use view::{RebillLine, RebillPage, ReplacedBy, note_failure, rebill_page, re
 
 /// How the refusal begins when no bill that is named can be cancelled.
 pub const NOTHING: &str = "none of these bills can be cancelled";
+
+/// How the reason begins when the policy, or somebody before, speaks against billing an account anew.
+pub const LIMITED: &str = "it is not billed anew";
 
 /// A bill: its run and its account.
 pub type BillKey = (RunId, AccountId);
@@ -80,6 +86,9 @@ pub struct Wanted<'a> {
     pub token: String,
     /// The case of overcharges that it mends.
     pub case_id: Option<CaseId>,
+    /// How each account's balance may move by it, in cents, when that was decided before: who would get something else is left as it
+    /// is. None asks a second person where the policy wants one.
+    pub agreed: Option<BTreeMap<AccountId, i64>>,
     /// Why they are billed anew although a gate holds that.
     pub override_gates: Option<String>,
     /// Told how far a step is: its name, parts done, parts in all.
@@ -187,7 +196,10 @@ pub fn begin(context: &Context, wanted: &Wanted<'_>) -> Result<RebillId, ActionE
         return Ok(known.id);
     }
     super::inbox::settle(context, true, &Stop::default())?;
-    let foreseen = preview(context, &wanted.bills, wanted.kind)?;
+    let mut foreseen = preview(context, &wanted.bills, wanted.kind)?;
+    if let Some(agreed) = &wanted.agreed {
+        foreseen.only_agreed(agreed);
+    }
     foreseen.must_be_possible(wanted.override_gates.is_some())?;
     let row = NewRebill {
         token: wanted.token.clone(),
@@ -199,20 +211,60 @@ pub fn begin(context: &Context, wanted: &Wanted<'_>) -> Result<RebillId, ActionE
         asked_by: context.actor.clone(),
         asked_at: context.now(),
     };
-    context.database.write(|conn| {
+    let begun = context.database.write(|conn| {
         if let Some(known) = rebills::by_token(conn, &wanted.token)? {
-            return Ok(known.id);
+            return Ok(Ok(known.id));
         }
         nobody_was_first(conn, &foreseen)?;
+        if let Some(waiting) = second_person(conn, context, wanted, &foreseen)? {
+            return Ok(Err(waiting));
+        }
         let id = rebills::insert(conn, &row, |id| rows_of(id, &foreseen))?;
         let detail = format!("{} bills of {} accounts: {}", foreseen.bills(), foreseen.possible().count(), row.reason);
         operations::audit(conn, context.now(), &context.actor, "bill.rebill", &format!("rebill {id}"), &detail)?;
-        Ok(id)
-    })
+        Ok::<_, ActionError>(Ok(id))
+    })?;
+    begun.map_err(|waiting| approvals::waits(&waiting))
+}
+
+/// The request for a second person that this waits for, where the policy wants one. What is only cancelled gives nobody anything:
+/// its days are billed by a later run. Of a case of overcharges it was asked for the whole case.
+fn second_person(conn: &mut DbConnection, context: &Context, wanted: &Wanted<'_>, foreseen: &Preview) -> Result<Option<Waiting>, ActionError> {
+    if wanted.kind == RebillKind::Cancel || wanted.agreed.is_some() {
+        return Ok(None);
+    }
+    let amounts = foreseen.amounts();
+    let policy = policies_within(conn)?.on(context.today()).clone();
+    let largest = amounts.largest_credit();
+    if largest > policy.credits.largest {
+        let (most, citation) = (policy.credits.largest, &policy.credits.citation);
+        return Err(ActionError::Refused(format!(
+            "an account would get {largest}, and {most} is the most that the policy lets anybody give ({citation})"
+        )));
+    }
+    let Some(why) = approvals::why_two_of(&policy, &amounts) else { return Ok(None) };
+    let (bills, accounts) = (foreseen.bills(), foreseen.possible().count());
+    let permit = Permit {
+        kind: "rebill".to_owned(),
+        account: None,
+        amount: amounts.total()?,
+        reference: foreseen.approval_reference(),
+        subject: format!("{bills} bills of {accounts} accounts billed anew, {} at most for one", amounts.largest_credit()),
+        note: wanted.reason.trim().to_owned(),
+    };
+    approvals::permit_within(conn, context, &permit, &why)
+}
+
+/// The request that waits for a second person for what a preview shows.
+///
+/// # Errors
+/// Those of the database.
+pub fn waits_for(context: &Context, foreseen: &Preview) -> Result<Option<ApprovalId>, ActionError> {
+    approvals::waiting_for(context, &foreseen.approval_reference())
 }
 
 /// Fails when a bill of it went into another request since it was foreseen.
-fn nobody_was_first(conn: &mut crate::db::DbConnection, foreseen: &Preview) -> Result<(), ActionError> {
+fn nobody_was_first(conn: &mut DbConnection, foreseen: &Preview) -> Result<(), ActionError> {
     let possible: Vec<&AccountPreview> = foreseen.possible().collect();
     for page in possible.chunks(PAGE) {
         let ids: Vec<AccountId> = page.iter().map(|account| account.account_id).collect();
@@ -302,6 +354,7 @@ pub fn resume(context: &Context, id: RebillId, override_gates: Option<String>, s
         reason: String::new(),
         token: String::new(),
         case_id: None,
+        agreed: None,
         override_gates,
         progress: &|_, _, _| {},
         fault: None,
@@ -355,6 +408,11 @@ fn bill_anew(context: &Context, row: &RebillRow, wanted: &Wanted<'_>, stop: &Sto
         fault: wanted.fault,
     };
     let run = context.database.read(|conn| billing::latest_run_of(conn, &cycle))?;
+    if run.is_none() && context.database.read(|conn| rebills::accounts(conn, row.id, Some("cancelled"), AccountId(0), 1))?.is_empty() {
+        // Another run has billed all of them meanwhile.
+        context.database.write(|conn| Ok::<_, ActionError>(rebills::finish(conn, row.id, None, context.now())?))?;
+        return Ok(());
+    }
     match run.as_ref().map(|run| (run.id, run.status.as_str())) {
         Some((_, "issued" | "rolling_back" | "rolled_back")) => {}
         Some((id, _)) => drop(continue_run(context, id, &options, stop)?),
@@ -363,12 +421,11 @@ fn bill_anew(context: &Context, row: &RebillRow, wanted: &Wanted<'_>, stop: &Sto
     Ok(())
 }
 
-/// What the gates of a request's run compare with.
-pub(in crate::actions) fn billed_before(conn: &mut crate::db::DbConnection, id: RebillId) -> Result<crate::domain::gates::BilledBefore, ActionError> {
-    let sums = rebills::sums(conn, id)?;
-    let of = |value: fn(&StateSum) -> i64| sums.iter().filter(|sum| ["cancelled", "billed"].contains(&sum.state.as_str())).map(value).sum();
-    let (segments, total_cents, expected) = (of(|sum| sum.segments), of(|sum| sum.before_cents), of(|sum| sum.expected_cents));
-    Ok(crate::domain::gates::BilledBefore { segments, total_cents, expected_cents: Some(expected) })
+/// What the gates of a request's run compare with: the accounts that it bills. One that it holds, or that another run has billed
+/// since, holds nobody else.
+pub(in crate::actions) fn billed_before(conn: &mut DbConnection, id: RebillId, run: RunId) -> Result<BilledBefore, ActionError> {
+    let sum = rebills::sums_billed_by(conn, id, run)?;
+    Ok(BilledBefore { segments: sum.segments, total_cents: sum.before_cents, expected_cents: Some(sum.expected_cents) })
 }
 
 /// What failed of the gates, one to a line.

@@ -1,23 +1,28 @@
 //! What cancelling bills and billing them anew would come to: really done, within a transaction that is taken back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
+use data_encoding::HEXLOWER;
 use diesel::result::Error as DieselError;
 use rand::Rng;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::plan::{AccountPlan, PlannedBill, by_account, plan_all};
-use super::{BillKey, NOTHING, RebillKind, failures};
-use crate::actions::bill_run::foresee_within;
+use super::{BillKey, LIMITED, NOTHING, RebillKind, failures, limits};
+use crate::actions::approvals::Amounts;
+use crate::actions::bill_run::{Anew, foresee_within};
+use crate::actions::policy::load_policies;
 use crate::actions::tariffs::load_book;
 use crate::actions::{ActionError, Context};
-use crate::db::billing::{self, rebill_cycle};
-use crate::db::rebills::{self, NewRebill, RebillAccountRow};
+use crate::db::billing::{self, SegmentRow, rebill_cycle};
+use crate::db::rebills::{self, InTheWay, NewRebill, RebillAccountRow, StandingSegment};
 use crate::db::{DbConnection, LostRace};
 use crate::domain::billing::TariffBook;
 use crate::domain::gates::{BilledBefore, GateResult, RunTotals, judge_anew};
-use crate::domain::ids::{AccountId, RebillId, RunId};
+use crate::domain::ids::{AccountId, AgreementId, RebillId, RunId};
+use crate::domain::policy::PolicyBook;
 
 /// What becomes of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +77,37 @@ impl Preview {
         self.possible().filter_map(|account| account.after_cents).sum()
     }
 
+    /// Leaves the accounts as they are that would get something else than was decided.
+    pub(super) fn only_agreed(&mut self, agreed: &BTreeMap<AccountId, i64>) {
+        for account in self.accounts.iter_mut().filter(|account| account.refused.is_none()) {
+            let Some(after) = account.after_cents else { continue };
+            if agreed.get(&account.account_id) != Some(&(after - account.before_cents)) {
+                account.refused = Some("what it comes to has changed since it was agreed to".to_owned());
+            }
+        }
+    }
+
+    /// How each account's balance moves when its bills are made anew.
+    pub(super) fn amounts(&self) -> Amounts {
+        let moves = |account: &AccountPreview| Some((account.account_id, account.after_cents? - account.before_cents));
+        Amounts(self.possible().filter_map(moves).collect())
+    }
+
+    /// Under what a second person's approval of it is kept: these bills, and these amounts.
+    #[must_use]
+    pub fn approval_reference(&self) -> String {
+        let mut hash = Sha256::new();
+        for account in self.possible() {
+            for bill in &account.bills {
+                hash.update(bill.number.as_bytes());
+                hash.update(b" ");
+            }
+            hash.update(account.before_cents.to_be_bytes());
+            hash.update(account.after_cents.unwrap_or_default().to_be_bytes());
+        }
+        format!("rebill:{}", HEXLOWER.encode(hash.finalize().get(..16).unwrap_or_default()))
+    }
+
     /// Fails when there is nothing to be done, or a gate holds it.
     pub(super) fn must_be_possible(&self, overridden: bool) -> Result<(), ActionError> {
         if self.possible().next().is_none() {
@@ -103,10 +139,11 @@ pub fn preview(context: &Context, bills: &[BillKey], kind: RebillKind) -> Result
     let mut gates = Vec::new();
     if kind == RebillKind::Rebill {
         let book = load_book(context)?;
+        let policies = load_policies(context)?;
         let mut sum = Sum::default();
         let wanted: Vec<&AccountPlan> = possible().collect();
         for page in wanted.chunks(super::PAGE) {
-            taken_back(context, |conn| foresee_page(conn, context, &book, page, through_on)).map(|page| sum.add(page))?;
+            taken_back(context, |conn| foresee_page(conn, context, (&book, &policies), page, through_on)).map(|page| sum.add(page))?;
         }
         let limits = &context.config.gates;
         sum.settle(&mut accounts);
@@ -135,6 +172,8 @@ struct Sum {
     held: BTreeMap<AccountId, String>,
     /// Why there is nothing to bill, for accounts with nothing else.
     excluded: BTreeMap<AccountId, String>,
+    /// What the policy, or somebody before, has to say against billing an account anew.
+    limited: BTreeMap<AccountId, String>,
 }
 
 impl Sum {
@@ -143,6 +182,7 @@ impl Sum {
         self.charges.extend(page.charges);
         self.held.extend(page.held);
         self.excluded.extend(page.excluded);
+        self.limited.extend(page.limited);
     }
 
     /// An account that would be held, or of which nothing could be billed, is left as it is.
@@ -152,6 +192,8 @@ impl Sum {
             account.after_cents = self.charges.get(&id).copied();
             if let Some(why) = self.held.get(&id) {
                 account.refused = Some(format!("it could not be billed anew: {why}"));
+            } else if let Some(why) = self.limited.get(&id) {
+                account.refused = Some(format!("{LIMITED}: {why}"));
             } else if account.after_cents.is_none() {
                 let why = self.excluded.get(&id).map_or("no service of it is due", String::as_str);
                 account.refused = Some(format!("nothing of it could be billed anew ({why}): cancel it without billing it anew, if that is meant"));
@@ -173,12 +215,21 @@ fn billed_before(accounts: &[AccountPreview]) -> BilledBefore {
 fn foresee_page(
     conn: &mut DbConnection,
     context: &Context,
-    book: &TariffBook,
+    (book, policies): (&TariffBook, &PolicyBook),
     page: &[&AccountPlan],
     through_on: NaiveDate,
 ) -> Result<Sum, ActionError> {
     let ids: BTreeSet<AccountId> = page.iter().map(|plan| plan.account_id).collect();
     let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else { return Ok(Sum::default()) };
+    let accounts: Vec<AccountId> = ids.iter().copied().collect();
+    let gone: Vec<(&AccountPlan, Vec<StandingSegment>)> = segments_of(page, rebills::standing_segments(conn, &accounts)?);
+    let mut until: HashMap<AgreementId, NaiveDate> =
+        rebills::cancelled_until(conn, first, last)?.into_iter().map(|row| (row.agreement_id, row.until_on)).collect();
+    for segment in gone.iter().flat_map(|(_, segments)| segments) {
+        let day = until.entry(segment.agreement_id).or_insert(segment.period_end_on);
+        *day = segment.period_end_on.max(*day);
+    }
+    let in_the_way = rebills::in_the_way(conn, &accounts)?;
     let id = as_if(conn, context, &ids, through_on)?;
     let mut by_run: BTreeMap<RunId, Vec<AccountId>> = BTreeMap::new();
     for plan in page {
@@ -189,8 +240,15 @@ fn foresee_page(
     for (run, accounts) in &by_run {
         billing::withdraw_segments_of(conn, *run, accounts)?;
     }
-    let foreseen = foresee_within(conn, context, book, (&rebill_cycle(id), through_on), (first, last))?;
+    let foreseen = foresee_within(conn, context, book, (&rebill_cycle(id), through_on), Some(Anew { until, expected: None }), (first, last))?;
     let mut sum = Sum { totals: foreseen.totals, ..Sum::default() };
+    for (plan, segments) in &gone {
+        let anew: Vec<&SegmentRow> = foreseen.segments.iter().filter(|segment| segment.account_id == plan.account_id).collect();
+        let own: Vec<&InTheWay> = in_the_way.iter().filter(|row| row.account_id == plan.account_id).collect();
+        if let Some(why) = limits::against(policies, context.today(), (segments, &anew), &own) {
+            sum.limited.insert(plan.account_id, why);
+        }
+    }
     for segment in foreseen.segments {
         *sum.charges.entry(segment.account_id).or_default() += segment.total_cents;
     }
@@ -199,6 +257,20 @@ fn foresee_page(
         list.entry(left.account_id).or_insert(left.reason);
     }
     Ok(sum)
+}
+
+/// The segments that stand now on the bills that go.
+fn segments_of<'a>(page: &[&'a AccountPlan], segments: Vec<StandingSegment>) -> Vec<(&'a AccountPlan, Vec<StandingSegment>)> {
+    let mut by_account: BTreeMap<AccountId, Vec<StandingSegment>> = BTreeMap::new();
+    for segment in segments {
+        by_account.entry(segment.account_id).or_default().push(segment);
+    }
+    let mut of = |plan: &&'a AccountPlan| {
+        let (plan, runs): (&'a AccountPlan, _) = (plan, plan.runs());
+        let own = by_account.remove(&plan.account_id).unwrap_or_default();
+        (plan, own.into_iter().filter(|segment| runs.contains(&segment.run_id)).collect())
+    };
+    page.iter().map(&mut of).collect()
 }
 
 /// A request that is never committed: its list of accounts is what the run would bill.

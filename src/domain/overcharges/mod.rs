@@ -12,7 +12,8 @@ use std::str::FromStr;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::billing::SegmentInputs;
+use super::billing::{SegmentInputs, TariffBook, charge};
+use super::ledger::Charged;
 use super::money::Money;
 use super::rates::ChargeLine;
 
@@ -207,6 +208,28 @@ impl Side {
     pub fn end_on(&self) -> NaiveDate {
         self.inputs.end_on
     }
+}
+
+/// What makes charges right: what should have been, priced once more from what it is made from, less what was posted. With its tax:
+/// what was posted is the bills with whatever put them right before.
+///
+/// # Errors
+/// Why nobody can say, in words: it cannot be priced now, or comes to something else than when it was found.
+pub fn still_to_mend(posted: Charged, should: Money, sides: &[SegmentInputs], book: &TariffBook) -> Result<Charged, String> {
+    let mut again = Charged::default();
+    for inputs in sides {
+        let charged = charge(inputs, book).map_err(|hold| format!("what should have been charged cannot be priced now: {hold}"))?.charge;
+        let too_large = || "what should have been charged is too large".to_owned();
+        again.total = again.total.checked_add(charged.total).ok_or_else(too_large)?;
+        again.tax = again.tax.checked_add(charged.tax).ok_or_else(too_large)?;
+    }
+    if again.total != should {
+        return Err(format!(
+            "what should have been charged comes to {} now, and came to {should} when it was found: look for overcharges again",
+            again.total
+        ));
+    }
+    posted.difference_to(again).map_err(|error| error.to_string())
 }
 
 /// One reason why the two sides differ.

@@ -4,20 +4,26 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
 
-use super::AccountWay;
 use super::plan::{Part, Way};
 use super::tell::{self, Told};
+use super::{AccountWay, Left};
+use crate::actions::overcharges::scan::still_held;
 use crate::actions::rebill::{ExactCorrection, correct_within};
 use crate::actions::{ActionError, Context, notices};
 use crate::db::overcharges::{self, FindingRow, NewFinding};
-use crate::db::{DbConnection, ledger, mending};
+use crate::db::{DbConnection, ledger, look_up_by_index, mending};
 use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId};
 
-/// Puts some accounts of a case right, in one transaction.
-pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) -> Result<(), ActionError> {
+/// Why an account is left that is no longer what it was when this was planned.
+const CHANGED: &str = "something about it changed while this case was put right: look for overcharges again";
+
+/// Puts some accounts of a case right, in one transaction. What was planned is looked at once more under the locks: an account of
+/// which something changed since is left as it is. Returns those.
+pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) -> Result<Vec<Left>, ActionError> {
     let ids: Vec<AccountId> = page.iter().map(|account| account.account_id).collect();
     let findings: Vec<FindingId> = page.iter().flat_map(|account| &account.findings).map(|row| row.id).collect();
     context.database.write(|conn| {
+        look_up_by_index(conn)?;
         ledger::lock_accounts(conn, &ids)?;
         // Nor is a case put right further that somebody dismissed meanwhile.
         if overcharges::lock_case(conn, case)?.is_none_or(|row| row.status != "mending") {
@@ -25,16 +31,23 @@ pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) 
         }
         let now = context.now();
         // Whoever was first has settled them.
-        let open: HashMap<FindingId, FindingRow> =
-            overcharges::findings(conn, &findings)?.into_iter().filter(|row| row.status == "open").map(|row| (row.id, row)).collect();
-        let mut news = Vec::new();
-        for account in page {
-            let rows: Vec<&FindingRow> = account.findings.iter().filter_map(|row| open.get(&row.id)).collect();
-            if rows.len() == account.findings.len() {
+        let open: Vec<FindingRow> = overcharges::findings(conn, &findings)?.into_iter().filter(|row| row.status == "open").collect();
+        let acted: Vec<AccountId> = page.iter().filter(|account| account.way.acts()).map(|account| account.account_id).collect();
+        let held = still_held(conn, context, &acted, &open)?;
+        let (mut news, mut left) = (Vec::new(), Vec::new());
+        for account in page.iter().filter(|account| account.way.acts()) {
+            let own = || account.findings.iter().filter(|row| open.iter().any(|open| open.id == row.id));
+            if own().count() != account.findings.len() {
+                continue;
+            }
+            if own().all(|row| held.contains(&row.id)) {
                 news.extend(settle_account(conn, context, case, account, now)?);
+            } else {
+                left.push(Left { account: account.number.clone(), reason: CHANGED.to_owned() });
             }
         }
-        notices::queue_many(conn, context, &news)
+        notices::queue_many(conn, context, &news)?;
+        Ok(left)
     })
 }
 
@@ -116,6 +129,19 @@ fn let_be(conn: &mut DbConnection, row: &FindingRow, given_cents: i64, now: Naiv
 /// The idempotency key of what settles a finding.
 fn reference(finding: FindingId) -> String {
     format!("finding:{finding}")
+}
+
+/// What a finding was settled by is taken back, within that transaction: the difference is there again, and the sweep finds it.
+pub(in crate::actions) fn taken_back_within(conn: &mut DbConnection, context: &Context, account: AccountId, undone: &str) -> Result<(), ActionError> {
+    let Some(id) = undone.strip_prefix("finding:").and_then(|id| id.parse().ok()).map(FindingId) else { return Ok(()) };
+    let settled_by = Some(format!("adjustment:{undone}"));
+    let found = overcharges::findings(conn, &[id])?;
+    if found.iter().any(|row| row.account_id == account && row.settled_by == settled_by) {
+        let now = context.now();
+        overcharges::unsettle(conn, id, &format!("taken back: {undone}"), now)?;
+        overcharges::queue(conn, &[account], &format!("credit {undone} was taken back"), now)?;
+    }
+    Ok(())
 }
 
 fn post(conn: &mut DbConnection, context: &Context, account_id: AccountId, part: &Part) -> Result<(), ActionError> {

@@ -4,24 +4,28 @@
 
 mod give;
 mod plan;
+mod second_person;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::queue::sweep_queue;
+use crate::actions::approvals::{Waiting, waits};
 use crate::actions::policy::load_policies;
 use crate::actions::rebill::{self, RebillKind, Wanted};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context, inbox, notices};
 use crate::db::overcharges::{self, CaseRow, FindingRow};
 use crate::db::{DbConnection, mending, operations, rebills};
-use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId, RunId};
+use crate::domain::ids::{AccountId, ApprovalId, CaseId, FindingId, RebillId, RunId};
 use crate::domain::notices::{Addressee, Facts, NewNotice, RunIncident};
 use crate::domain::overcharges::Cause;
 
-pub(in crate::actions) use give::{settle_cancelled_within, told_within};
+pub(in crate::actions) use give::{settle_cancelled_within, taken_back_within, told_within};
 use plan::{Way, Ways};
+use second_person::Agreed;
 pub(in crate::actions) use tell::{Told, key};
 
 /// So many accounts are put right in one transaction.
@@ -72,6 +76,12 @@ pub struct MendReport {
     pub first_left: Vec<Left>,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// The largest credit of one account, in cents.
+    pub largest_credit_cents: i64,
+    /// Why a second person must agree to what is still to be done.
+    pub second_person: Option<String>,
+    /// The request that waits for one.
+    pub waits_for: Option<ApprovalId>,
 }
 
 impl MendReport {
@@ -91,13 +101,17 @@ const NAMED: usize = 50;
 /// [`ActionError::NotFound`] when there is no such case; those of the database.
 pub fn foresee(context: &Context, case: CaseId) -> Result<MendReport, ActionError> {
     let row = load(context, case)?;
-    let ways = Ways::of(context, &load_policies(context)?, &open_findings(context, case)?, true)?;
+    let policies = load_policies(context)?;
+    let ways = Ways::of(context, &policies, &open_findings(context, case)?, true)?;
     let mut report = MendReport { case_id: case.0, status: row.status, dry_run: true, ..MendReport::default() };
     count(&mut report, &ways);
+    let agreed = Agreed::of(context, case, &policies, &ways)?;
+    (report.second_person, report.waits_for) = (agreed.why, second_person::waiting(context, case)?);
     Ok(report)
 }
 
 fn count(report: &mut MendReport, ways: &Ways) {
+    report.largest_credit_cents = ways.accounts.iter().map(|account| -ways.cents(account)).max().unwrap_or(0).max(0);
     for account in &ways.accounts {
         match &account.way {
             Way::Rebill(_) => report.rebilled += 1,
@@ -128,27 +142,37 @@ pub fn mend(context: &Context, wanted: &Mending<'_>, stop: &Stop) -> Result<Mend
     }
     // Payments first: what was received is applied before anybody is told a balance.
     inbox::settle(context, true, &Stop::default())?;
-    begin(context, wanted.case)?;
-    go_on_with_rebill(context, wanted, stop)?;
+    // What corrections touched is looked at before anything is planned by it.
+    sweep_queue(context, stop)?;
     let policies = load_policies(context)?;
-    let mut ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?, false)?;
+    if row.status == "mending" {
+        go_on_with_rebill(context, wanted, stop)?;
+    }
+    let mut ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?, true)?;
+    let agreed = Agreed::of(context, wanted.case, &policies, &ways)?;
+    begin(context, wanted.case, &agreed)?;
     let bills: Vec<rebill::BillKey> = ways.to_rebill();
     if !bills.is_empty() {
-        rebill_all(context, wanted, bills, stop)?;
+        rebill_all(context, wanted, bills, &agreed, stop)?;
         ways = Ways::of(context, &policies, &open_findings(context, wanted.case)?, false)?;
         ways.without_rebilling(context, &policies, &refused(context, wanted.case)?)?;
+        agreed.hold(&policies, context.today(), &mut ways);
     }
+    let mut changed = Vec::new();
     for (done, page) in ways.accounts.chunks(PAGE).enumerate() {
         if stop.is_requested() {
             return Err(ActionError::Stopped);
         }
-        give::settle_page(context, wanted.case, page)?;
+        changed.extend(give::settle_page(context, wanted.case, page)?);
         (wanted.progress)("giving back", (done + 1) * PAGE.min(ways.accounts.len()), ways.accounts.len());
     }
     end(context, wanted.case)?;
     let mut report = MendReport::default();
     let left: Vec<_> = ways.accounts.into_iter().filter(|account| matches!(account.way, Way::Leave(_))).collect();
-    count(&mut report, &Ways { accounts: left });
+    count(&mut report, &Ways { accounts: left, anew: HashMap::new() });
+    report.left += changed.len();
+    report.first_left.extend(changed);
+    report.first_left.truncate(NAMED);
     came_to(context, wanted.case, report)
 }
 
@@ -170,27 +194,28 @@ fn open_findings(context: &Context, case: CaseId) -> Result<Vec<FindingRow>, Act
     Ok(all)
 }
 
-/// Marks the case, and tells staff of it.
-fn begin(context: &Context, case: CaseId) -> Result<(), ActionError> {
-    context.database.write(|conn| {
-        let row = overcharges::lock_case(conn, case)?.ok_or_else(|| ActionError::not_found("case", case.to_string()))?;
-        match row.status.as_str() {
-            "open" => {}
-            "mending" => return Ok(()),
-            other => return Err(ActionError::Refused(format!("case {case} is {other}: only an open one is put right"))),
-        }
-        overcharges::move_case(conn, case, "open", "mending")?;
-        operations::audit(
-            conn,
-            context.now(),
-            &context.actor,
-            "overcharges.mend",
-            &format!("case {case}"),
-            &format!("{} {}", row.cause, row.subject),
-        )?;
-        let told = incident(conn, context, &row, false)?;
-        notices::queue(conn, context, told)
-    })
+/// Marks the case, and tells staff of it; or asks a second person, where the policy wants one for what it comes to.
+fn begin(context: &Context, case: CaseId, agreed: &Agreed) -> Result<(), ActionError> {
+    let waiting = context.database.write(|conn| begin_within(conn, context, case, agreed))?;
+    waiting.map_or(Ok(()), |waiting| Err(waits(&waiting)))
+}
+
+fn begin_within(conn: &mut DbConnection, context: &Context, case: CaseId, agreed: &Agreed) -> Result<Option<Waiting>, ActionError> {
+    let row = overcharges::lock_case(conn, case)?.ok_or_else(|| ActionError::not_found("case", case.to_string()))?;
+    if !["open", "mending"].contains(&row.status.as_str()) {
+        return Err(ActionError::Refused(format!("case {case} is {}: only an open one is put right", row.status)));
+    }
+    if let Some(waiting) = agreed.ask_within(conn, context, &row)? {
+        return Ok(Some(waiting));
+    }
+    if row.status == "mending" {
+        return Ok(None);
+    }
+    overcharges::move_case(conn, case, "open", "mending")?;
+    operations::audit(conn, context.now(), &context.actor, "overcharges.mend", &format!("case {case}"), &format!("{} {}", row.cause, row.subject))?;
+    let told = incident(conn, context, &row, false)?;
+    notices::queue(conn, context, told)?;
+    Ok(None)
 }
 
 /// The notice to staff of a case.
@@ -221,7 +246,7 @@ fn go_on_with_rebill(context: &Context, wanted: &Mending<'_>, stop: &Stop) -> Re
     Ok(())
 }
 
-fn rebill_all(context: &Context, wanted: &Mending<'_>, bills: Vec<rebill::BillKey>, stop: &Stop) -> Result<(), ActionError> {
+fn rebill_all(context: &Context, wanted: &Mending<'_>, bills: Vec<rebill::BillKey>, agreed: &Agreed, stop: &Stop) -> Result<(), ActionError> {
     let before: Vec<RebillId> = context.database.read(|conn| rebills::of_case(conn, wanted.case))?.iter().map(|row| row.id).collect();
     let request = Wanted {
         bills,
@@ -230,6 +255,7 @@ fn rebill_all(context: &Context, wanted: &Mending<'_>, bills: Vec<rebill::BillKe
         // Whoever comes second to the same round finds it begun.
         token: format!("case:{}:{}", wanted.case, before.len() + 1),
         case_id: Some(wanted.case),
+        agreed: Some(agreed.open.0.clone()),
         override_gates: wanted.override_gates.clone(),
         progress: wanted.progress,
         fault: None,
@@ -319,11 +345,12 @@ pub fn last_failure(context: &Context, case: CaseId) -> Result<Option<String>, A
 
 /// What a case came to, from what settled its findings.
 fn came_to(context: &Context, case: CaseId, left: MendReport) -> Result<MendReport, ActionError> {
-    let (row, ways) = context.database.snapshot(|conn| {
+    let (row, ways, done) = context.database.snapshot(|conn| {
         let row = overcharges::case(conn, case)?.ok_or_else(|| ActionError::not_found("case", case.to_string()))?;
-        Ok::<_, ActionError>((row, mending::settled_ways(conn, case)?))
+        Ok::<_, ActionError>((row, mending::settled_ways(conn, case)?, mending::done_amounts(conn, case)?))
     })?;
     let mut report = MendReport { case_id: case.0, status: row.status, ..left };
+    report.largest_credit_cents = done.iter().map(|row| -row.cents).max().unwrap_or(0).max(0);
     for way in ways {
         let accounts = usize::try_from(way.accounts).unwrap_or(usize::MAX);
         match way.way.as_str() {
@@ -345,5 +372,7 @@ struct AccountWay {
     account_id: AccountId,
     number: String,
     findings: Vec<FindingRow>,
+    /// The tax of the bills of each finding about charges, with what was put right of it before, in cents.
+    taxed: BTreeMap<FindingId, i64>,
     way: Way,
 }

@@ -9,6 +9,7 @@ use askama::Template;
 
 use super::forms::{Field, Form, Kind, Sent, value};
 use super::{Say, account_path, frame};
+use crate::actions::approvals::WAITS;
 use crate::actions::overcharges::cases::{CaseView, show as show_case};
 use crate::actions::overcharges::mend::{MendReport, Mending, foresee, last_failure, mend, note_failure};
 use crate::actions::stop::Stop;
@@ -54,6 +55,11 @@ struct Sums {
 impl MendPage {
     fn link(&self, account: &str) -> String {
         account_path(account)
+    }
+
+    /// What ended the last attempt, unless it only waited for a second person.
+    fn failed(&self) -> Option<&String> {
+        self.failure.as_ref().filter(|why| !why.starts_with(WAITS))
     }
 
     fn is_open(&self) -> bool {

@@ -11,11 +11,12 @@ use super::forms::{Field, Form, Kind, Sent, value};
 use super::{ListQuery, PAGE_ROWS, Say, account_path, frame};
 use crate::actions::rebill::{
     AccountPreview, BillKey, Preview, RebillKind, RebillPage, Wanted, begin, bills_named, bills_of_run, note_failure, preview, rebill_page, resume,
+    waits_for,
 };
 use crate::actions::sign_in::{looked_at, new_token};
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
-use crate::domain::ids::{RebillId, RunId};
+use crate::domain::ids::{ApprovalId, RebillId, RunId};
 use crate::domain::roles::Permission;
 use crate::web::error::PageError;
 use crate::web::form::CheckedForm;
@@ -84,6 +85,8 @@ struct FormPage {
     back: String,
     foreseen: Preview,
     sums: Sums,
+    /// The request that waits for a second person.
+    waits: Option<ApprovalId>,
     form: Form,
 }
 
@@ -166,16 +169,25 @@ async fn foresee(viewer: &Viewer, context: &Context, about: &About) -> Result<Pr
     .await
 }
 
-fn shown(context: &Context, viewer: &Viewer, about: &About, foreseen: Preview, form: Form) -> Result<HttpResponse, PageError> {
+async fn shown(context: &Context, viewer: &Viewer, about: &About, foreseen: Preview, form: Form) -> Result<HttpResponse, PageError> {
+    let acting = viewer.acting(context);
+    let (foreseen, waits) = act(move || {
+        let waits = waits_for(&acting, &foreseen)?;
+        Ok::<_, ActionError>((foreseen, waits))
+    })
+    .await?;
     let status = if form.refused() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let frame = frame(context, viewer, "/staff");
-    page(status, &FormPage { frame, say: Say::new(context), title: about.title(), back: about.link(), sums: Sums::of(&foreseen), foreseen, form })
+    page(
+        status,
+        &FormPage { frame, say: Say::new(context), title: about.title(), back: about.link(), sums: Sums::of(&foreseen), waits, foreseen, form },
+    )
 }
 
 async fn form_page(context: &Context, viewer: &Viewer, about: About) -> Result<HttpResponse, PageError> {
     let foreseen = foresee(viewer, context, &about).await?;
     let form = fields(viewer, &foreseen);
-    shown(context, viewer, &about, foreseen, form)
+    shown(context, viewer, &about, foreseen, form).await
 }
 
 /// `GET /staff/bills/{number}/rebill`: what cancelling it, and billing it anew, would come to.
@@ -231,7 +243,7 @@ async fn decide(context: &Context, about: About, sent: CheckedForm<Sent>) -> Res
             Err(error) => form.take_refusal(error)?,
         }
     }
-    shown(context, &viewer, &about, foreseen, form)
+    shown(context, &viewer, &about, foreseen, form).await
 }
 
 async fn start(
@@ -245,7 +257,7 @@ async fn start(
     let (at, overriding) = (acting.clone(), override_gates.clone());
     let id = act(move || {
         let bills = about.bills(&at)?;
-        let wanted = Wanted { bills, kind, reason, token, case_id: None, override_gates, progress: &|_, _, _| {}, fault: None };
+        let wanted = Wanted { bills, kind, reason, token, case_id: None, agreed: None, override_gates, progress: &|_, _, _| {}, fault: None };
         begin(&at, &wanted)
     })
     .await?;
