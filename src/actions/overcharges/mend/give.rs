@@ -17,6 +17,9 @@ use crate::domain::ids::{AccountId, CaseId, FindingId, RebillId};
 /// Why an account is left that is no longer what it was when this was planned.
 const CHANGED: &str = "something about it changed while this case was put right: look for overcharges again";
 
+/// Why an account is left whose case is no longer one that is put right.
+const DISMISSED: &str = "the case was dismissed or closed meanwhile";
+
 /// Puts some accounts of a case right, in one transaction. What was planned is looked at once more under the locks: an account of
 /// which something changed since is left as it is. Returns those.
 pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) -> Result<Vec<Left>, ActionError> {
@@ -27,7 +30,8 @@ pub(super) fn settle_page(context: &Context, case: CaseId, page: &[AccountWay]) 
         ledger::lock_accounts(conn, &ids)?;
         // Nor is a case put right further that somebody dismissed meanwhile.
         if overcharges::lock_case(conn, case)?.is_none_or(|row| row.status != "mending") {
-            return Ok(());
+            let acting = page.iter().filter(|account| account.way.acts());
+            return Ok(acting.map(|account| Left { account: account.number.clone(), reason: DISMISSED.to_owned() }).collect());
         }
         let now = context.now();
         // Whoever was first has settled them.
