@@ -3,19 +3,13 @@
 use aquabills::actions::Context;
 use aquabills::actions::approvals::{Seen, Verdict, decide, list_waiting, show};
 use aquabills::actions::collections::leak_relief::{Given, Giving, give_relief, preview_relief, undo_relief};
-use aquabills::actions::enter_read::{NewRead, ReadOutcome, correct_read};
-use aquabills::actions::held::reject_billed_read;
-use aquabills::actions::overcharges::cases;
-use aquabills::actions::overcharges::queue::sweep_queue;
 use aquabills::actions::policy::store_policy;
-use aquabills::actions::stop::Stop;
 use aquabills::actions::undo::{Undo, undo};
-use aquabills::domain::ids::{ApprovalId, FindingId};
-use aquabills::domain::metering::ReadKind;
+use aquabills::domain::ids::ApprovalId;
 use aquabills::domain::roles::Role;
 
 use crate::support::http::add_staff;
-use crate::support::{Town, day, on_both};
+use crate::support::{Town, on_both};
 use crate::{POLICY, on, peopled, told, view};
 
 /// `A1` uses 15, 12 and 10 in spring, and 100 in July: bills 1 to 3 and the leak's, number 4.
@@ -43,14 +37,6 @@ fn giving(reference: &str) -> Giving {
     }
 }
 
-/// The read that closes the leak's bill was another one.
-fn corrected(town: &Town, units: i64) {
-    let on = day("2026-08-01");
-    reject_billed_read(&town.context, "M1", "1", on, "it was wrong").unwrap();
-    let read = NewRead { meter: "M1".to_owned(), register: "1".to_owned(), read_on: on, reading_milli: units * 1000, kind: ReadKind::Actual };
-    assert_eq!(correct_read(&town.context, &read, "read again").unwrap(), ReadOutcome::Accepted);
-}
-
 on_both! {
     fn a_share_of_the_excess_is_taken_off_by_the_tariff(town: Town) {
         let town = leaked(town);
@@ -75,26 +61,6 @@ on_both! {
         assert_eq!(view(&town, "A1").reliefs[0].parts.len(), 1, "what was given stays written down");
         assert!(give_relief(&town.context, &giving("L-3")).is_ok(), "what was taken back does not count");
         town.assert_sound();
-    }
-
-    fn what_a_relief_gave_is_not_given_a_second_time(town: Town) {
-        let town = leaked(town);
-        give_relief(&town.context, &giving("L-1")).unwrap();
-        // 345.00 were charged and 150.99 given. It was 63 and not 100: 10 + 20 + 53 × 3.50 = 215.50, more than is asked for now.
-        corrected(&town, 190);
-        let report = sweep_queue(&town.context, &Stop::default()).unwrap().unwrap();
-        assert!(report.is_clean(), "what the relief gave beyond that is not asked back: {report:?}");
-        // It was 50: 10 + 20 + 40 × 3.50 = 170.00; of 175.00 too much, 24.01 are left.
-        corrected(&town, 177);
-        let report = sweep_queue(&town.context, &Stop::default()).unwrap().unwrap();
-        assert_eq!((report.open.over_cents, report.open.under_cents), (2_401, 0));
-        let case = cases::list(&town.context, false, 0, 10).unwrap().remove(0);
-        let finding = cases::show(&town.context, case.row.id, FindingId(0), 10).unwrap().1.remove(0);
-        assert!(finding.row.detail.ends_with("; 150.99 of it was given already as relief for a leak"), "{}", finding.row.detail);
-        // Without the relief the whole of it is too much.
-        undo_relief(&town.context, "A1", "L-1", "there was no leak").unwrap();
-        let report = sweep_queue(&town.context, &Stop::default()).unwrap().unwrap();
-        assert_eq!(report.open.over_cents, 17_500);
     }
 
     fn above_the_bound_a_second_person_agrees_first(town: Town) {

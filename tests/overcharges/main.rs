@@ -13,6 +13,7 @@ mod money;
 mod nothing;
 mod pages;
 mod queue;
+mod relief;
 
 use aquabills::actions::bill_run::{RunOptions, RunReport, run_bills};
 use aquabills::actions::change_terms::{TermChange, correct_terms};
