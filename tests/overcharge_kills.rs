@@ -1,6 +1,6 @@
 //! The program killed (SIGKILL) at random moments while overcharges are looked for, bills are made anew, credits and refunds are
 //! given and e-mails leave, and started again: the same net ledger and the same e-mails as when nothing happened to it. By the real
-//! program, on both databases; some dozens of kills of a live process always, 200 when everything is asked for (`AQUABILLS_WHOLE=1`).
+//! program, on both databases; 150 kills of a live process always, 200 when everything is asked for (`AQUABILLS_WHOLE=1`).
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on must fail loudly")]
 #![allow(clippy::print_stdout, reason = "how much was killed is worth reading when a test is looked at")]
 
@@ -185,7 +185,12 @@ fn picture(town: &Town, days: &[String; 2]) -> Picture {
     ledger.sort();
     let mut mails = Vec::new();
     for entry in std::fs::read_dir(town.dir.path().join("outgoing")).expect("something was sent") {
-        let text = std::fs::read_to_string(entry.expect("a file").path()).expect("it is text");
+        let entry = entry.expect("a file");
+        // What was being written when the program was killed never became a message.
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).expect("it is text");
         let head = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
         mails.push(format!("{} {}", head("To: "), head("Subject: ")));
     }
@@ -279,11 +284,11 @@ mod killed_while_overcharges_are_put_right_it_ends_the_same {
 
     #[test]
     fn sqlite() {
-        kill_and_compare(Town::sqlite, wanted(24, 110), 20_261_210);
+        kill_and_compare(Town::sqlite, wanted(80, 110), 20_261_210);
     }
 
     #[test]
     fn postgres() {
-        kill_and_compare(Town::postgres, wanted(16, 90), 20_261_211);
+        kill_and_compare(Town::postgres, wanted(70, 90), 20_261_211);
     }
 }

@@ -301,8 +301,12 @@ on_both! {
         let halt = |step: &str, _: usize, _: usize| if step == "cancelling" { stop.request() };
         let want = Wanted { progress: &halt, ..wanted(&town, &[number(3, 3)], RebillKind::Rebill, "two") };
         rebill(&town.context, &want, &stop).unwrap_err();
-        town.bill("2026-06-01");
+        town.reads(&["M3,2026-06-14,100"]);
+        town.bill("2026-06-14");
         assert!(resume(&town.context, RebillId(2), None, &Stop::default()).expect("it ends").is_complete());
+        let told = corrections(&town);
+        let figures = (told[2]["before_cents"].as_i64(), told[2]["after_cents"].as_i64(), told[2]["balance_cents"].as_i64());
+        assert_eq!(figures, (Some(12_750), Some(12_750), Some(42_500)), "the days of June on the same bill are no correction");
         assert_kept(&town);
     }
 

@@ -565,6 +565,12 @@ impl OverchargeCorrected {
         self.not_drawn = self.not_drawn.take().or(other.not_drawn);
     }
 
+    /// Whether bills were taken back and none came in their place yet: nobody says then what is right.
+    #[must_use]
+    pub fn is_only_taken_back(&self) -> bool {
+        self.bill_number.is_none() && !self.cancelled.is_empty()
+    }
+
     /// What was too much, in cents; below zero it was too little.
     #[must_use]
     pub fn too_much_cents(&self) -> i64 {

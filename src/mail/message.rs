@@ -231,6 +231,7 @@ fn subject(common: &Common, facts: &Facts) -> String {
 fn correction_subject(common: &Common, wrong: &OverchargeCorrected) -> String {
     match wrong.too_much_cents() {
         0 => "Your bill was corrected".to_owned(),
+        _ if wrong.is_only_taken_back() => "A bill of yours does not count any more".to_owned(),
         more if more > 0 && wrong.asked => format!("We asked you for {} too much: your bill is corrected", common.money(&more)),
         more if more > 0 => format!("We charged you {} too much: it is corrected", common.money(&more)),
         less => format!("Your bill was {} too low: it is corrected", common.credit(&less)),
