@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use super::DbConnection;
-use super::schema::{adjustment, adjustment_reversal, approval, approval_decision, todo};
+use super::schema::{adjustment, adjustment_reversal, approval, approval_decision, audit_event, todo};
 use crate::domain::ids::{AccountId, AdjustmentId, ApprovalId, LoginId};
 
 /// A request as stored.
@@ -104,6 +104,8 @@ pub struct DecisionRow {
     pub decided_name: String,
     /// The sign-in; none for whoever withdraws on the command line, and for what expires.
     pub login_id: Option<LoginId>,
+    /// How it is known who decided: `page`, `command_line`, `name` or `program`.
+    pub channel: String,
     /// When, UTC.
     pub decided_at: NaiveDateTime,
     /// Why.
@@ -244,6 +246,20 @@ pub fn resolve(conn: &mut DbConnection, id: ApprovalId, by: &str, note: &str, at
     diesel::update(todo::table.filter(todo::approval_id.eq(Some(id)).and(todo::status.eq("open"))))
         .set((todo::status.eq("released"), todo::resolved_by.eq(Some(by)), todo::note.eq(Some(note)), todo::resolved_at.eq(Some(at))))
         .execute(conn)
+}
+
+/// What was done to a sign-in that lets another person in by it: what, by whom and when, the latest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn changes_of_sign_in(conn: &mut DbConnection, email: &str) -> QueryResult<Vec<(String, String, NaiveDateTime)>> {
+    audit_event::table
+        .filter(audit_event::subject.eq(email))
+        .filter(audit_event::action.eq_any(["staff.add", "staff.enable", "staff.link", "sign_in.factor_removed"]))
+        .order(audit_event::id.desc())
+        .limit(200)
+        .select((audit_event::action, audit_event::actor, audit_event::at))
+        .load(conn)
 }
 
 /// What somebody gave an account without another's approval: how much, and who.

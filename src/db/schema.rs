@@ -853,6 +853,7 @@ diesel::table! {
         decided_person -> Text,
         decided_name -> Text,
         login_id -> Nullable<BigInt>,
+        channel -> Text,
         decided_at -> Timestamp,
         note -> Text,
     }

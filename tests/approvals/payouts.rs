@@ -131,8 +131,8 @@ on_both! {
         // Our own reader of ACH checks lengths, counts, hashes and totals.
         let file = read(&bytes, FormatChoice::Ach).expect("a sound ACH file");
         assert_eq!(file.format, BankFormat::Ach);
-        let entries: Vec<(i64, &str)> = file.statements.iter().flat_map(|statement| &statement.entries).map(|entry| (entry.amount.cents(), entry.party_name.as_deref().unwrap_or_default())).collect();
-        assert_eq!(entries, [(10_000, "Zoe Mill"), (1_234, "Bob Brook")]);
+        let entries: Vec<(i64, &str)> = file.statements.iter().flat_map(|statement| &statement.entries).map(|entry| (entry.amount.cents(), entry.text.as_str())).collect();
+        assert_eq!(entries, [(10_000, "REFUND; for Zoe Mill"), (1_234, "REFUND; for Bob Brook")]);
         let credit = file.controls.iter().find(|control| control.name.contains("total credit")).expect("a control total");
         assert_eq!(credit.value, ControlValue::Amount("112.34".parse().unwrap()));
         // Again, also later with more that waits: the same bytes; what came later is in the next day's.

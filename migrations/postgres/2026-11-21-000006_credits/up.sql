@@ -58,9 +58,12 @@ CREATE TABLE approval_decision (
     decided_person TEXT NOT NULL CHECK (decided_person <> ''),
     decided_name TEXT NOT NULL CHECK (decided_name <> ''),
     login_id BIGINT REFERENCES login (id),
+    -- 'page' is a session with both factors, 'command_line' a password and a code given for this decision,
+    -- 'name' somebody on the command line who only says who they are and takes back what they asked for, 'program' nobody.
+    channel TEXT NOT NULL CHECK (channel IN ('page', 'command_line', 'name', 'program')),
     decided_at TIMESTAMP NOT NULL,
     note TEXT NOT NULL,
-    CHECK (decision NOT IN ('approved', 'rejected') OR login_id IS NOT NULL)
+    CHECK (decision NOT IN ('approved', 'rejected') OR (login_id IS NOT NULL AND channel IN ('page', 'command_line')))
 );
 CREATE FUNCTION approval_decision_holds() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

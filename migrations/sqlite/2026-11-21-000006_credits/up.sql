@@ -62,9 +62,12 @@ CREATE TABLE approval_decision (
     decided_person TEXT NOT NULL CHECK (decided_person <> ''),
     decided_name TEXT NOT NULL CHECK (decided_name <> ''),
     login_id INTEGER REFERENCES login (id),
+    -- 'page' is a session with both factors, 'command_line' a password and a code given for this decision,
+    -- 'name' somebody on the command line who only says who they are and takes back what they asked for, 'program' nobody.
+    channel TEXT NOT NULL CHECK (channel IN ('page', 'command_line', 'name', 'program')),
     decided_at TEXT NOT NULL,
     note TEXT NOT NULL,
-    CHECK (decision NOT IN ('approved', 'rejected') OR login_id IS NOT NULL)
+    CHECK (decision NOT IN ('approved', 'rejected') OR (login_id IS NOT NULL AND channel IN ('page', 'command_line')))
 ) STRICT;
 CREATE TRIGGER approval_decision_holds BEFORE INSERT ON approval_decision
 BEGIN

@@ -28,7 +28,7 @@ use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 use who::{Who, given_by, who_is};
 
-pub use decide::{Decided, Seen, Verdict, decide};
+pub use decide::{Channel, Decided, Seen, Verdict, decide, decide_by};
 pub use expire::expire_due;
 pub use view::{ApprovalView, Status, list_decided, list_waiting, show};
 
