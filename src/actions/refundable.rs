@@ -11,6 +11,8 @@ use crate::domain::ids::{AccountId, PaymentId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 
+/// As people call the tender of a refund by cheque that is said to be lost.
+const LOST_CHEQUE: &str = "lost cheque";
 /// No return window is longer.
 const LONGEST_WINDOW_DAYS: u64 = 731;
 
@@ -53,7 +55,7 @@ impl Safe {
         for payment in &self.pending {
             safe = safe.checked_add(payment.amount)?;
             if safe >= amount {
-                return Some(payment.safe_from);
+                return Some(payment.safe_from).filter(|day| *day < NaiveDate::MAX);
             }
         }
         None
@@ -62,7 +64,14 @@ impl Safe {
     /// Why an amount cannot be given back now, and from when it can.
     #[must_use]
     pub fn why_not(&self, amount: Money) -> String {
-        let shown = |payment: &Pending| format!("{} by {} ({}) until {}", payment.amount, payment.tender, payment.reference, payment.safe_from);
+        let shown = |payment: &Pending| {
+            let until = if payment.safe_from == NaiveDate::MAX {
+                "the next file of cheques tells the bank not to pay it".to_owned()
+            } else {
+                payment.safe_from.to_string()
+            };
+            format!("{} by {} ({}) until {until}", payment.amount, payment.tender, payment.reference)
+        };
         let payments: Vec<String> = self.pending.iter().take(5).map(shown).collect();
         let from = self.possible_from(amount).map_or_else(String::new, |day| format!("; {amount} can be given back from {day} on"));
         format!(
@@ -109,6 +118,11 @@ pub(super) fn refundable_within(
         if safe_from > today && amount.is_positive() && !goes_back {
             pending.push(Pending { reference: payment.reference.unwrap_or_default(), tender: payment.tender, amount, safe_from });
         }
+    }
+    // A cheque that is said to be lost may still be cashed until the bank is told not to pay it.
+    for (token, cents) in payouts::unvoided_cheques(conn, account)? {
+        let amount = Money::from_cents(cents);
+        pending.push(Pending { reference: token, tender: LOST_CHEQUE.to_owned(), amount, safe_from: NaiveDate::MAX });
     }
     pending.sort_by_key(|payment| payment.safe_from);
     Ok(Safe { credit, pending, citation: policy.refunds.citation.clone() })

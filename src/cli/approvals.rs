@@ -3,8 +3,8 @@
 
 use clap::Subcommand;
 
-use super::{print, proof};
 use super::{Failure, Global};
+use super::{print, proof};
 use crate::actions::approvals::{ApprovalView, Channel, Outcome, Seen, Verdict, decide_by, expire_due, list_decided, list_waiting, show};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::ApprovalId;

@@ -277,7 +277,7 @@ pub struct Given {
 }
 
 /// What was given to an account by hand since a moment and without approval, by ledger time: a value date is the giver's choice.
-/// What was undone since does not count.
+/// What was undone since does not count, nor does a refund that came back by the bank or the provider.
 ///
 /// # Errors
 /// Those of the database.
@@ -287,6 +287,10 @@ pub fn given_since(conn: &mut DbConnection, account: AccountId, since: NaiveDate
          JOIN financial_transaction f ON f.account_id = a.account_id AND f.account_seq = a.account_seq \
          WHERE a.account_id = $1 AND f.posted_at >= $2 \
             AND NOT EXISTS (SELECT 1 FROM approval p WHERE p.reference = a.reference) \
+            AND (a.reason_code <> 'transfer' OR NOT EXISTS (SELECT 1 FROM approval p \
+                WHERE p.kind = 'transfer' AND p.reference = substr(a.reference, 1, length(a.reference) - 3) || '/out')) \
+            AND (a.reason_code <> 'refund-failed' OR EXISTS (SELECT 1 FROM refund_turn t \
+                WHERE t.account_id = a.account_id AND t.account_seq = a.account_seq AND t.alone = 1)) \
             AND NOT EXISTS (SELECT 1 FROM adjustment_reversal r WHERE r.reverses_id = a.id)",
     )
     .bind::<BigInt, _>(account)

@@ -261,6 +261,10 @@ const PAYABLE: &str = "SELECT r.id, r.token, r.account_id, c.number AS account, 
         p.account_kind, (SELECT i.cheque_number FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') AS cheque_number \
      FROM refund r JOIN refund_payee p ON p.refund_id = r.id JOIN account c ON c.id = r.account_id";
 
+const CANCELLED: &str = "p.medium = 'cheque' AND r.state = 'failed' \
+     AND EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') \
+     AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'void')";
+
 /// The payouts that wait for a batch, the oldest first.
 ///
 /// # Errors
@@ -275,16 +279,20 @@ pub fn payable(conn: &mut DbConnection, medium: &str, limit: i64) -> QueryResult
     .load(conn)
 }
 
+/// Cheques of an account that were issued and noted as lost since, and that the bank was not told of: our names of them, and cents.
+///
+/// # Errors
+/// Those of the database.
+pub fn unvoided_cheques(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<(String, i64)>> {
+    let rows: Vec<Payable> =
+        diesel::sql_query(format!("{PAYABLE} WHERE r.account_id = $1 AND {CANCELLED} ORDER BY r.id")).bind::<BigInt, _>(account).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.token, row.amount_cents)).collect())
+}
+
 /// Cheques that were issued and cancelled since, and that the bank was not told of.
 ///
 /// # Errors
 /// Those of the database.
 pub fn cancelled_cheques(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<Payable>> {
-    diesel::sql_query(format!(
-        "{PAYABLE} WHERE p.medium = 'cheque' AND r.state = 'failed' \
-         AND EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') \
-         AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'void') ORDER BY r.id LIMIT $1"
-    ))
-    .bind::<BigInt, _>(limit)
-    .load(conn)
+    diesel::sql_query(format!("{PAYABLE} WHERE {CANCELLED} ORDER BY r.id LIMIT $1")).bind::<BigInt, _>(limit).load(conn)
 }

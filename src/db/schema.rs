@@ -879,6 +879,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    refund_turn (refund_id, turn) {
+        refund_id -> BigInt,
+        turn -> BigInt,
+        account_id -> BigInt,
+        account_seq -> BigInt,
+        alone -> BigInt,
+    }
+}
+
+diesel::table! {
     refund_batch (id) {
         id -> BigInt,
         medium -> Text,
@@ -1130,6 +1140,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     approval_decision,
     adjustment_reversal,
     refund_payee,
+    refund_turn,
     refund_batch,
     refund_batch_item,
     collection_day,

@@ -44,7 +44,7 @@ fn nothing_happened(town: &Town) {
     assert_eq!(count(town, "financial_transaction"), 0);
 }
 
-fn statement(town: &Town, sql: &str) {
+pub(crate) fn statement(town: &Town, sql: &str) {
     let run = |conn: &mut aquabills::db::DbConnection| diesel::sql_query(sql).execute(conn).map(|_| ());
     town.context.database.write(|conn| run(conn).map_err(ActionError::from)).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
@@ -276,7 +276,8 @@ on_both! {
         let mut old = adjustment(&town, "A1", "goodwill", "-90.00", "S-6");
         old.effective_on = "2026-01-01".parse().unwrap();
         waits(ask(&by(&town, ANA), &old));
-        done(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "240.00", "S-7")));
+        let charge = waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "240.00", "S-7")));
+        decides(&town, SAM, charge, Verdict::Approve).unwrap();
         waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "billing-error", "-90.00", "S-8")));
         // Another account, another clerk: theirs are their own.
         done(credit(&town, ANA, "A2", "-100.00", "S-9"));
@@ -316,7 +317,8 @@ on_both! {
         let town = Arc::new(crate::town(town));
         for round in 0..4 {
             let (fee, charge) = (format!("F-{round}"), format!("F-{round}"));
-            done(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "300.00", &charge)));
+            let charged = waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "300.00", &charge)));
+            decides(&town, SAM, charged, Verdict::Approve).unwrap();
             // Two requests to take it back, approved by two people at once.
             let one = waits(takes_back(&town, ANA, "A1", &fee, &format!("U-{round}-a")));
             let two = waits(takes_back(&town, BEN, "A1", &fee, &format!("U-{round}-b")));
@@ -433,7 +435,7 @@ on_both! {
         assert!(again.2.contains("is not the password and a new code"), "a code is good once: {again:?}");
         nothing_happened(&town);
         assert_eq!(count(&town, "approval_decision WHERE channel = 'command_line' AND decision = 'rejected'"), 1);
-        assert_eq!(count(&town, "session WHERE revoked_at IS NULL AND user_agent LIKE '%command line%'"), 0, "no session is left open");
+        assert_eq!(count(&town, "login_session WHERE revoked_at IS NULL AND user_agent LIKE '%command line%'"), 0, "no session is left open");
     }
 
     fn a_decider_whom_the_asker_made_or_who_came_after_does_not_decide(town: Town) {

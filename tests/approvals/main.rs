@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod around;
 mod attacks;
 mod kills;
 mod laws;
@@ -50,7 +51,7 @@ pub(crate) fn factor(town: &Town, email: &str) -> String {
     let client = sign_in::Client { address: "test".to_owned(), user_agent: String::new() };
     let sign_in::Attempt::Accepted(entered) = sign_in::sign_in(&town.context, email, PASSWORD, &client).unwrap() else { panic!("no sign-in") };
     let session = sign_in::current_session(&town.context, &entered.token).unwrap().expect("a session");
-    let secret = sign_in::propose_factor(&town.context, session.login.id).unwrap().secret;
+    let secret = sign_in::propose_factor(&town.context, session.login.id).unwrap().secret.replace(' ', "");
     let code = code(&secret, town.context.now());
     let confirmed = sign_in::confirm_factor(&town.context, session.login.id, &session.session, &code, &client).unwrap();
     assert!(matches!(confirmed, sign_in::Attempt::Accepted(_)));

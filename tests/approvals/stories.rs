@@ -59,8 +59,11 @@ on_both! {
         assert_eq!(done(credit(&town, ANA, "A1", "-100.00", "C-1")), -10_000, "the threshold itself");
         let id = waits(credit(&town, ANA, "A1", "-100.01", "C-2"));
         assert_eq!(shown(&town, SAM, id).why, "100.01 is more than 100.00 (Built-in careful rule: no policy is imported)");
-        let charge = ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "900.00", "F-1"));
-        assert_eq!(done(charge), 80_000, "a charge is no credit");
+        let charge = |amount: &str, reference: &str| ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", amount, reference));
+        assert_eq!(done(charge("100.00", "F-1")), 0, "a charge is no credit");
+        let id = waits(charge("100.01", "F-2"));
+        assert_eq!(shown(&town, SAM, id).why, "a charge of 100.01 is more than 100.00 (Built-in careful rule: no policy is imported)");
+        assert!(refused(charge("100000.01", "F-3")).contains("the most that the policy lets anybody charge"));
         assert!(refused(credit(&town, ANA, "A1", "-100000.01", "C-3")).contains("the most that the policy lets anybody give"));
         assert!(refused(credit(&town, "nobody", "A2", "-100.01", "C-4")).contains("'nobody' is none"));
         assert_eq!(done(credit(&town, "nobody", "A2", "-1.00", "C-5")), -100);
@@ -133,7 +136,8 @@ on_both! {
 
     fn undoing_a_charge_is_a_credit_like_any(town: Town) {
         let town = crate::town(town);
-        done(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "150.00", "F-1")));
+        let charged = waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "150.00", "F-1")));
+        decides(&town, SAM, charged, Verdict::Approve).unwrap();
         let id = waits(takes_back(&town, ANA, "A1", "F-1", "U-1"));
         assert_eq!(shown(&town, SAM, id).subject, "undo of F-1");
         assert_eq!(decides(&town, SAM, id, Verdict::Approve).unwrap().posted.unwrap().balance_after_cents, 0);

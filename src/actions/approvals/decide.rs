@@ -222,7 +222,11 @@ pub(super) fn may_decide(conn: &mut DbConnection, row: &ApprovalRow, verdict: Ve
 fn changed_sign_in(conn: &mut DbConnection, row: &ApprovalRow, who: &Who) -> Result<Option<String>, ActionError> {
     for (action, actor, at) in rows::changes_of_sign_in(conn, &who.by)? {
         if at > row.asked_at {
-            return Ok(Some(format!("the sign-in '{}' was changed after this was asked for ({action} on {}): somebody else decides", who.by, at.date())));
+            return Ok(Some(format!(
+                "the sign-in '{}' was changed after this was asked for ({action} on {}): somebody else decides",
+                who.by,
+                at.date()
+            )));
         }
         let changer = who_is(conn, &actor)?;
         if changer.person == row.asked_person || changer.name == row.asked_name {
@@ -240,13 +244,7 @@ fn execute(conn: &mut DbConnection, context: &Context, policy: &Policy, row: &Ap
         None => return Ok(None),
         Some(_) => return Err(ActionError::Refused(format!("request {} does not fit what stands in the ledger: reject it and ask again", row.id))),
     };
-    let largest = if movement.is_negative() { policy.credits.largest } else { policy.refunds.largest };
-    if matches!(wanted, Wanted::PayOut(_) | Wanted::GiveBack(_)) || movement.is_negative() {
-        let size = if movement.is_negative() { -movement } else { movement };
-        if size > largest {
-            return Err(ActionError::Refused(format!("{size} is more than {largest}, the most that the policy lets anybody give")));
-        }
-    }
+    wanted.fits_largest(policy, movement)?;
     if let (Some(account), Some(position)) = (row.account_id, seen.position) {
         let now = ledger::position(conn, account)?;
         if now.seq != position {

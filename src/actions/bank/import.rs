@@ -19,9 +19,11 @@ use crate::actions::payments::{NewPayment, post_all_within};
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, Decided, EntryRow, NewFile};
 use crate::db::payments::PaymentRow;
+use crate::db::provider_payments::RefundRow;
 use crate::db::{DbConnection, LostRace, bank_match, ledger, operations};
 use crate::domain::ids::{AccountId, BankFileId};
 use crate::domain::money::Money;
+use crate::domain::payouts::file_reference;
 use crate::domain::quantity::counted;
 use crate::formats::bank::{self as formats, BankEntryKind, BankFile, BankFormat, FormatChoice, LARGEST_FILE_BYTES, Totals};
 
@@ -521,11 +523,16 @@ fn refused(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now: 
     decided(conn, row, "applied", now)
 }
 
+/// Whether a bank's words are what we, the file, or the bank itself call a refund.
+fn is_called(refund: &RefundRow, text: &str) -> bool {
+    text == refund.token || text == file_reference(refund.id) || refund.provider_ref.as_deref() == Some(text)
+}
+
 /// A refund that we had paid out came back: it is the customer's again.
 fn came_back(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now: NaiveDateTime) -> Result<&'static str, ActionError> {
     let references: Vec<&str> = row.original_ref.as_deref().into_iter().chain(row.reference.lines()).collect();
     let paid = bank_match::paid_payouts(conn, row.amount_cents)?;
-    let named = paid.iter().filter(|refund| references.iter().any(|text| *text == refund.token || refund.provider_ref.as_deref() == Some(*text)));
+    let named = paid.iter().filter(|refund| references.iter().any(|text| is_called(refund, text)));
     let mut named = named.cloned();
     let (Some(refund), None) = (named.next(), named.next()) else {
         "no refund that we paid out has its reference and amount".clone_into(&mut row.why);

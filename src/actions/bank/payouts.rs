@@ -14,6 +14,7 @@ use crate::db::provider_payments::RefundRow;
 use crate::db::{DbConnection, customers, operations};
 use crate::domain::ids::RefundId;
 use crate::domain::matching::{NameFit, key_of, keys_in, name_words, names_fit};
+use crate::domain::payouts::file_reference;
 
 /// A payout arrives within so many days of what the provider says.
 const DAYS_AROUND: i64 = 5;
@@ -114,7 +115,7 @@ fn names_account(row: &EntryRow, number: &str) -> bool {
 }
 
 fn names_refund(conn: &mut DbConnection, row: &EntryRow, refund: &RefundRow) -> Result<Option<String>, ActionError> {
-    if is_named(row, &[&refund.token, refund.provider_ref.as_deref().unwrap_or_default()]) {
+    if is_named(row, &[&refund.token, &file_reference(refund.id), refund.provider_ref.as_deref().unwrap_or_default()]) {
         return Ok(Some(format!("it names our refund {}", refund.token)));
     }
     let number = customers::account_number(conn, refund.account_id)?;
