@@ -62,7 +62,7 @@ impl Transfer {
         format!("{}/out", self.reference)
     }
 
-    fn into_reference(&self) -> String {
+    fn in_reference(&self) -> String {
         format!("{}/in", self.reference)
     }
 }
@@ -152,7 +152,7 @@ pub fn ask_transfer(context: &Context, wish: &Transfer) -> Result<Outcome, Actio
 }
 
 fn carry(context: &Context, wish: Transfer) -> Result<(Posted, Posted), ActionError> {
-    let (to, into) = (wish.to.clone(), wish.into_reference());
+    let (to, into) = (wish.to.clone(), wish.in_reference());
     let taken = approvals::give(context, &Wanted::Transfer(wish))?;
     let given = context.database.read(|conn| {
         let target = account_named(conn, &to)?;
@@ -172,7 +172,7 @@ pub(super) fn check_transfer(conn: &mut DbConnection, context: &Context, policy:
     }
     let (source, target) = (account_named(conn, from)?, account_named(conn, to)?);
     ledger::lock_accounts(conn, &[source.id.min(target.id), source.id.max(target.id)])?;
-    let (out, into) = (wish.out_reference(), wish.into_reference());
+    let (out, into) = (wish.out_reference(), wish.in_reference());
     if let (Some(taken), Some(_)) = (already(conn, &source, TRANSFER, None, &out)?, already(conn, &target, TRANSFER, None, &into)?) {
         return Ok(Checked::Done(taken));
     }
@@ -196,7 +196,7 @@ pub(super) fn check_transfer(conn: &mut DbConnection, context: &Context, policy:
 pub(super) fn transfer_checked(conn: &mut DbConnection, context: &Context, wish: &Transfer, movement: Money) -> Result<Posted, ActionError> {
     let (source, target) = (account_named(conn, &wish.from)?, account_named(conn, &wish.to)?);
     let taken = post(context, conn, &source, TRANSFER, movement, &wish.out_reference(), &wish.note)?;
-    post(context, conn, &target, TRANSFER, -movement, &wish.into_reference(), &wish.note)?;
+    post(context, conn, &target, TRANSFER, -movement, &wish.in_reference(), &wish.note)?;
     operations::resolve_about_account(conn, source.id, "final_credit", &context.actor, &wish.note, context.now())?;
     Ok(taken)
 }

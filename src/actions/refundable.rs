@@ -6,7 +6,9 @@ use serde::Serialize;
 use super::policy::policies_within;
 use super::{ActionError, Context, account_named};
 use crate::clock::local_date;
+use crate::db::payouts::Standing;
 use crate::db::{DbConnection, ledger, payouts};
+use crate::domain::bank_tenders::{BankTender, bank_tender};
 use crate::domain::ids::{AccountId, PaymentId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
@@ -111,12 +113,12 @@ pub(super) fn refundable_within(
     let mut pending = Vec::new();
     for payment in payouts::standing_since(conn, account, since)? {
         let posted_on = local_date(payment.posted_at, context.config.time_zone);
-        let drawn = payment.drawn == 1;
-        let safe_from = policy.refunds.return_days.safe_from(&payment.tender, drawn, payment.effective_on.max(posted_on));
+        let (tender, drawn) = tender_of(&payment);
+        let safe_from = policy.refunds.return_days.safe_from(&tender, drawn, payment.effective_on.max(posted_on));
         let amount = Money::from_cents(payment.amount_cents.saturating_sub(payment.given_back_cents));
         let goes_back = to_its_own == Some(payment.id) && payment.tender == "card";
         if safe_from > today && amount.is_positive() && !goes_back {
-            pending.push(Pending { reference: payment.reference.unwrap_or_default(), tender: payment.tender, amount, safe_from });
+            pending.push(Pending { reference: payment.reference.unwrap_or_default(), tender, amount, safe_from });
         }
     }
     // A cheque that is said to be lost may still be cashed until the bank is told not to pay it.
@@ -126,4 +128,17 @@ pub(super) fn refundable_within(
     }
     pending.sort_by_key(|payment| payment.safe_from);
     Ok(Safe { credit, pending, citation: policy.refunds.citation.clone() })
+}
+
+/// By what a payment came, and whether we drew it: of money that came by bank as far as the bank's file tells.
+fn tender_of(payment: &Standing) -> (String, bool) {
+    let (Some(format), Some(code)) = (&payment.bank_format, &payment.bank_code) else {
+        return (payment.tender.clone(), payment.drawn == 1);
+    };
+    match bank_tender(format, code) {
+        BankTender::Transfer => ("transfer".to_owned(), false),
+        BankTender::DirectDebit => ("transfer".to_owned(), true),
+        BankTender::Cheque => ("cheque".to_owned(), false),
+        BankTender::Unknown => ("bank, it is not known how".to_owned(), false),
+    }
 }

@@ -160,14 +160,18 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&format!("payout {reference} is sent"))?;
         }
         Command::CameBack { account, reference, note } => {
-            let words = match settle_payout(&context, account, reference, &PayoutNews::Failed(note.clone()))? {
-                Outcome::Waits(waiting) => describe("return of the payout", &Outcome::Waits(waiting)),
-                Outcome::Done(_) | Outcome::Permitted => format!("payout {reference} came back: the money is in account {account} again"),
-            };
-            print::line(&words)?;
+            came_back(&context, account, reference, note)?;
         }
     }
     Ok(true)
+}
+
+fn came_back(context: &Context, account: &str, reference: &str, note: &str) -> Result<(), Failure> {
+    let words = match settle_payout(context, account, reference, &PayoutNews::Failed(note.to_owned()))? {
+        Outcome::Waits(waiting) => describe("return of the payout", &Outcome::Waits(waiting)),
+        Outcome::Done(_) | Outcome::Permitted => format!("payout {reference} came back: the money is in account {account} again"),
+    };
+    print::line(&words)
 }
 
 fn batch(context: &Context, way: &str, out: &Path, on: Option<NaiveDate>, json: bool) -> Result<bool, Failure> {

@@ -1,10 +1,11 @@
 //! Ways round the second person by other doors, each tried for real: balances that are carried, payouts that are said to have
 //! come back, what two decided and one takes back, names that look like the program's own.
 
-use aquabills::actions::approvals::Verdict;
+use aquabills::actions::approvals::{self, Permit, Verdict, Wanted};
 use aquabills::actions::balances::{Transfer, ask_transfer, transfer_balance};
 use aquabills::actions::refunds::{PayoutNews, settle_payout};
 use aquabills::domain::ledger::Tender;
+use chrono::{TimeDelta, TimeZone, Utc};
 
 use crate::payouts::{pay_out, pays, states};
 use crate::support::{Town, on_both};
@@ -97,6 +98,17 @@ on_both! {
         town.assert_sound();
     }
 
+    fn one_reference_of_the_bank_may_be_of_several_payouts(town: Town) {
+        let town = crate::town(town);
+        for account in ["A1", "A2"] {
+            town.pay(account, "10.00", &format!("P-{account}"));
+            done(pay_out(&town, ANA, account, "10.00", &format!("OUT-{account}"), None));
+            settle_payout(&by(&town, ANA), account, &format!("OUT-{account}"), &PayoutNews::Sent("BULK-1".to_owned())).unwrap();
+        }
+        assert_eq!(count(&town, "refund WHERE provider_ref = 'BULK-1' AND state = 'succeeded'"), 2);
+        town.assert_sound();
+    }
+
     fn one_clerk_does_not_say_that_a_large_payout_came_back(town: Town) {
         let town = crate::town(town);
         town.pay("A1", "200.00", "P-1");
@@ -147,6 +159,29 @@ on_both! {
         assert!(shown(&town, SUE, undo).why.starts_with("two people decided about 'C-3'"));
         assert_eq!(done(takes_back(&town, ANA, "A1", "C-1", "U-2")), -16_000, "one's own small one");
         town.assert_sound();
+    }
+
+    fn what_was_permitted_is_done_soon_and_by_somebody_who_works_here(town: Town) {
+        let town = crate::town(town);
+        let wish = Wanted::Permit(Permit {
+            kind: "write_off".to_owned(),
+            account: Some("A1".to_owned()),
+            amount: "-500.00".parse().unwrap(),
+            reference: "W-1".to_owned(),
+            subject: "write-off of 500.00".to_owned(),
+            note: "bankrupt".to_owned(),
+        });
+        let asks = || approvals::ask(&by(&town, ANA), &wish);
+        let days = |days: i64| town.context.clock.set(Utc.from_utc_datetime(&town.context.now()) + TimeDelta::days(days));
+        let id = waits(asks());
+        decides(&town, SAM, id, Verdict::Approve).unwrap();
+        days(14);
+        assert!(matches!(asks(), Ok(Outcome::Permitted)));
+        sign_in::set_staff_disabled(&town.context, ANA, true).unwrap();
+        assert!(refused(asks()).contains("may not sign in any more"));
+        sign_in::set_staff_disabled(&town.context, ANA, false).unwrap();
+        days(1);
+        assert!(refused(asks()).contains("was approved on 2026-06-15 and not used within 14 days"));
     }
 
     fn a_charge_for_old_mistakes_goes_no_further_back_than_the_policy(town: Town) {

@@ -152,6 +152,11 @@ CREATE TABLE refund_payee (
 CREATE TRIGGER refund_payee_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON refund_payee
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('refunds: a payee is never edited or deleted');
 
+-- A bank may carry several payouts out under one reference of its own.
+DROP INDEX refund_provider_ref_once;
+CREATE UNIQUE INDEX refund_provider_ref_once ON refund (provider, merchant, provider_ref, part)
+    WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL AND way <> 'payout';
+
 -- A refund that failed is in the account again, and out of it when it went through after all: one turn for each change, odd ones
 -- give back.
 CREATE TABLE refund_turn (

@@ -145,6 +145,11 @@ BEGIN SELECT RAISE(ABORT, 'refunds: a payee is never edited'); END;
 CREATE TRIGGER refund_payee_no_delete BEFORE DELETE ON refund_payee
 BEGIN SELECT RAISE(ABORT, 'refunds: a payee is never deleted'); END;
 
+-- A bank may carry several payouts out under one reference of its own.
+DROP INDEX refund_provider_ref_once;
+CREATE UNIQUE INDEX refund_provider_ref_once ON refund (provider, merchant, provider_ref, part)
+    WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL AND way <> 'payout';
+
 -- A refund that failed is in the account again, and out of it when it went through after all: one turn for each change, odd ones
 -- give back.
 CREATE TABLE refund_turn (

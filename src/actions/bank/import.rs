@@ -19,6 +19,7 @@ use crate::actions::payments::{NewPayment, post_all_within};
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, Decided, EntryRow, NewFile};
 use crate::db::payments::PaymentRow;
+use crate::db::payouts::open_items;
 use crate::db::provider_payments::RefundRow;
 use crate::db::{DbConnection, LostRace, bank_match, ledger, operations};
 use crate::domain::ids::{AccountId, BankFileId};
@@ -329,6 +330,10 @@ impl Work<'_> {
                 row.refund_id = Some(*refund);
                 decided(conn, row, "settled", now)
             }
+            Fate::Batch(batch) => {
+                payouts::carry_out_batch(self.context, conn, row, *batch, now)?;
+                decided(conn, row, "settled", now)
+            }
             Fate::Return if row.amount_cents > 0 => came_back(self.context, conn, row, now),
             Fate::Return => returned(self.context, conn, row, fees, now),
             Fate::Dishonored => refused(self.context, conn, row, now),
@@ -460,6 +465,7 @@ fn lock(conn: &mut DbConnection, new: &[Planned]) -> Result<(), ActionError> {
     for planned in new {
         match &planned.fate {
             Fate::Apply(account) => accounts.push(*account),
+            Fate::Batch(batch) => accounts.extend(open_items(conn, *batch)?.into_iter().map(|(_, account)| account)),
             Fate::Return => {
                 if let Found::Payment(payments) = find_returned(conn, &planned.row)? {
                     accounts.extend(payments.iter().map(|payment| payment.account_id));
