@@ -13,6 +13,7 @@ use crate::domain::ids::AccountId;
 use crate::domain::ledger::{Entry, EntryKind, Position, Posting, check_amount};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
+use crate::domain::policy::Policy;
 
 /// An adjustment to be given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Adjustment {
     /// Why, in words.
     pub note: String,
 }
+
+/// The reason code of putting right what was billed.
+const BILLING_ERROR: &str = "billing-error";
 
 /// Reason codes of what becomes of a whole balance, which has rules of its own ([`super::balances`]).
 pub const BALANCE_REASONS: [&str; 2] = ["refund", "transfer"];
@@ -58,7 +62,7 @@ pub fn ask(context: &Context, adjustment: &Adjustment) -> Result<Outcome, Action
 }
 
 /// Checks an adjustment as things stand, within a transaction, and takes its account's lock.
-pub(super) fn check_within(conn: &mut DbConnection, context: &Context, adjustment: &Adjustment) -> Result<Checked, ActionError> {
+pub(super) fn check_within(conn: &mut DbConnection, context: &Context, policy: &Policy, adjustment: &Adjustment) -> Result<Checked, ActionError> {
     check_amount(adjustment.amount).map_err(ActionError::Refused)?;
     check_reference(&adjustment.reference)?;
     if adjustment.note.trim().is_empty() {
@@ -77,6 +81,7 @@ pub(super) fn check_within(conn: &mut DbConnection, context: &Context, adjustmen
             adjustment.reason_code
         )));
     }
+    fits_back_billing(context, policy, adjustment)?;
     let account = account_named(conn, &adjustment.account)?;
     let reason = find_reason(conn, &adjustment.reason_code)?;
     fits_reason(adjustment.amount, &reason)?;
@@ -88,6 +93,22 @@ pub(super) fn check_within(conn: &mut DbConnection, context: &Context, adjustmen
         return Err(ActionError::Refused(format!("reference: '{}' stands for another adjustment already", adjustment.reference)));
     }
     Ok(Checked::Ready { account: account.id, movement: adjustment.amount, reason: reason.name })
+}
+
+/// A charge for what was billed too little goes no further back by hand than by the sweep.
+fn fits_back_billing(context: &Context, policy: &Policy, adjustment: &Adjustment) -> Result<(), ActionError> {
+    if adjustment.reason_code != BILLING_ERROR || !adjustment.amount.is_positive() {
+        return Ok(());
+    }
+    let rule = &policy.back_billing;
+    match rule.charges_from(context.today()) {
+        Some(first) if adjustment.effective_on >= first => Ok(()),
+        Some(first) => Err(ActionError::Refused(format!(
+            "effective_on: {} is before {first}: what was billed too little is charged for {} months back ({})",
+            adjustment.effective_on, rule.charge_months, rule.citation
+        ))),
+        None => Err(ActionError::Refused(format!("amount: what was billed too little is not charged ({})", rule.citation))),
+    }
 }
 
 /// Posts an adjustment within a transaction that checked it and holds its account's lock: for what was approved, and for what

@@ -35,6 +35,38 @@ pub struct PayOut {
     pub payee: Option<Payee>,
 }
 
+/// A whole balance to be carried to another account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The number of the account that it is taken from.
+    pub from: String,
+    /// The number of the account that it goes to.
+    pub to: String,
+    /// The idempotency key.
+    pub reference: String,
+    /// Why, in words.
+    pub note: String,
+    /// The balance that was shown; none carries whatever it is.
+    pub shown: Option<Money>,
+}
+
+impl Transfer {
+    /// A balance to be carried, as it was shown.
+    #[must_use]
+    pub fn new(from: &str, to: &str, reference: &str, note: &str, shown: Option<Money>) -> Self {
+        Self { from: from.to_owned(), to: to.to_owned(), reference: reference.to_owned(), note: note.to_owned(), shown }
+    }
+
+    /// The reference of the entry that takes it out: the request for it has the same, so that the schema holds both together.
+    pub(super) fn out_reference(&self) -> String {
+        format!("{}/out", self.reference)
+    }
+
+    fn in_reference(&self) -> String {
+        format!("{}/in", self.reference)
+    }
+}
+
 /// Takes a credit balance out of an account, to be paid to the customer by a person's transfer, when it needs no second person.
 /// Without an amount it is the whole credit. The reference is its idempotency key.
 ///
@@ -74,6 +106,9 @@ pub(super) fn check_within(conn: &mut DbConnection, context: &Context, policy: &
             wish.account
         )));
     }
+    if let Some(payee) = &wish.payee {
+        payee.fits_file(policy.refunds.payout_format, amount).map_err(ActionError::Refused)?;
+    }
     let safe = refundable_within(conn, context, policy, account.id, None)?;
     if amount > safe.now() {
         return Err(ActionError::Refused(format!("amount: {}", safe.why_not(amount))));
@@ -98,57 +133,72 @@ pub(super) fn pay_out_checked(conn: &mut DbConnection, context: &Context, wish: 
     Ok(posted)
 }
 
-/// Carries the whole balance of an account, owed or to its good, to another one. The reference is its idempotency key.
+/// Carries the whole balance of an account, owed or to its good, to another one, when it needs no second person. The reference
+/// is its idempotency key.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] when there is nothing to carry, the accounts are
 /// the same, or the reference stands for something else.
 pub fn transfer_balance(context: &Context, from: &str, to: &str, reference: &str, note: &str) -> Result<(Posted, Posted), ActionError> {
-    carry(context, from, to, reference, note, None)
+    carry(context, Transfer::new(from, to, reference, note, None))
 }
 
-/// The same for somebody who was shown the balance: when it is another one by now, nothing is carried.
+/// Carries a balance, or asks a second person for it where the policy wants one.
 ///
 /// # Errors
 /// Those of [`transfer_balance`], and [`ActionError::Refused`] when the balance is not what was shown.
-pub fn transfer_shown_balance(
-    context: &Context,
-    from: &str,
-    to: &str,
-    reference: &str,
-    note: &str,
-    shown: Money,
-) -> Result<(Posted, Posted), ActionError> {
-    carry(context, from, to, reference, note, Some(shown))
+pub fn ask_transfer(context: &Context, wish: &Transfer) -> Result<Outcome, ActionError> {
+    approvals::ask(context, &Wanted::Transfer(wish.clone()))
 }
 
-fn carry(context: &Context, from: &str, to: &str, reference: &str, note: &str, shown: Option<Money>) -> Result<(Posted, Posted), ActionError> {
-    check_words(reference, note)?;
+fn carry(context: &Context, wish: Transfer) -> Result<(Posted, Posted), ActionError> {
+    let (to, into) = (wish.to.clone(), wish.in_reference());
+    let taken = approvals::give(context, &Wanted::Transfer(wish))?;
+    let given = context.database.read(|conn| {
+        let target = account_named(conn, &to)?;
+        already(conn, &target, TRANSFER, None, &into)
+    })?;
+    let given = given.ok_or_else(|| ActionError::not_found("transfer", &into))?;
+    Ok((taken, Posted { unchanged: taken.unchanged, ..given }))
+}
+
+/// Checks a transfer as things stand, within a transaction, and takes both accounts' locks. Money that a payer's bank can still
+/// take back stays where it is known.
+pub(super) fn check_transfer(conn: &mut DbConnection, context: &Context, policy: &Policy, wish: &Transfer) -> Result<Checked, ActionError> {
+    let (from, to) = (&wish.from, &wish.to);
+    check_words(&wish.reference, &wish.note)?;
     if from == to {
         return Err(ActionError::Refused(format!("to: it is account {from} itself: expected another one")));
     }
-    let (out, into) = (format!("{reference}/out"), format!("{reference}/in"));
-    context.database.write(|conn| {
-        let (source, target) = (account_named(conn, from)?, account_named(conn, to)?);
-        ledger::lock_accounts(conn, &[source.id.min(target.id), source.id.max(target.id)])?;
-        let done = (already(conn, &source, TRANSFER, None, &out)?, already(conn, &target, TRANSFER, None, &into)?);
-        if let (Some(taken), Some(given)) = done {
-            return Ok((taken, given));
+    let (source, target) = (account_named(conn, from)?, account_named(conn, to)?);
+    ledger::lock_accounts(conn, &[source.id.min(target.id), source.id.max(target.id)])?;
+    let (out, into) = (wish.out_reference(), wish.in_reference());
+    if let (Some(taken), Some(_)) = (already(conn, &source, TRANSFER, None, &out)?, already(conn, &target, TRANSFER, None, &into)?) {
+        return Ok(Checked::Done(taken));
+    }
+    let balance = ledger::position(conn, source.id)?.balance;
+    if let Some(shown) = wish.shown.filter(|shown| *shown != balance) {
+        return Err(ActionError::Refused(format!("the balance of account {from} was {shown} when it was shown and is {balance} now: look again")));
+    }
+    if balance == Money::default() {
+        return Err(ActionError::Refused(format!("from: account {from} has a balance of 0: there is nothing to carry")));
+    }
+    if balance.is_negative() {
+        let safe = refundable_within(conn, context, policy, source.id, None)?;
+        if -balance > safe.now() {
+            return Err(ActionError::Refused(format!("from: {}", safe.why_not(-balance))));
         }
-        let balance = ledger::position(conn, source.id)?.balance;
-        if let Some(shown) = shown.filter(|shown| *shown != balance) {
-            return Err(ActionError::Refused(format!(
-                "the balance of account {from} was {shown} when it was shown and is {balance} now: look again"
-            )));
-        }
-        if balance == Money::default() {
-            return Err(ActionError::Refused(format!("from: account {from} has a balance of 0: there is nothing to carry")));
-        }
-        let taken = post(context, conn, &source, TRANSFER, -balance, &out, note)?;
-        let given = post(context, conn, &target, TRANSFER, balance, &into, note)?;
-        operations::resolve_about_account(conn, source.id, "final_credit", &context.actor, note, context.now())?;
-        Ok((taken, given))
-    })
+    }
+    Ok(Checked::Ready { account: source.id, movement: -balance, reason: "Balance carried to another account".to_owned() })
+}
+
+/// Carries a checked balance, within a transaction that holds both locks.
+pub(super) fn transfer_checked(conn: &mut DbConnection, context: &Context, wish: &Transfer, movement: Money) -> Result<Posted, ActionError> {
+    let (source, target) = (account_named(conn, &wish.from)?, account_named(conn, &wish.to)?);
+    let taken = post(context, conn, &source, TRANSFER, movement, &wish.out_reference(), &wish.note)?;
+    post(context, conn, &target, TRANSFER, -movement, &wish.in_reference(), &wish.note)?;
+    operations::resolve_about_account(conn, source.id, "final_credit", &context.actor, &wish.note, context.now())?;
+    Ok(taken)
 }
 
 pub(super) fn check_words(reference: &str, note: &str) -> Result<(), ActionError> {

@@ -1,6 +1,7 @@
 //! Payouts and cheques as files for the bank: one file for each way and day, made once, and the same bytes whenever it is asked
 //! for again.
 
+use std::io::Write;
 use std::path::Path;
 
 use chrono::NaiveDate;
@@ -11,11 +12,12 @@ use super::policy::policies_within;
 use super::refunds::submitted_within;
 use super::{ActionError, Context};
 use crate::config::PayoutSettings;
+use crate::db::operations::Subject;
 use crate::db::payouts::{self as rows, BatchItemRow, BatchRow, NewBatch, Payable};
 use crate::db::{DbConnection, ledger, operations};
 use crate::domain::ids::{AccountId, RefundBatchId};
 use crate::domain::money::Money;
-use crate::domain::payouts::{is_bic, is_iban, is_routing};
+use crate::domain::payouts::{Payee, file_reference, is_bic, is_iban, is_routing};
 use crate::domain::policy::{PayoutFormat, Policy};
 use crate::formats::payouts::cheques::{self, Cheque};
 use crate::formats::payouts::{Batch, Originator, Payment, ach, pain001};
@@ -59,6 +61,8 @@ pub struct BatchReport {
     pub made_on: NaiveDate,
     /// How many lines.
     pub items: i32,
+    /// How many payouts wait and are not in it, because the form of the file cannot name who is paid: each has a work item.
+    pub left_out: usize,
     /// What is paid in all, in cents.
     pub total_cents: i64,
     /// The hash of the file.
@@ -71,7 +75,7 @@ pub struct BatchReport {
 /// nothing waits.
 ///
 /// # Errors
-/// [`ActionError::Refused`] when the settings do not say through which bank, or a payee does not fit the form of the file.
+/// [`ActionError::Refused`] when the settings do not say through which bank.
 pub fn make_batch(context: &Context, medium: Medium, on: NaiveDate) -> Result<(BatchReport, Vec<u8>), ActionError> {
     if on > context.today() {
         return Err(ActionError::Refused(format!("on: {on} is in the future: expected {} or earlier", context.today())));
@@ -96,9 +100,28 @@ pub fn make_batch(context: &Context, medium: Medium, on: NaiveDate) -> Result<(B
 pub fn write_batch(context: &Context, medium: Medium, on: NaiveDate, out: &Path) -> Result<BatchReport, ActionError> {
     let (report, body) = make_batch(context, medium, on)?;
     if report.batch.is_some() {
-        std::fs::write(out, body).map_err(|source| ActionError::file(out, source))?;
+        write_privately(out, &body).map_err(|source| ActionError::file(out, source))?;
     }
     Ok(report)
+}
+
+/// Writes a file whole or not at all, for nobody else's eyes: it names customers' bank accounts.
+fn write_privately(out: &Path, body: &[u8]) -> std::io::Result<()> {
+    let mut part = out.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // What an earlier one left behind may be readable by others.
+    if part.exists() {
+        std::fs::remove_file(part)?;
+    }
+    let mut file = options.open(part)?;
+    file.write_all(body)?;
+    file.sync_all()?;
+    std::fs::rename(part, out)
 }
 
 /// The batches that were made, the newest first.
@@ -116,6 +139,7 @@ fn report(row: &BatchRow, way: Medium, unchanged: bool) -> BatchReport {
         format: row.format.clone(),
         made_on: row.made_on,
         items: row.items,
+        left_out: 0,
         total_cents: row.total_cents,
         sha256: row.sha256.clone(),
         unchanged,
@@ -123,15 +147,17 @@ fn report(row: &BatchRow, way: Medium, unchanged: bool) -> BatchReport {
 }
 
 fn make(conn: &mut DbConnection, context: &Context, policy: &Policy, medium: Medium, on: NaiveDate) -> Result<(BatchReport, Vec<u8>), ActionError> {
-    let waiting = locked(conn, medium)?;
+    let all = locked(conn, medium)?;
     // Whoever made it meanwhile held these locks.
     if let Some((row, body)) = rows::batch_of(conn, medium.as_str(), on)? {
         return Ok((report(&row, medium, true), body));
     }
     let void = if medium == Medium::Cheque { rows::cancelled_cheques(conn, MOST)? } else { Vec::new() };
     let form = policy.refunds.payout_format;
+    let (waiting, misfits): (Vec<Payable>, Vec<Payable>) = all.into_iter().partition(|row| fits(row, form));
+    leave_out(conn, context, &misfits)?;
     if waiting.is_empty() && void.is_empty() {
-        return Ok((nothing(medium, form, on), Vec::new()));
+        return Ok((BatchReport { left_out: misfits.len(), ..nothing(medium, form, on) }, Vec::new()));
     }
     let first = rows::last_cheque(conn)?.map_or(i64::from(policy.refunds.first_cheque), |last| last + 1);
     let lines = lines_of(medium, &waiting, &void, first);
@@ -161,7 +187,7 @@ fn make(conn: &mut DbConnection, context: &Context, policy: &Policy, medium: Med
     let detail = format!("batch {id} of {on}: {} lines, {} paid, {}", new.items, Money::from_cents(new.total_cents), new.sha256);
     operations::audit(conn, now, &context.actor, "refund.batch", medium.as_str(), &detail)?;
     let row = rows::batch_of(conn, medium.as_str(), on)?.ok_or_else(|| ActionError::not_found("batch", id.to_string()))?.0;
-    Ok((report(&row, medium, false), body))
+    Ok((BatchReport { left_out: misfits.len(), ..report(&row, medium, false) }, body))
 }
 
 /// What waits for a batch, as it is under its accounts' locks: one may have been called back meanwhile.
@@ -184,7 +210,7 @@ fn format_name(medium: Medium, form: PayoutFormat) -> &'static str {
 
 fn nothing(way: Medium, form: PayoutFormat, on: NaiveDate) -> BatchReport {
     let format = format_name(way, form).to_owned();
-    BatchReport { batch: None, way, format, made_on: on, items: 0, total_cents: 0, sha256: String::new(), unchanged: true }
+    BatchReport { batch: None, way, format, made_on: on, items: 0, left_out: 0, total_cents: 0, sha256: String::new(), unchanged: true }
 }
 
 /// The batch's lines: what is paid, then what is not to be paid any more.
@@ -257,7 +283,7 @@ fn payout_file(context: &Context, format: PayoutFormat, on: NaiveDate, waiting: 
     // Days since 1970: one batch a day has a number of its own.
     let number = on.signed_duration_since(NaiveDate::default()).num_days();
     let batch = Batch { number, made_at: context.now().and_utc().with_timezone(&context.config.time_zone).naive_local(), pay_on: on };
-    let payments = waiting.iter().map(|row| payment_of(row, format)).collect::<Result<Vec<_>, _>>()?;
+    let payments: Vec<Payment> = waiting.iter().map(payment_of).collect();
     let fits = match format {
         PayoutFormat::Ach => is_routing(&originator.bank_code),
         PayoutFormat::Pain001 => is_bic(&originator.bank_code) && is_iban(&originator.bank_account),
@@ -273,27 +299,38 @@ fn payout_file(context: &Context, format: PayoutFormat, on: NaiveDate, waiting: 
     })
 }
 
-/// A payee that the form of the file cannot name stops the whole batch: nothing is left out silently.
-fn payment_of(row: &Payable, format: PayoutFormat) -> Result<Payment, ActionError> {
-    let (code, account) = (row.bank_code.clone().unwrap_or_default(), row.bank_account.clone().unwrap_or_default());
-    let fits = match format {
-        PayoutFormat::Ach => is_routing(&code) && row.amount_cents <= ach::MOST_CENTS,
-        PayoutFormat::Pain001 => is_bic(&code) && is_iban(&account),
-    };
-    if !fits {
-        let expected = if format == PayoutFormat::Ach { "a routing number and an account" } else { "a BIC and an IBAN" };
-        return Err(ActionError::Refused(format!(
-            "refund {} of account {}: the file needs {expected}; note it as failed with `aquabills refund came-back` and pay it another way",
-            row.token, row.account
-        )));
+/// Whether the form of the file can name who is paid: the policy may have changed since it was asked for.
+fn fits(row: &Payable, form: PayoutFormat) -> bool {
+    let Some(bank_account) = row.bank_account.clone() else { return true };
+    let (name, bank_code) = (row.name.clone(), row.bank_code.clone().unwrap_or_default());
+    let payee = Payee::Payout { name, bank_code, bank_account, savings: false };
+    payee.fits_file(form, Money::from_cents(row.amount_cents)).is_ok()
+}
+
+/// One that does not fit does not stop the others: somebody is told of it.
+fn leave_out(conn: &mut DbConnection, context: &Context, misfits: &[Payable]) -> Result<(), ActionError> {
+    for row in misfits {
+        let reason = format!(
+            "payout {} of {}: the bank's file cannot name who is paid; note it with `aquabills refund came-back` and pay it another way",
+            row.token,
+            Money::from_cents(row.amount_cents)
+        );
+        let key = format!("refund:{}:misfit", row.id);
+        let subject =
+            Subject { kind: "refund_failed", key: &key, account: row.account_id, amount_cents: row.amount_cents, due_on: None, reason: &reason };
+        operations::raise_about(conn, &subject, context.now())?;
     }
-    Ok(Payment {
-        reference: row.token.clone(),
+    Ok(())
+}
+
+fn payment_of(row: &Payable) -> Payment {
+    Payment {
+        reference: file_reference(row.id),
         account: row.account.clone(),
         amount_cents: row.amount_cents,
         name: row.name.clone(),
-        bank_code: code,
-        bank_account: account,
+        bank_code: row.bank_code.clone().unwrap_or_default(),
+        bank_account: row.bank_account.clone().unwrap_or_default(),
         savings: row.account_kind.as_deref() == Some("savings"),
-    })
+    }
 }

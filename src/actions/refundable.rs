@@ -6,11 +6,15 @@ use serde::Serialize;
 use super::policy::policies_within;
 use super::{ActionError, Context, account_named};
 use crate::clock::local_date;
+use crate::db::payouts::Standing;
 use crate::db::{DbConnection, ledger, payouts};
+use crate::domain::bank_tenders::{BankTender, bank_tender};
 use crate::domain::ids::{AccountId, PaymentId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 
+/// As people call the tender of a refund by cheque that is said to be lost.
+const LOST_CHEQUE: &str = "lost cheque";
 /// No return window is longer.
 const LONGEST_WINDOW_DAYS: u64 = 731;
 
@@ -53,7 +57,7 @@ impl Safe {
         for payment in &self.pending {
             safe = safe.checked_add(payment.amount)?;
             if safe >= amount {
-                return Some(payment.safe_from);
+                return Some(payment.safe_from).filter(|day| *day < NaiveDate::MAX);
             }
         }
         None
@@ -62,7 +66,14 @@ impl Safe {
     /// Why an amount cannot be given back now, and from when it can.
     #[must_use]
     pub fn why_not(&self, amount: Money) -> String {
-        let shown = |payment: &Pending| format!("{} by {} ({}) until {}", payment.amount, payment.tender, payment.reference, payment.safe_from);
+        let shown = |payment: &Pending| {
+            let until = if payment.safe_from == NaiveDate::MAX {
+                "the next file of cheques tells the bank not to pay it".to_owned()
+            } else {
+                payment.safe_from.to_string()
+            };
+            format!("{} by {} ({}) until {until}", payment.amount, payment.tender, payment.reference)
+        };
         let payments: Vec<String> = self.pending.iter().take(5).map(shown).collect();
         let from = self.possible_from(amount).map_or_else(String::new, |day| format!("; {amount} can be given back from {day} on"));
         format!(
@@ -102,14 +113,32 @@ pub(super) fn refundable_within(
     let mut pending = Vec::new();
     for payment in payouts::standing_since(conn, account, since)? {
         let posted_on = local_date(payment.posted_at, context.config.time_zone);
-        let drawn = payment.drawn == 1;
-        let safe_from = policy.refunds.return_days.safe_from(&payment.tender, drawn, payment.effective_on.max(posted_on));
+        let (tender, drawn) = tender_of(&payment);
+        let safe_from = policy.refunds.return_days.safe_from(&tender, drawn, payment.effective_on.max(posted_on));
         let amount = Money::from_cents(payment.amount_cents.saturating_sub(payment.given_back_cents));
         let goes_back = to_its_own == Some(payment.id) && payment.tender == "card";
         if safe_from > today && amount.is_positive() && !goes_back {
-            pending.push(Pending { reference: payment.reference.unwrap_or_default(), tender: payment.tender, amount, safe_from });
+            pending.push(Pending { reference: payment.reference.unwrap_or_default(), tender, amount, safe_from });
         }
+    }
+    // A cheque that is said to be lost may still be cashed until the bank is told not to pay it.
+    for (token, cents) in payouts::unvoided_cheques(conn, account)? {
+        let amount = Money::from_cents(cents);
+        pending.push(Pending { reference: token, tender: LOST_CHEQUE.to_owned(), amount, safe_from: NaiveDate::MAX });
     }
     pending.sort_by_key(|payment| payment.safe_from);
     Ok(Safe { credit, pending, citation: policy.refunds.citation.clone() })
+}
+
+/// By what a payment came, and whether we drew it: of money that came by bank as far as the bank's file tells.
+fn tender_of(payment: &Standing) -> (String, bool) {
+    let (Some(format), Some(code)) = (&payment.bank_format, &payment.bank_code) else {
+        return (payment.tender.clone(), payment.drawn == 1);
+    };
+    match bank_tender(format, code) {
+        BankTender::Transfer => ("transfer".to_owned(), false),
+        BankTender::DirectDebit => ("transfer".to_owned(), true),
+        BankTender::Cheque => ("cheque".to_owned(), false),
+        BankTender::Unknown => ("bank, it is not known how".to_owned(), false),
+    }
 }

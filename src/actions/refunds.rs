@@ -18,7 +18,7 @@ use super::stop::Stop;
 use super::{ActionError, Context, account_named, balances, notices};
 use crate::clock::local_date;
 use crate::db::customers::{self, AccountRow};
-use crate::db::operations::NewToDo;
+use crate::db::operations::Subject;
 use crate::db::payouts;
 use crate::db::provider_payments::{self as payments, NewRefund, RefundRow};
 use crate::db::refunds::{self as rows, Refundable};
@@ -44,7 +44,7 @@ const CLAIM_MINUTES: i64 = 10;
 /// So many refunds are asked about in one round.
 const ROUND: i64 = 200;
 /// No refund changes its mind more often.
-const MOST_TURNS: u32 = 50;
+const MOST_TURNS: i64 = 50;
 /// So many refunds of an account are shown.
 const MOST: i64 = 100;
 
@@ -316,7 +316,7 @@ fn record(context: &Context, conn: &mut DbConnection, id: RefundId, answer: &Res
         Ok(reference) if row.provider_ref.is_none() && rows::another_is_called(conn, &row, reference)? => {
             rows::ask_again(conn, id, &format!("{reference} was told as a refund made elsewhere: that one counts"), None)?;
             if is_charged(conn, &row)? {
-                give_back_within(context, conn, &row, now)?;
+                give_back_within(context, conn, &row, false, now)?;
             }
             Ok("submitted")
         }
@@ -391,7 +391,8 @@ pub(super) fn paid_out_within(context: &Context, conn: &mut DbConnection, id: Re
     follow_within(context, conn, &row, ("succeeded", Some(bank)), now)
 }
 
-/// Notes that a refund does not arrive: the money is the customer's again, and staff is told. Done once.
+/// Notes that a refund does not arrive, by what the bank or the provider says: the money is the customer's again, and staff is
+/// told. Done once.
 pub(super) fn fail_within(
     context: &Context,
     conn: &mut DbConnection,
@@ -399,24 +400,40 @@ pub(super) fn fail_within(
     reason: &str,
     now: NaiveDateTime,
 ) -> Result<(), ActionError> {
+    fail_noted(context, conn, refund, (reason, false), now).map(|_| ())
+}
+
+/// The same, also by what one person says alone; where the money is in the ledger again.
+fn fail_noted(
+    context: &Context,
+    conn: &mut DbConnection,
+    refund: &RefundRow,
+    (reason, alone): (&str, bool),
+    now: NaiveDateTime,
+) -> Result<Option<Posted>, ActionError> {
     let was_sent = matches!(refund.state.as_str(), "submitted" | "succeeded");
     if refund.state != "failed" {
         payments::set_refund(conn, refund.id, "failed", None, now)?;
         rows::ask_again(conn, refund.id, reason, None)?;
     }
     if !is_charged(conn, refund)? {
-        return Ok(());
+        return Ok(None);
     }
-    give_back_within(context, conn, refund, now)?;
+    let posted = give_back_within(context, conn, refund, alone, now)?;
     let amount = Money::from_cents(refund.amount_cents);
-    let todo = NewToDo {
-        kind: "refund_failed".to_owned(),
-        account_id: Some(refund.account_id),
-        amount_cents: Some(refund.amount_cents),
-        ..NewToDo::about(format!("a refund of {amount} did not arrive: {reason}"), now)
-    };
-    operations::raise(conn, &[todo])?;
-    tell_failed(context, conn, refund, (reason, was_sent), now)
+    raise(conn, refund, &format!("a refund of {amount} did not arrive: {reason}"), now)?;
+    tell_failed(context, conn, refund, (reason, was_sent), now)?;
+    Ok(Some(posted))
+}
+
+/// Raises the work item of a refund's turn; that of the turn before is done with.
+fn raise(conn: &mut DbConnection, refund: &RefundRow, reason: &str, now: NaiveDateTime) -> Result<(), ActionError> {
+    let turn = rows::turns(conn, refund.id)?;
+    let key = |turn: i64| format!("refund:{}:{turn}", refund.id);
+    operations::resolve_about(conn, &key(turn - 1), "aquabills", reason, now)?;
+    let (account, amount_cents) = (refund.account_id, refund.amount_cents);
+    operations::raise_about(conn, &Subject { kind: "refund_failed", key: &key(turn), account, amount_cents, due_on: None, reason }, now)?;
+    Ok(())
 }
 
 fn tell_failed(
@@ -458,51 +475,42 @@ fn sent_notice(context: &Context, conn: &mut DbConnection, refund: &RefundRow, n
     })
 }
 
-/// How often a refund changed between charged and given back since it was asked for: even is charged.
-fn turns(conn: &mut DbConnection, refund: &RefundRow) -> Result<u32, ActionError> {
-    for turn in 0..MOST_TURNS {
-        if ledger::adjustment_by_reference(conn, &turn_reference(refund, turn + 1))?.is_none() {
-            return Ok(turn);
-        }
-    }
-    Err(ActionError::Refused(format!("refund {} failed and went through more than {MOST_TURNS} times: a person must look at it", refund.id)))
-}
-
-fn turn_reference(refund: &RefundRow, turn: u32) -> String {
-    format!("{}/{turn}", refund.token)
-}
-
 fn is_charged(conn: &mut DbConnection, refund: &RefundRow) -> Result<bool, ActionError> {
-    Ok(turns(conn, refund)? % 2 == 0)
+    Ok(rows::turns(conn, refund.id)? % 2 == 0)
 }
 
-fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (&'static str, Money, &str)) -> Result<Posted, ActionError> {
-    let (code, amount, note) = what;
+/// Posts a refund's next turn, under a name that nobody can have taken before.
+fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (Money, &str), alone: bool) -> Result<Posted, ActionError> {
+    let (amount, note) = what;
+    let turn = rows::turns(conn, refund.id)? + 1;
+    if turn > MOST_TURNS {
+        return Err(ActionError::Refused(format!(
+            "refund {} failed and went through more than {MOST_TURNS} times: a person must look at it",
+            refund.id
+        )));
+    }
+    let code = if turn % 2 == 1 { FAILED } else { REFUND };
     let number = customers::account_number(conn, refund.account_id)?;
     let account = account_named(conn, &number)?;
-    let reference = turn_reference(refund, turns(conn, refund)? + 1);
-    balances::post(context, conn, &account, code, amount, &reference, note)
+    let unguessed: String = new_token().chars().take(12).collect();
+    let posted = balances::post(context, conn, &account, code, amount, &format!("RF{}/{turn}/{unguessed}", refund.id), note)?;
+    rows::insert_turn(conn, refund, turn, posted.account_seq, alone)?;
+    Ok(posted)
 }
 
 /// Gives a refund that failed back to the account, within a transaction that holds its lock.
-pub(super) fn give_back_within(context: &Context, conn: &mut DbConnection, refund: &RefundRow, now: NaiveDateTime) -> Result<(), ActionError> {
-    let posted = turn(context, conn, refund, (FAILED, -Money::from_cents(refund.amount_cents), "the refund did not arrive"))?;
+fn give_back_within(context: &Context, conn: &mut DbConnection, refund: &RefundRow, alone: bool, now: NaiveDateTime) -> Result<Posted, ActionError> {
+    let posted = turn(context, conn, refund, (-Money::from_cents(refund.amount_cents), "the refund did not arrive"), alone)?;
     payments::supersede_refund(conn, refund.id, posted.account_seq, now)?;
-    Ok(())
+    Ok(posted)
 }
 
 /// Charges the account again for a refund that was taken for failed and went through after all.
 fn charge_again_within(context: &Context, conn: &mut DbConnection, refund: &RefundRow, now: NaiveDateTime) -> Result<(), ActionError> {
     let amount = Money::from_cents(refund.amount_cents);
-    turn(context, conn, refund, (REFUND, amount, "the refund went through after all"))?;
-    let todo = NewToDo {
-        kind: "refund_failed".to_owned(),
-        account_id: Some(refund.account_id),
-        amount_cents: Some(refund.amount_cents),
-        ..NewToDo::about(format!("a refund of {amount} that was taken for failed went through after all: the account is charged for it again"), now)
-    };
-    operations::raise(conn, &[todo])?;
-    Ok(())
+    turn(context, conn, refund, (amount, "the refund went through after all"), false)?;
+    let words = format!("a refund of {amount} that was taken for failed went through after all: the account is charged for it again");
+    raise(conn, refund, &words, now)
 }
 
 /// What became of a payout, as the bank shows it.
@@ -514,34 +522,88 @@ pub enum PayoutNews {
     Failed(String),
 }
 
-/// Writes down what became of a payout. The same again changes nothing.
+/// A payout that somebody says came back: the bank showed nothing yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameBack {
+    /// The account's number.
+    pub account: String,
+    /// The payout's reference.
+    pub payout: String,
+    /// The turn that it is: it may come back again.
+    pub turn: i64,
+    /// Why, in words.
+    pub note: String,
+}
+
+impl CameBack {
+    pub(super) fn reference(&self) -> String {
+        format!("{}/came-back/{}", self.payout, self.turn)
+    }
+}
+
+/// Writes down what became of a payout, or asks a second person for it where the policy wants one: money that was sent is the
+/// customer's again on one person's word only as far as a credit is. The same again changes nothing.
 ///
 /// # Errors
-/// [`ActionError::NotFound`] when the account has no such payout, [`ActionError::Refused`] for words that are missing.
-pub fn settle_payout(context: &Context, account: &str, reference: &str, news: &PayoutNews) -> Result<(), ActionError> {
-    let missing = || ActionError::not_found("payout", reference);
+/// [`ActionError::NotFound`] when the account has no such payout, [`ActionError::Refused`] for words that are missing, and for a
+/// payout that goes by file or cheque and is in none.
+pub fn settle_payout(context: &Context, account: &str, reference: &str, news: &PayoutNews) -> Result<Outcome, ActionError> {
     let (PayoutNews::Sent(words) | PayoutNews::Failed(words)) = news;
     if words.trim().is_empty() || words.len() > 500 {
         return Err(ActionError::Refused("words: expected the bank's reference, or why it failed, up to 500 letters".to_owned()));
     }
     context.database.write(|conn| {
-        let account = account_named(conn, account)?;
-        let row = payments::refund_by_token(conn, reference)?.filter(|row| row.account_id == account.id && row.way == PAYOUT).ok_or_else(missing)?;
-        let row = lock_refund(conn, row.id)?;
-        let now = context.now();
+        let row = payout_named(conn, account, reference)?;
+        let (now, (is_named, is_batched)) = (context.now(), rows::is_batched(conn, row.id)?);
         match news {
             PayoutNews::Sent(bank) if row.state != "succeeded" => {
+                if is_named && !is_batched {
+                    return Err(ActionError::Refused(format!("payout {reference} is in no file for the bank yet: it cannot have been sent")));
+                }
                 follow_within(context, conn, &row, ("succeeded", Some(bank.trim())), now)?;
-                operations::audit(conn, now, &context.actor, "refund.sent", &account.number, &format!("{reference}: {bank}"))?;
+                operations::audit(conn, now, &context.actor, "refund.sent", account, &format!("{reference}: {bank}"))?;
+            }
+            // What is in no file has not left: it is only called back.
+            PayoutNews::Failed(why) if row.state == "created" && is_named && !is_batched => {
+                fail_within(context, conn, &row, why.trim(), now)?;
+                operations::audit(conn, now, &context.actor, "refund.fail", account, &format!("{reference}: {why}"))?;
             }
             PayoutNews::Failed(why) if row.state != "failed" => {
-                fail_within(context, conn, &row, why.trim(), now)?;
-                operations::audit(conn, now, &context.actor, "refund.fail", &account.number, &format!("{reference}: {why}"))?;
+                let turn = rows::turns(conn, row.id)? + 1;
+                let wish = CameBack { account: account.to_owned(), payout: reference.to_owned(), turn, note: why.trim().to_owned() };
+                return approvals::ask_within(conn, context, &Wanted::CameBack(wish));
             }
             _ => {}
         }
-        Ok(())
+        Ok(Outcome::Permitted)
     })
+}
+
+/// A payout of an account with the locks of both.
+fn payout_named(conn: &mut DbConnection, account: &str, reference: &str) -> Result<RefundRow, ActionError> {
+    let account = account_named(conn, account)?;
+    let found = payments::refund_by_token(conn, reference)?.filter(|row| row.account_id == account.id && row.way == PAYOUT);
+    let row = found.ok_or_else(|| ActionError::not_found("payout", reference))?;
+    lock_refund(conn, row.id)
+}
+
+/// Checks what is said of a payout as things stand, within a transaction, and takes its account's lock.
+pub(super) fn check_came_back(conn: &mut DbConnection, wish: &CameBack) -> Result<Checked, ActionError> {
+    let row = payout_named(conn, &wish.account, &wish.payout)?;
+    if row.state == "failed" || rows::turns(conn, row.id)? + 1 != wish.turn || !is_charged(conn, &row)? {
+        return Err(ActionError::Refused(format!("payout {} did not arrive, as is known already", wish.payout)));
+    }
+    let movement = -Money::from_cents(row.amount_cents);
+    Ok(Checked::Ready { account: row.account_id, movement, reason: "Payout that came back".to_owned() })
+}
+
+/// Gives a payout back that somebody says came back, within a transaction that checked it.
+pub(super) fn came_back_checked(conn: &mut DbConnection, context: &Context, wish: &CameBack) -> Result<Posted, ActionError> {
+    let row = payout_named(conn, &wish.account, &wish.payout)?;
+    let (now, alone) = (context.now(), crate::db::approvals::by_reference(conn, &wish.reference())?.is_none());
+    operations::audit(conn, now, &context.actor, "refund.fail", &wish.account, &format!("{}: {}", wish.payout, wish.note))?;
+    let posted = fail_noted(context, conn, &row, (&wish.note, alone), now)?;
+    posted.ok_or_else(|| ActionError::Refused(format!("payout {} did not arrive, as is known already", wish.payout)))
 }
 
 /// A refund as pages and commands show it.

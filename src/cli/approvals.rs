@@ -1,11 +1,11 @@
 //! `aquabills approvals`: what waits for a second person, shown and decided. The command line has no sign-in: `--by` names the
-//! person, who must be one that may sign in.
+//! person, and whoever approves or rejects proves to be that one by password and code.
 
 use clap::Subcommand;
 
-use super::print;
 use super::{Failure, Global};
-use crate::actions::approvals::{ApprovalView, Outcome, Seen, Verdict, decide, expire_due, list_decided, list_waiting, show};
+use super::{print, proof};
+use crate::actions::approvals::{ApprovalView, Channel, Outcome, Seen, Verdict, decide_by, expire_due, list_decided, list_waiting, show};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::ApprovalId;
 use crate::domain::money::Money;
@@ -39,9 +39,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Approves a request: it is done at once
+    /// Approves a request: it is done at once. Asks for the password and a code of whoever --by names; from standard input they
+    /// are two lines
     Approve(Decide),
-    /// Rejects a request
+    /// Rejects a request; asks for the password and a code as well
     Reject(Decide),
     /// Withdraws a request of one's own
     Withdraw(Decide),
@@ -126,7 +127,13 @@ fn verdict(context: &Context, args: &Decide, verdict: Verdict) -> Result<bool, F
         );
     }
     let seen = Seen { sha256: view.sha256, position: view.position };
-    let decided = decide(context, ApprovalId(args.id), verdict, &seen, &args.note)?;
+    let decided = if verdict == Verdict::Withdraw {
+        decide_by(context, Channel::Name, ApprovalId(args.id), verdict, (&seen, &args.note))?
+    } else {
+        let proven = proof::of_actor(context)?;
+        let acting = Context { actor: proven.email().to_owned(), ..context.clone() };
+        decide_by(&acting, Channel::Proven(&proven), ApprovalId(args.id), verdict, (&seen, &args.note))?
+    };
     if args.json {
         return print::json(&decided).map(|()| true);
     }

@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::payment::describe;
 use super::print;
 use super::{Failure, Global};
-use crate::actions::balances::{PayOut, ask_pay_out, transfer_balance};
+use crate::actions::approvals::Outcome;
+use crate::actions::balances::{PayOut, Transfer, ask_pay_out, ask_transfer, transfer_balance};
 use crate::domain::money::Money;
 use crate::domain::payouts::Payee;
 
@@ -100,6 +101,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&super::approvals::describe("refund", &ask_pay_out(&context, &wish)?))?;
         }
         Command::Transfer { from, to, reference, note } => {
+            if let waits @ Outcome::Waits(_) = ask_transfer(&context, &Transfer::new(from, to, reference, note, None))? {
+                print::line(&super::approvals::describe("transfer", &waits))?;
+                return Ok(true);
+            }
             let (taken, given) = transfer_balance(&context, from, to, reference, note)?;
             print::line(&format!("{from}: {}", describe("transfer", &taken)))?;
             print::line(&format!("{to}: {}", describe("transfer", &given)))?;

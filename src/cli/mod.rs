@@ -33,6 +33,7 @@ mod pay_plan;
 mod payment;
 mod policy;
 mod print;
+mod proof;
 mod quote;
 mod rates;
 mod read;
@@ -74,7 +75,7 @@ pub struct Cli {
     /// Settings file [default: aquabills.toml when it is there]
     #[arg(long, global = true, env = "AQUABILLS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Who acts, for the audit trail [default: the signed-in user]
+    /// Who acts, for the audit trail: a name that is taken on trust. Whoever approves proves it [default: the signed-in user]
     #[arg(long, global = true, value_name = "NAME")]
     by: Option<String>,
     #[command(subcommand)]

@@ -58,6 +58,12 @@ pub(super) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Asks for something that is typed on the same line.
+pub(super) fn prompt(text: &str) {
+    // Nobody listens on a closed standard error: nothing can be done about it.
+    let _ = write!(io::stderr().lock(), "{text}").and_then(|()| io::stderr().flush());
+}
+
 /// Prints a result line. A reader that has gone away (`| head`) is no error.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout().lock(), "{text}") {

@@ -9,6 +9,7 @@ use super::approvals::describe;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::Context;
+use crate::actions::approvals::Outcome;
 use crate::actions::payout_batch::{Medium, list_batches, write_batch};
 use crate::actions::refundable::refundable;
 use crate::actions::refunds::{PayoutNews, RefundWish, ask_refund, refunds_of, send_due, settle_payout};
@@ -159,11 +160,18 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&format!("payout {reference} is sent"))?;
         }
         Command::CameBack { account, reference, note } => {
-            settle_payout(&context, account, reference, &PayoutNews::Failed(note.clone()))?;
-            print::line(&format!("payout {reference} came back: the money is in account {account} again"))?;
+            came_back(&context, account, reference, note)?;
         }
     }
     Ok(true)
+}
+
+fn came_back(context: &Context, account: &str, reference: &str, note: &str) -> Result<(), Failure> {
+    let words = match settle_payout(context, account, reference, &PayoutNews::Failed(note.to_owned()))? {
+        Outcome::Waits(waiting) => describe("return of the payout", &Outcome::Waits(waiting)),
+        Outcome::Done(_) | Outcome::Permitted => format!("payout {reference} came back: the money is in account {account} again"),
+    };
+    print::line(&words)
 }
 
 fn batch(context: &Context, way: &str, out: &Path, on: Option<NaiveDate>, json: bool) -> Result<bool, Failure> {
@@ -174,10 +182,19 @@ fn batch(context: &Context, way: &str, out: &Path, on: Option<NaiveDate>, json: 
     }
     let Some(number) = report.batch else {
         print::line("nothing waits to be paid this way: no file was written")?;
+        tell_left_out(report.left_out);
         return Ok(true);
     };
     let again = if report.unchanged { "the same as before, " } else { "" };
     let lines = print::count(u64::try_from(report.items).unwrap_or(0), "line");
     print::line(&format!("batch {number}: {again}{lines}, {} in all, sha256 {}", Money::from_cents(report.total_cents), report.sha256))?;
+    tell_left_out(report.left_out);
     Ok(true)
+}
+
+fn tell_left_out(count: usize) {
+    if count > 0 {
+        let payouts = print::count(u64::try_from(count).unwrap_or(u64::MAX), "payout");
+        print::message(&format!("{payouts} left out: the file cannot name who is paid; see the work list"));
+    }
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use super::DbConnection;
-use super::schema::{adjustment, adjustment_reversal, approval, approval_decision, todo};
+use super::schema::{adjustment, adjustment_reversal, approval, approval_decision, audit_event, todo};
 use crate::domain::ids::{AccountId, AdjustmentId, ApprovalId, LoginId};
 
 /// A request as stored.
@@ -104,6 +104,8 @@ pub struct DecisionRow {
     pub decided_name: String,
     /// The sign-in; none for whoever withdraws on the command line, and for what expires.
     pub login_id: Option<LoginId>,
+    /// How it is known who decided: `page`, `command_line`, `name` or `program`.
+    pub channel: String,
     /// When, UTC.
     pub decided_at: NaiveDateTime,
     /// Why.
@@ -261,6 +263,20 @@ pub fn resolve(conn: &mut DbConnection, id: ApprovalId, by: &str, note: &str, at
         .execute(conn)
 }
 
+/// What was done to a sign-in that lets another person in by it: what, by whom and when, the latest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn changes_of_sign_in(conn: &mut DbConnection, email: &str) -> QueryResult<Vec<(String, String, NaiveDateTime)>> {
+    audit_event::table
+        .filter(audit_event::subject.eq(email))
+        .filter(audit_event::action.eq_any(["staff.add", "staff.enable", "staff.link", "sign_in.factor_removed"]))
+        .order(audit_event::id.desc())
+        .limit(200)
+        .select((audit_event::action, audit_event::actor, audit_event::at))
+        .load(conn)
+}
+
 /// What somebody gave an account without another's approval: how much, and who.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Given {
@@ -276,7 +292,7 @@ pub struct Given {
 }
 
 /// What was given to an account by hand since a moment and without approval, by ledger time: a value date is the giver's choice.
-/// What was undone since does not count.
+/// What was undone since does not count, nor does a refund that came back by the bank or the provider.
 ///
 /// # Errors
 /// Those of the database.
@@ -286,6 +302,10 @@ pub fn given_since(conn: &mut DbConnection, account: AccountId, since: NaiveDate
          JOIN financial_transaction f ON f.account_id = a.account_id AND f.account_seq = a.account_seq \
          WHERE a.account_id = $1 AND f.posted_at >= $2 \
             AND NOT EXISTS (SELECT 1 FROM approval p WHERE p.reference = a.reference) \
+            AND (a.reason_code <> 'transfer' OR NOT EXISTS (SELECT 1 FROM approval p \
+                WHERE p.kind = 'transfer' AND p.reference = substr(a.reference, 1, length(a.reference) - 3) || '/out')) \
+            AND (a.reason_code <> 'refund-failed' OR EXISTS (SELECT 1 FROM refund_turn t \
+                WHERE t.account_id = a.account_id AND t.account_seq = a.account_seq AND t.alone = 1)) \
             AND NOT EXISTS (SELECT 1 FROM adjustment_reversal r WHERE r.reverses_id = a.id)",
     )
     .bind::<BigInt, _>(account)

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamp};
 
 use super::DbConnection;
 use super::bulk::insert_all;
-use super::schema::{refund_batch, refund_batch_item, refund_payee};
+use super::schema::{refund, refund_batch, refund_batch_item, refund_payee};
 use crate::domain::ids::{AccountId, PaymentId, RefundBatchId, RefundId};
 use crate::domain::payouts::Payee;
 
@@ -63,6 +63,12 @@ pub struct Standing {
     /// 1 when we drew it through a provider.
     #[diesel(sql_type = BigInt)]
     pub drawn: i64,
+    /// The format of the bank's file that brought it.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub bank_format: Option<String>,
+    /// The format's own code of it.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub bank_code: Option<String>,
     /// Its reference.
     #[diesel(sql_type = Nullable<Text>)]
     pub reference: Option<String>,
@@ -81,10 +87,12 @@ pub struct Standing {
 pub fn standing_since(conn: &mut DbConnection, account: AccountId, since: NaiveDateTime) -> QueryResult<Vec<Standing>> {
     diesel::sql_query(
         "SELECT y.id, y.amount_cents, y.tender, y.provider_ref AS reference, y.effective_on, f.posted_at, \
+            b.format AS bank_format, e.code AS bank_code, \
             CAST(CASE WHEN y.provider_payment_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS drawn, \
             CAST(coalesce((SELECT sum(r.amount_cents) FROM refund r WHERE r.provider_payment_id = y.provider_payment_id AND r.part = y.part \
                 AND (r.superseded_seq IS NULL OR r.state IN ('submitted', 'succeeded'))), 0) AS BIGINT) AS given_back_cents \
          FROM payment y JOIN financial_transaction f ON f.account_id = y.account_id AND f.account_seq = y.account_seq \
+            LEFT JOIN bank_entry e ON e.id = y.bank_entry_id LEFT JOIN bank_file b ON b.id = e.file_id \
          WHERE y.account_id = $1 AND f.posted_at >= $2 AND y.superseded_seq IS NULL AND (y.returned_seq IS NULL OR y.restored_seq IS NOT NULL) \
          ORDER BY y.account_seq",
     )
@@ -182,6 +190,37 @@ pub fn batches(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<BatchRow>
     refund_batch::table.order(refund_batch::id.desc()).limit(limit).select(BatchRow::as_select()).load(conn)
 }
 
+/// The files of payouts of a total that were made on these days and have payouts of which the bank did not tell: number and day.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_batches(conn: &mut DbConnection, total_cents: i64, (from, to): (NaiveDate, NaiveDate)) -> QueryResult<Vec<(RefundBatchId, NaiveDate)>> {
+    let open = refund_batch_item::table
+        .inner_join(refund::table.on(refund::id.eq(refund_batch_item::refund_id)))
+        .filter(refund_batch_item::batch_id.eq(refund_batch::id).and(refund::state.eq("submitted")));
+    refund_batch::table
+        .filter(refund_batch::medium.eq("payout").and(refund_batch::total_cents.eq(total_cents)))
+        .filter(refund_batch::made_on.between(from, to))
+        .filter(diesel::dsl::exists(open))
+        .order(refund_batch::id)
+        .limit(2)
+        .select((refund_batch::id, refund_batch::made_on))
+        .load(conn)
+}
+
+/// The payouts of a batch of which the bank did not tell, and whose they are.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_items(conn: &mut DbConnection, batch: RefundBatchId) -> QueryResult<Vec<(RefundId, AccountId)>> {
+    refund_batch_item::table
+        .inner_join(refund::table.on(refund::id.eq(refund_batch_item::refund_id)))
+        .filter(refund_batch_item::batch_id.eq(batch).and(refund::state.eq("submitted")))
+        .order(refund_batch_item::line_no)
+        .select((refund::id, refund::account_id))
+        .load(conn)
+}
+
 /// Stores a batch; a unique violation means that the day has one.
 ///
 /// # Errors
@@ -261,6 +300,10 @@ const PAYABLE: &str = "SELECT r.id, r.token, r.account_id, c.number AS account, 
         p.account_kind, (SELECT i.cheque_number FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') AS cheque_number \
      FROM refund r JOIN refund_payee p ON p.refund_id = r.id JOIN account c ON c.id = r.account_id";
 
+const CANCELLED: &str = "p.medium = 'cheque' AND r.state = 'failed' \
+     AND EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') \
+     AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'void')";
+
 /// The payouts that wait for a batch, the oldest first.
 ///
 /// # Errors
@@ -275,16 +318,20 @@ pub fn payable(conn: &mut DbConnection, medium: &str, limit: i64) -> QueryResult
     .load(conn)
 }
 
+/// Cheques of an account that were issued and noted as lost since, and that the bank was not told of: our names of them, and cents.
+///
+/// # Errors
+/// Those of the database.
+pub fn unvoided_cheques(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<(String, i64)>> {
+    let rows: Vec<Payable> =
+        diesel::sql_query(format!("{PAYABLE} WHERE r.account_id = $1 AND {CANCELLED} ORDER BY r.id")).bind::<BigInt, _>(account).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.token, row.amount_cents)).collect())
+}
+
 /// Cheques that were issued and cancelled since, and that the bank was not told of.
 ///
 /// # Errors
 /// Those of the database.
 pub fn cancelled_cheques(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<Payable>> {
-    diesel::sql_query(format!(
-        "{PAYABLE} WHERE p.medium = 'cheque' AND r.state = 'failed' \
-         AND EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'pay') \
-         AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id AND i.what = 'void') ORDER BY r.id LIMIT $1"
-    ))
-    .bind::<BigInt, _>(limit)
-    .load(conn)
+    diesel::sql_query(format!("{PAYABLE} WHERE {CANCELLED} ORDER BY r.id LIMIT $1")).bind::<BigInt, _>(limit).load(conn)
 }

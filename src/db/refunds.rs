@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::DbConnection;
 use super::provider_payments::RefundRow;
-use super::schema::{payment, refund};
+use super::schema::{payment, refund, refund_batch_item, refund_payee, refund_turn};
 use crate::domain::ids::{AccountId, PaymentId, ProviderPaymentId, RefundId};
 
 /// So many refunds of one payment are shown.
@@ -18,6 +18,39 @@ const MOST_SHOWN: i64 = 100;
 /// Those of the database.
 pub fn by_id(conn: &mut DbConnection, id: RefundId) -> QueryResult<Option<RefundRow>> {
     refund::table.filter(refund::id.eq(id)).select(RefundRow::as_select()).first(conn).optional()
+}
+
+/// How often a refund changed between charged and given back since it was asked for: even is charged.
+///
+/// # Errors
+/// Those of the database.
+pub fn turns(conn: &mut DbConnection, id: RefundId) -> QueryResult<i64> {
+    refund_turn::table.filter(refund_turn::refund_id.eq(id)).count().get_result(conn)
+}
+
+/// Notes a turn and where it is in the ledger; `alone` when one person said so without the bank.
+///
+/// # Errors
+/// Those of the database; a check violation means that it is not the next one, or not the refund's money.
+pub fn insert_turn(conn: &mut DbConnection, row: &RefundRow, turn: i64, account_seq: i64, alone: bool) -> QueryResult<()> {
+    let values = (
+        refund_turn::refund_id.eq(row.id),
+        refund_turn::turn.eq(turn),
+        refund_turn::account_id.eq(row.account_id),
+        refund_turn::account_seq.eq(account_seq),
+        refund_turn::alone.eq(i64::from(alone)),
+    );
+    diesel::insert_into(refund_turn::table).values(values).execute(conn).map(|_| ())
+}
+
+/// How a payout goes: whether somebody is named who is paid by file or cheque, and whether it is in a batch.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_batched(conn: &mut DbConnection, id: RefundId) -> QueryResult<(bool, bool)> {
+    let named = diesel::select(diesel::dsl::exists(refund_payee::table.filter(refund_payee::refund_id.eq(id)))).get_result(conn)?;
+    let items = refund_batch_item::table.filter(refund_batch_item::refund_id.eq(id));
+    Ok((named, diesel::select(diesel::dsl::exists(items)).get_result(conn)?))
 }
 
 /// The refund that was posted at a position of an account's ledger.

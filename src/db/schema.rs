@@ -860,6 +860,7 @@ diesel::table! {
         decided_person -> Text,
         decided_name -> Text,
         login_id -> Nullable<BigInt>,
+        channel -> Text,
         decided_at -> Timestamp,
         note -> Text,
     }
@@ -881,6 +882,16 @@ diesel::table! {
         bank_code -> Nullable<Text>,
         bank_account -> Nullable<Text>,
         account_kind -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    refund_turn (refund_id, turn) {
+        refund_id -> BigInt,
+        turn -> BigInt,
+        account_id -> BigInt,
+        account_seq -> BigInt,
+        alone -> BigInt,
     }
 }
 
@@ -1137,6 +1148,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     approval_decision,
     adjustment_reversal,
     refund_payee,
+    refund_turn,
     refund_batch,
     refund_batch_item,
     collection_day,

@@ -7,6 +7,7 @@ pub mod aging;
 pub mod alarms;
 pub mod approvals;
 pub mod autopay;
+pub mod bank_tenders;
 pub mod billing;
 pub mod calendar;
 pub mod disputes;

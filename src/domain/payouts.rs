@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::RefundId;
+use super::money::Money;
+use super::policy::PayoutFormat;
+
+/// No entry of an ACH file can pay more: ten digits of cents.
+const MOST_BY_ACH: Money = Money::from_cents(9_999_999_999);
+
+/// What a file for the bank calls a refund: short enough for every format, so that the bank's answer names it whole.
+#[must_use]
+pub fn file_reference(id: RefundId) -> String {
+    format!("RF{:08}", id.0)
+}
+
 /// Who is paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
@@ -55,6 +68,19 @@ impl Payee {
         }
     }
 
+    /// Whether the form of the bank's file can name this payee, and pay so much.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn fits_file(&self, form: PayoutFormat, amount: Money) -> Result<(), String> {
+        let Self::Payout { bank_code, bank_account, .. } = self else { return Ok(()) };
+        let (fits, expected) = match form {
+            PayoutFormat::Ach => (is_routing(bank_code) && !is_iban(bank_account) && amount <= MOST_BY_ACH, "a routing number and an account"),
+            PayoutFormat::Pain001 => (is_bic(bank_code) && is_iban(bank_account), "a BIC and an IBAN"),
+        };
+        if fits { Ok(()) } else { Err(format!("bank_code: the utility's payouts need {expected}")) }
+    }
+
     /// Whether all of it can be true.
     ///
     /// # Errors
@@ -83,10 +109,18 @@ impl Payee {
 /// A text that fits on one line of a file.
 fn fits(field: &str, text: &str, most: usize) -> Result<(), String> {
     let length = text.trim().chars().count();
-    if length == 0 || length > most || text.chars().any(char::is_control) {
-        return Err(format!("{field}: '{text}' found; expected 1 to {most} letters on one line"));
+    if length == 0 || length > most || text.chars().any(is_unseen) {
+        return Err(format!("{field}: '{}' found; expected 1 to {most} letters on one line, all of them visible", text.escape_default()));
     }
     Ok(())
+}
+
+/// Whether a letter is not seen, or changes how others are: what a person approves is what the bank reads.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}')
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}')
+        || matches!(letter, '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Nine digits whose weighted sum (3, 7, 1) is a multiple of ten.
@@ -157,5 +191,9 @@ mod tests {
         assert_eq!(cheque("Ana", "1 Mill Lane"), Ok(()));
         assert!(cheque(" ", "1 Mill Lane").unwrap_err().starts_with("payee:"));
         assert!(cheque("Ana", "1 Mill\nLane").unwrap_err().starts_with("address:"));
+        for unseen in ['\u{202e}', '\u{200b}', '\u{2066}', '\u{feff}', '\u{7}', '\u{ad}', '\u{e0041}'] {
+            assert!(cheque(&format!("Ana{unseen} Clerk"), "1 Mill Lane").unwrap_err().starts_with("payee:"), "{unseen:?}");
+        }
+        assert_eq!(cheque("Zoë O’Brien", "Straße 1"), Ok(()));
     }
 }

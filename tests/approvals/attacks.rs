@@ -44,7 +44,7 @@ fn nothing_happened(town: &Town) {
     assert_eq!(count(town, "financial_transaction"), 0);
 }
 
-fn statement(town: &Town, sql: &str) {
+pub(crate) fn statement(town: &Town, sql: &str) {
     let run = |conn: &mut aquabills::db::DbConnection| diesel::sql_query(sql).execute(conn).map(|_| ());
     town.context.database.write(|conn| run(conn).map_err(ActionError::from)).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
@@ -276,7 +276,8 @@ on_both! {
         let mut old = adjustment(&town, "A1", "goodwill", "-90.00", "S-6");
         old.effective_on = "2026-01-01".parse().unwrap();
         waits(ask(&by(&town, ANA), &old));
-        done(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "240.00", "S-7")));
+        let charge = waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "240.00", "S-7")));
+        decides(&town, SAM, charge, Verdict::Approve).unwrap();
         waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "billing-error", "-90.00", "S-8")));
         // Another account, another clerk: theirs are their own.
         done(credit(&town, ANA, "A2", "-100.00", "S-9"));
@@ -316,7 +317,8 @@ on_both! {
         let town = Arc::new(crate::town(town));
         for round in 0..4 {
             let (fee, charge) = (format!("F-{round}"), format!("F-{round}"));
-            done(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "300.00", &charge)));
+            let charged = waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "300.00", &charge)));
+            decides(&town, SAM, charged, Verdict::Approve).unwrap();
             // Two requests to take it back, approved by two people at once.
             let one = waits(takes_back(&town, ANA, "A1", &fee, &format!("U-{round}-a")));
             let two = waits(takes_back(&town, BEN, "A1", &fee, &format!("U-{round}-b")));
@@ -395,5 +397,66 @@ on_both! {
         decides(&town, SAM, id, Verdict::Approve).unwrap();
         assert!(matches!(credit(&town, ANA, "A1", "-150.00", "R-1"), Ok(Outcome::Done(posted)) if posted.unchanged), "the first form sent once more");
         assert_eq!(town.balance("A1"), "-150.00");
+    }
+
+    fn nobody_passes_their_own_request_on_the_command_line_under_anothers_name(town: Town) {
+        let town = crate::town(town);
+        let (anas, sams) = (factor(&town, ANA), factor(&town, SAM));
+        let asks = |reference: &str| {
+            let args = ["adjust", "A1", "--amount", "-500.00", "--reason", "goodwill", "--reference", reference, "--note", "sorry", "--by", ANA];
+            typed(&town, &args, "").1
+        };
+        assert!(asks("G-1").contains("waits for a second person as request 1"));
+        assert!(asks("G-2").contains("waits for a second person as request 2"));
+        let word = |id: &str| {
+            let shown = typed(&town, &["approvals", "show", id], "").1;
+            shown.lines().find_map(|line| line.strip_prefix("word: ")).expect("the word").to_owned()
+        };
+        let decides = |verb: &str, id: &str, by: &str, input: &str| {
+            typed(&town, &["approvals", verb, id, "--seen", &word(id), "--by", by, "--note", "why not"], input)
+        };
+        let anas_proof = proof(&town, &anas);
+        let anas_code = anas_proof.lines().nth(1).expect("a code").to_owned();
+        for input in [String::new(), "\n\n".to_owned(), format!("{PASSWORD}\n"), format!("{PASSWORD}\n000000\n"), format!("{PASSWORD}\n{anas_code}\n"), format!("guess\n{anas_code}\n")] {
+            for verb in ["approve", "reject"] {
+                let outcome = decides(verb, "1", SAM, &input);
+                assert!(outcome.0 == Some(1) && (outcome.2.contains("is not the password and a new code") || outcome.2.contains("too many wrong")), "{verb} {input:?}: {outcome:?}");
+            }
+        }
+        assert!(decides("approve", "1", "nobody@utility.example", &proof(&town, &anas)).2.contains("is not the password"));
+        nothing_happened(&town);
+        assert_eq!(count(&town, "approval_decision"), 0);
+        // Who guesses too often waits like everybody who signs in.
+        assert!(count(&town, "audit_event WHERE action = 'sign_in.failed'") >= 5);
+        statement(&town, "DELETE FROM login_throttle");
+        let sams_proof = proof(&town, &sams);
+        assert_eq!(decides("reject", "2", SAM, &sams_proof).0, Some(0));
+        let again = decides("approve", "1", SAM, &sams_proof);
+        assert!(again.2.contains("is not the password and a new code"), "a code is good once: {again:?}");
+        nothing_happened(&town);
+        assert_eq!(count(&town, "approval_decision WHERE channel = 'command_line' AND decision = 'rejected'"), 1);
+        assert_eq!(count(&town, "login_session WHERE revoked_at IS NULL AND user_agent LIKE '%command line%'"), 0, "no session is left open");
+    }
+
+    fn a_decider_whom_the_asker_made_or_who_came_after_does_not_decide(town: Town) {
+        let town = crate::town(town);
+        let by_ana = by(&town, ANA);
+        let new = |email: &str, name: &str| sign_in::NewStaff { email: email.to_owned(), name: name.to_owned(), role: Role::Supervisor, password: Some(PASSWORD.to_owned()), mail_link: false };
+        sign_in::add_staff(&by_ana, &new("tom@utility.example", "Tom New")).unwrap();
+        let id = waits(credit(&town, ANA, "A1", "-150.00", "R-1"));
+        assert!(refused(decides(&town, "tom@utility.example", id, Verdict::Approve)).contains("was made or changed by whoever asks"));
+        town.context.clock.set(Utc.from_utc_datetime(&town.context.now()) + TimeDelta::minutes(1));
+        add(&town, "zoe@utility.example", "Zoe Late", Role::Supervisor);
+        sign_in::send_link(&town.context, SUE, false).unwrap();
+        factor(&town, SAM);
+        sign_in::reset_factor(&town.context, SAM).unwrap();
+        for who in ["zoe@utility.example", SUE, SAM] {
+            assert!(refused(decides(&town, who, id, Verdict::Approve)).contains("was changed after this was asked for"), "{who}");
+        }
+        assert!(shown(&town, SUE, id).may_not.is_some());
+        nothing_happened(&town);
+        // What is asked for afterwards is theirs to decide.
+        let next = waits(credit(&town, ANA, "A1", "-150.00", "R-2"));
+        assert!(decides(&town, SUE, next, Verdict::Approve).is_ok());
     }
 }

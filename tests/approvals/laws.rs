@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use crate::support::{Town, on_both};
 use crate::*;
 
-const STEPS: usize = 220;
+const STEPS: usize = 400;
 const ACCOUNTS: [&str; 3] = ["A1", "A2", "A3"];
 const CLERKS: [&str; 4] = [ANA, BEN, SAM, SUE];
 

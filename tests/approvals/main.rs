@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod around;
 mod attacks;
 mod kills;
 mod laws;
@@ -43,6 +44,36 @@ pub(crate) fn town(town: Town) -> Town {
 pub(crate) fn add(town: &Town, email: &str, name: &str, role: Role) {
     let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role, password: Some(PASSWORD.to_owned()), mail_link: false };
     sign_in::add_staff(&town.context, &new).expect("staff is added");
+}
+
+/// Sets a second factor up for somebody who was added, and gives its secret.
+pub(crate) fn factor(town: &Town, email: &str) -> String {
+    let client = sign_in::Client { address: "test".to_owned(), user_agent: String::new() };
+    let sign_in::Attempt::Accepted(entered) = sign_in::sign_in(&town.context, email, PASSWORD, &client).unwrap() else { panic!("no sign-in") };
+    let session = sign_in::current_session(&town.context, &entered.token).unwrap().expect("a session");
+    let secret = sign_in::propose_factor(&town.context, session.login.id).unwrap().secret.replace(' ', "");
+    let code = code(&secret, town.context.now());
+    let confirmed = sign_in::confirm_factor(&town.context, session.login.id, &session.session, &code, &client).unwrap();
+    assert!(matches!(confirmed, sign_in::Attempt::Accepted(_)));
+    secret
+}
+
+/// Runs the program by the machine's clock with something typed: exit status, standard output, standard error.
+pub(crate) fn typed(town: &Town, args: &[&str], input: &str) -> (Option<i32>, String, String) {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut command = town.command(args);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    // A program that does not ask has gone: that is for the caller to see.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("the program ends");
+    (output.status.code(), support::stdout(&output), support::stderr(&output))
+}
+
+/// A password and the code of this moment, as they are typed.
+pub(crate) fn proof(town: &Town, secret: &str) -> String {
+    let now = Context { clock: aquabills::clock::Clock::System, ..town.context.clone() }.now();
+    format!("{PASSWORD}\n{}\n", code(secret, now))
 }
 
 /// The town as somebody acts in it.

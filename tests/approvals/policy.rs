@@ -41,6 +41,10 @@ on_both! {
         assert!(refused(import(&other, false)).contains("p.toml: there is another policy from 2026-06-16"));
         for (from, to, words) in [
             ("approval_days = 10", "approval_days = 0", "section [credits]: approval_days: 0 found; expected 1 to 366"),
+            ("largest = \"500.00\"", "largest = \"9.99\"", "section [credits]: largest: 9.99 found; expected at least approval_above, 10.00"),
+            ("largest = \"400.00\"", "largest = \"19.99\"", "section [refunds]: largest: 19.99 found; expected at least approval_above, 20.00"),
+            ("\"2.00\"", "\"400.01\"", "section [refunds]: smallest_payout: 400.01 found; expected no more than largest, 400.00"),
+            ("cheque = 10", "cheque = 0", "section [refunds]: return_days.cheque: 0 found; expected 1 to 730"),
             ("approval_days = 10", "days = 10", "section [credits]: unknown field `days`, expected one of"),
             ("citation = \"Code 7\"\n", "", "section [refunds]: missing field `citation`"),
             ("cheque = 10", "cheque = \"ten\"", "section [refunds.return_days]"),

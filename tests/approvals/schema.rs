@@ -48,8 +48,8 @@ fn decision(town: &Town, what: &str, who: (&str, &str, &str), login: &str, at: &
     let hash = text(town, "SELECT sha256 AS line FROM approval WHERE id = 1");
     let (by, person, name) = who;
     format!(
-        "INSERT INTO approval_decision (approval_id, decision, sha256, decided_by, decided_person, decided_name, login_id, decided_at, note) \
-         VALUES (1, '{what}', '{hash}', '{by}', '{person}', '{name}', {login}, '{at}', '')"
+        "INSERT INTO approval_decision (approval_id, decision, sha256, decided_by, decided_person, decided_name, login_id, channel, decided_at, note) \
+         VALUES (1, '{what}', '{hash}', '{by}', '{person}', '{name}', {login}, 'page', '{at}', '')"
     )
 }
 

@@ -41,7 +41,7 @@ on_both! {
         says(&open(&mut sam, "/staff/approvals"), "href=\"/staff/approvals/1\"");
         says(&open(&mut sam, "/staff/accounts/A1"), "Waiting for a decision");
         let page = open(&mut sam, "/staff/approvals/1");
-        for words in ["Credit of 150.00", "A1", "$30.00", "$180.00", "the main broke before the house", ANA, "Goodwill credit", "150.00 is more than 100.00"] {
+        for words in ["Credit of 150.00", "A1", "$30.00", "$180.00", "the main broke before the house", "<span class=\"nowrap\">ana</span>", "Goodwill credit", "150.00 is more than 100.00"] {
             says(&page, words);
         }
         let (seen, position) = (field(&page, "seen"), field(&page, "position"));
@@ -50,7 +50,7 @@ on_both! {
         says(&follow(&mut sam, &approved), "It is approved and done.");
         assert_eq!(town.balance("A1"), "-180.00");
         assert_eq!(count(&town, "todo WHERE kind = 'approval' AND status = 'open'"), 0);
-        says(&open(&mut sam, "/staff/accounts/A1"), ANA);
+        says(&open(&mut sam, "/staff/accounts/A1"), "ana");
         town.assert_sound();
     }
 
@@ -59,8 +59,11 @@ on_both! {
         assert_eq!(done(credit(&town, ANA, "A1", "-100.00", "C-1")), -10_000, "the threshold itself");
         let id = waits(credit(&town, ANA, "A1", "-100.01", "C-2"));
         assert_eq!(shown(&town, SAM, id).why, "100.01 is more than 100.00 (Built-in careful rule: no policy is imported)");
-        let charge = ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "900.00", "F-1"));
-        assert_eq!(done(charge), 80_000, "a charge is no credit");
+        let charge = |amount: &str, reference: &str| ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", amount, reference));
+        assert_eq!(done(charge("100.00", "F-1")), 0, "a charge is no credit");
+        let id = waits(charge("100.01", "F-2"));
+        assert_eq!(shown(&town, SAM, id).why, "a charge of 100.01 is more than 100.00 (Built-in careful rule: no policy is imported)");
+        assert!(refused(charge("100000.01", "F-3")).contains("the most that the policy lets anybody charge"));
         assert!(refused(credit(&town, ANA, "A1", "-100000.01", "C-3")).contains("the most that the policy lets anybody give"));
         assert!(refused(credit(&town, "nobody", "A2", "-100.01", "C-4")).contains("'nobody' is none"));
         assert_eq!(done(credit(&town, "nobody", "A2", "-1.00", "C-5")), -100);
@@ -133,7 +136,8 @@ on_both! {
 
     fn undoing_a_charge_is_a_credit_like_any(town: Town) {
         let town = crate::town(town);
-        done(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "150.00", "F-1")));
+        let charged = waits(ask(&by(&town, ANA), &adjustment(&town, "A1", "reconnection-fee", "150.00", "F-1")));
+        decides(&town, SAM, charged, Verdict::Approve).unwrap();
         let id = waits(takes_back(&town, ANA, "A1", "F-1", "U-1"));
         assert_eq!(shown(&town, SAM, id).subject, "undo of F-1");
         assert_eq!(decides(&town, SAM, id, Verdict::Approve).unwrap().posted.unwrap().balance_after_cents, 0);
@@ -159,13 +163,16 @@ on_both! {
         let view = run(&["approvals", "show", "1"]).1;
         let word = view.lines().find_map(|line| line.strip_prefix("word: ")).expect("the word").to_owned();
         assert!(view.contains("balance now -5.00, afterwards -505.00"), "{view}");
-        let approve = |by: &str, word: &str| run(&["approvals", "approve", "1", "--seen", word, "--by", by]);
-        assert!(approve(SAM, "0000").2.contains("look again"));
-        assert!(approve(ANA, &word).2.contains("may not decide"), "{:?}", approve(ANA, &word));
-        let approved = approve(SAM, &word);
+        let (anas, sams) = (factor(&town, ANA), factor(&town, SAM));
+        let approve = |by: &str, word: &str, input: &str| typed(&town, &["approvals", "approve", "1", "--seen", word, "--by", by], input);
+        assert!(approve(SAM, "0000", "").2.contains("look again"));
+        let own = approve(ANA, &word, &proof(&town, &anas));
+        assert!(own.2.contains("may not decide"), "{own:?}");
+        let approved = approve(SAM, &word, &proof(&town, &sams));
         assert!(approved.1.contains("request 1 is approved; balance now -505.00"), "{approved:?}");
         assert!(run(&["undo", "A1", "G-1", "--reference", "U-1", "--note", "wrong", "--by", ANA]).1.contains("balance now -500.00"));
-        assert!(run(&["approvals", "list", "--decided", "--json"]).1.contains("\"status\":\"approved\""));
+        assert!(run(&["approvals", "list", "--decided", "--json"]).1.contains("\"status\": \"approved\""));
+        assert_eq!(count(&town, "approval_decision WHERE channel = 'command_line'"), 1);
         assert!(run(&["approvals", "expire"]).1.contains("0 requests expired"));
         town.assert_sound();
     }

@@ -105,7 +105,7 @@ citation = \"A test\"
 approval_above = \"10000000.00\"
 largest = \"10000000.00\"
 smallest_payout = \"0.01\"
-return_days = { card = 0, direct_debit = 0, cheque = 0, transfer = 0, cash = 0 }
+return_days = { card = 0, direct_debit = 0, cheque = 1, transfer = 0, cash = 0 }
 ";
 
 impl Town {

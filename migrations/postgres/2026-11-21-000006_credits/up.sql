@@ -58,9 +58,12 @@ CREATE TABLE approval_decision (
     decided_person TEXT NOT NULL CHECK (decided_person <> ''),
     decided_name TEXT NOT NULL CHECK (decided_name <> ''),
     login_id BIGINT REFERENCES login (id),
+    -- 'page' is a session with both factors, 'command_line' a password and a code given for this decision,
+    -- 'name' somebody on the command line who only says who they are and takes back what they asked for, 'program' nobody.
+    channel TEXT NOT NULL CHECK (channel IN ('page', 'command_line', 'name', 'program')),
     decided_at TIMESTAMP NOT NULL,
     note TEXT NOT NULL,
-    CHECK (decision NOT IN ('approved', 'rejected') OR login_id IS NOT NULL)
+    CHECK (decision NOT IN ('approved', 'rejected') OR (login_id IS NOT NULL AND channel IN ('page', 'command_line')))
 );
 CREATE FUNCTION approval_decision_holds() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -148,6 +151,46 @@ CREATE TABLE refund_payee (
 );
 CREATE TRIGGER refund_payee_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON refund_payee
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('refunds: a payee is never edited or deleted');
+
+-- A bank may carry several payouts out under one reference of its own.
+DROP INDEX refund_provider_ref_once;
+CREATE UNIQUE INDEX refund_provider_ref_once ON refund (provider, merchant, provider_ref, part)
+    WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL AND way <> 'payout';
+
+-- A refund that failed is in the account again, and out of it when it went through after all: one turn for each change, odd ones
+-- give back.
+CREATE TABLE refund_turn (
+    refund_id BIGINT NOT NULL REFERENCES refund (id),
+    turn BIGINT NOT NULL CHECK (turn BETWEEN 1 AND 50),
+    account_id BIGINT NOT NULL,
+    account_seq BIGINT NOT NULL,
+    -- 1: one person said so, with no movement at the bank and nobody's approval.
+    alone BIGINT NOT NULL CHECK (alone IN (0, 1)),
+    PRIMARY KEY (refund_id, turn),
+    UNIQUE (account_id, account_seq),
+    FOREIGN KEY (account_id, account_seq) REFERENCES financial_transaction (account_id, account_seq)
+);
+-- Turns of before were known by their references only. One that is another refund's own charge is none.
+INSERT INTO refund_turn (refund_id, turn, account_id, account_seq, alone)
+WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 50)
+SELECT r.id, number.n, r.account_id, a.account_seq, 0 FROM refund r CROSS JOIN number
+    JOIN adjustment a ON a.reference = r.token || '/' || number.n AND a.account_id = r.account_id
+        AND a.reason_code = CASE WHEN number.n % 2 = 1 THEN 'refund-failed' ELSE 'refund' END
+WHERE NOT EXISTS (SELECT 1 FROM refund o WHERE o.account_id = a.account_id AND o.account_seq = a.account_seq);
+CREATE FUNCTION refund_turn_fits() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.turn <> 1 + (SELECT count(*) FROM refund_turn WHERE refund_id = NEW.refund_id)
+        OR NOT EXISTS (SELECT 1 FROM refund r JOIN adjustment a ON a.account_id = r.account_id AND a.account_seq = NEW.account_seq
+            WHERE r.id = NEW.refund_id AND r.account_id = NEW.account_id
+                AND a.reason_code = CASE WHEN NEW.turn % 2 = 1 THEN 'refund-failed' ELSE 'refund' END
+                AND a.amount_cents = CASE WHEN NEW.turn % 2 = 1 THEN -r.amount_cents ELSE r.amount_cents END) THEN
+        RAISE EXCEPTION 'refunds: a turn is the next one, and the refund''s own money' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refund_turn_fits BEFORE INSERT ON refund_turn FOR EACH ROW EXECUTE FUNCTION refund_turn_fits();
+CREATE TRIGGER refund_turn_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON refund_turn
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('refunds: a turn is never edited or deleted');
 
 -- A file of payouts or cheques as it was given to the bank: one for each way and day.
 CREATE TABLE refund_batch (

@@ -6,6 +6,7 @@ use super::who::{Who, who_is};
 use super::{Checked, Wanted, is_untouched};
 use crate::actions::payments::Posted;
 use crate::actions::policy::policies_within;
+use crate::actions::sign_in::Proven;
 use crate::actions::{ActionError, Context};
 use crate::db::approvals::{self as rows, ApprovalRow, DecisionRow};
 use crate::db::{DbConnection, customers, ledger, operations, sign_in};
@@ -45,6 +46,36 @@ pub struct Seen {
     pub position: Option<i64>,
 }
 
+/// How it is known who decides.
+#[derive(Debug, Clone, Copy)]
+pub enum Channel<'a> {
+    /// By a session that was begun with both factors.
+    Page,
+    /// By a password and a code that were given for this decision.
+    Proven(&'a Proven),
+    /// By a name only: enough to take back what was asked for under it.
+    Name,
+}
+
+impl Channel<'_> {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Proven(_) => "command_line",
+            Self::Name => "name",
+        }
+    }
+
+    /// Whether it is certain enough for a verdict that it is this person.
+    fn proves(self, who: &Who, verdict: Verdict) -> bool {
+        match self {
+            Self::Page => true,
+            Self::Proven(proven) => who.login.as_ref().is_some_and(|login| login.id == proven.login()),
+            Self::Name => verdict == Verdict::Withdraw,
+        }
+    }
+}
+
 /// What a decision did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decided {
@@ -56,12 +87,26 @@ pub struct Decided {
     pub unchanged: bool,
 }
 
+/// [`decide_by`] of whoever is signed in on a page.
+///
+/// # Errors
+/// As [`decide_by`].
+pub fn decide(context: &Context, id: ApprovalId, verdict: Verdict, seen: &Seen, note: &str) -> Result<Decided, ActionError> {
+    decide_by(context, Channel::Page, id, verdict, (seen, note))
+}
+
 /// Decides about a request. What is approved is done in the same transaction, once.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] when there is no such request; [`ActionError::Refused`] when whoever decides asked for it, may not
 /// decide, saw something else, or it is decided or expired; those of the thing itself when it cannot be done any more.
-pub fn decide(context: &Context, id: ApprovalId, verdict: Verdict, seen: &Seen, note: &str) -> Result<Decided, ActionError> {
+pub fn decide_by(
+    context: &Context,
+    channel: Channel<'_>,
+    id: ApprovalId,
+    verdict: Verdict,
+    (seen, note): (&Seen, &str),
+) -> Result<Decided, ActionError> {
     let note = note.trim();
     if note.chars().count() > 1_000 {
         return Err(ActionError::Refused("note: expected up to 1000 letters".to_owned()));
@@ -77,6 +122,9 @@ pub fn decide(context: &Context, id: ApprovalId, verdict: Verdict, seen: &Seen, 
         }
         let who = who_is(conn, &who.by)?;
         let policy = policies_within(conn)?.on(context.today()).clone();
+        if !channel.proves(&who, verdict) {
+            return Err(ActionError::Refused(format!("'{}' must prove who they are: by the password and a code", who.by)));
+        }
         may_decide(conn, &row, verdict, &who, &policy)?;
         if row.sha256 != seen.sha256 {
             return Err(ActionError::Refused("the request is not the one that was shown: look again".to_owned()));
@@ -101,22 +149,29 @@ pub fn decide(context: &Context, id: ApprovalId, verdict: Verdict, seen: &Seen, 
             decided_person: who.person.clone(),
             decided_name: who.name.clone(),
             login_id: who.login.as_ref().map(|login| login.id),
+            channel: channel.as_str().to_owned(),
             decided_at: now,
             note: note.to_owned(),
         };
         rows::insert_decision(conn, &decision)?;
         let posted = if verdict == Verdict::Approve { execute(conn, context, &policy, &row, seen)? } else { None };
-        rows::resolve(conn, id, &who.by, &format!("{}: {note}", verdict.as_str()), now)?;
-        let about = row.account_id.map(|account| customers::account_number(conn, account)).transpose()?;
-        let detail = format!("request {id} of {}: {} {} {note}", row.asked_by, row.subject, row.reference);
-        let action = match verdict {
-            Verdict::Approve => "approval.approve",
-            Verdict::Reject => "approval.reject",
-            Verdict::Withdraw => "approval.withdraw",
-        };
-        operations::audit(conn, now, &context.actor, action, about.as_deref().unwrap_or("approvals"), &detail)?;
+        write_down(conn, &row, &decision, verdict)?;
         Ok(Decided { decision: decision.decision, posted, unchanged: false })
     })
+}
+
+/// Closes the work item of a request and writes the decision into the audit trail.
+fn write_down(conn: &mut DbConnection, row: &ApprovalRow, decision: &DecisionRow, verdict: Verdict) -> Result<(), ActionError> {
+    let (by, note, now) = (&decision.decided_by, &decision.note, decision.decided_at);
+    rows::resolve(conn, row.id, by, &format!("{}: {note}", verdict.as_str()), now)?;
+    let about = row.account_id.map(|account| customers::account_number(conn, account)).transpose()?;
+    let detail = format!("request {} of {}: {} {} (by {}) {note}", row.id, row.asked_by, row.subject, row.reference, decision.channel);
+    let action = match verdict {
+        Verdict::Approve => "approval.approve",
+        Verdict::Reject => "approval.reject",
+        Verdict::Withdraw => "approval.withdraw",
+    };
+    Ok(operations::audit(conn, now, by, action, about.as_deref().unwrap_or("approvals"), &detail)?)
 }
 
 /// The same decision by the same person again is answered as before; another one comes too late.
@@ -152,11 +207,33 @@ pub(super) fn may_decide(conn: &mut DbConnection, row: &ApprovalRow, verdict: Ve
     if own {
         return refused("whoever asks for it does not decide about it: a second person must".to_owned());
     }
+    if let Some(change) = changed_sign_in(conn, row, who)? {
+        return refused(change);
+    }
     let asker_may = asked.role().is_some_and(|role| role.may(Permission::WorkAccounts));
     if verdict == Verdict::Approve && !asker_may {
         return refused(format!("{} asked for it and may not work accounts any more: somebody who may must ask again", row.asked_by));
     }
     Ok(())
+}
+
+/// Why a sign-in is not its owner's for sure: it was made, let in again, or had its password or factor taken away since the
+/// request, or ever by whoever asked.
+fn changed_sign_in(conn: &mut DbConnection, row: &ApprovalRow, who: &Who) -> Result<Option<String>, ActionError> {
+    for (action, actor, at) in rows::changes_of_sign_in(conn, &who.by)? {
+        if at > row.asked_at {
+            return Ok(Some(format!(
+                "the sign-in '{}' was changed after this was asked for ({action} on {}): somebody else decides",
+                who.by,
+                at.date()
+            )));
+        }
+        let changer = who_is(conn, &actor)?;
+        if changer.person == row.asked_person || changer.name == row.asked_name {
+            return Ok(Some(format!("the sign-in '{}' was made or changed by whoever asks ({action} by {actor}): somebody else decides", who.by)));
+        }
+    }
+    Ok(None)
 }
 
 fn execute(conn: &mut DbConnection, context: &Context, policy: &Policy, row: &ApprovalRow, seen: &Seen) -> Result<Option<Posted>, ActionError> {
@@ -167,13 +244,7 @@ fn execute(conn: &mut DbConnection, context: &Context, policy: &Policy, row: &Ap
         None => return Ok(None),
         Some(_) => return Err(ActionError::Refused(format!("request {} does not fit what stands in the ledger: reject it and ask again", row.id))),
     };
-    let largest = if movement.is_negative() { policy.credits.largest } else { policy.refunds.largest };
-    if matches!(wanted, Wanted::PayOut(_) | Wanted::GiveBack(_)) || movement.is_negative() {
-        let size = if movement.is_negative() { -movement } else { movement };
-        if size > largest {
-            return Err(ActionError::Refused(format!("{size} is more than {largest}, the most that the policy lets anybody give")));
-        }
-    }
+    wanted.fits_largest(policy, movement)?;
     if let (Some(account), Some(position)) = (row.account_id, seen.position) {
         let now = ledger::position(conn, account)?;
         if now.seq != position {

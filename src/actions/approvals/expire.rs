@@ -29,6 +29,7 @@ pub fn expire_due(context: &Context) -> Result<usize, ActionError> {
                 decided_person: "aquabills".to_owned(),
                 decided_name: "aquabills".to_owned(),
                 login_id: None,
+                channel: "program".to_owned(),
                 decided_at: now,
                 note: "nobody decided in time".to_owned(),
             };

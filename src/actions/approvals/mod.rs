@@ -11,25 +11,27 @@ mod permit;
 mod view;
 mod who;
 
+use std::borrow::Cow;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::adjust::{self, Adjustment};
-use super::balances::{self, PayOut};
+use super::balances::{self, PayOut, Transfer};
 use super::payments::Posted;
 use super::policy::policies_within;
-use super::refunds::{self, RefundWish};
+use super::refunds::{self, CameBack, RefundWish};
 use super::undo::{self, Undo};
 use super::{ActionError, Context, account_named};
-use crate::db::approvals::{self as rows, ApprovalRow, NewApproval};
+use crate::db::approvals::{self as rows, ApprovalRow, DecisionRow, NewApproval};
 use crate::db::{DbConnection, customers, ledger, operations};
 use crate::domain::ids::{AccountId, ApprovalId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 use who::{Who, given_by, who_is};
 
-pub use decide::{Decided, Seen, Verdict, decide};
+pub use decide::{Channel, Decided, Seen, Verdict, decide, decide_by};
 pub use expire::expire_due;
 pub use permit::WAITS;
 pub(super) use permit::{Amounts, permit_within, waiting_for, waits, why_two, why_two_of};
@@ -45,16 +47,20 @@ pub enum Wanted {
     Undo(Undo),
     /// A credit balance paid out by bank or cheque.
     PayOut(PayOut),
+    /// A balance carried to another account: a debt that is carried away is a credit, a credit that is carried there is one, too.
+    Transfer(Transfer),
     /// A payment's money given back through its provider.
     GiveBack(RefundWish),
-    /// Work of some other kind: approving lets it be done, and whoever does it asks again.
+    /// A payout that somebody says came back, without a movement at the bank.
+    CameBack(CameBack),
+    /// Work of some other kind: approving lets it be done, and whoever does it asks for it again.
     Permit(Permit),
 }
 
 /// Work that needs a second person and is done by its own action once it is approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permit {
-    /// What kind of work.
+    /// What kind of work: a name that no other work has.
     pub kind: String,
     /// The account, when it is one account's.
     pub account: Option<String>,
@@ -138,7 +144,7 @@ pub(super) fn ask_within(conn: &mut DbConnection, context: &Context, wanted: &Wa
 fn go(conn: &mut DbConnection, context: &Context, wanted: &Wanted, may_ask: bool) -> Result<Outcome, ActionError> {
     let policy = policies_within(conn)?.on(context.today()).clone();
     let who = who_is(conn, &context.actor)?;
-    if let Some(outcome) = known_request(conn, wanted, &who)? {
+    if let Some(outcome) = known_request(conn, context, &policy, wanted, &who)? {
         return Ok(outcome);
     }
     let (account, movement, reason) = match wanted.check(conn, context, &policy)? {
@@ -163,23 +169,39 @@ fn go(conn: &mut DbConnection, context: &Context, wanted: &Wanted, may_ask: bool
 }
 
 /// What became of the request that has the reference already.
-fn known_request(conn: &mut DbConnection, wanted: &Wanted, who: &Who) -> Result<Option<Outcome>, ActionError> {
+fn known_request(conn: &mut DbConnection, context: &Context, policy: &Policy, wanted: &Wanted, who: &Who) -> Result<Option<Outcome>, ActionError> {
     let reference = wanted.reference();
-    let Some(row) = rows::by_reference(conn, reference)? else { return Ok(None) };
+    let Some(row) = rows::by_reference(conn, &reference)? else { return Ok(None) };
     let stored: Wanted = serde_json::from_str(&row.act).map_err(|error| ActionError::Form(format!("stored request {}: {error}", row.id)))?;
     if !wanted.is(&stored) || row.asked_person != who.person {
         return Err(ActionError::Refused(format!("reference: '{reference}' stands for another request already")));
     }
     match rows::decision(conn, row.id)? {
         None => Ok(Some(Outcome::Waits(Waiting { id: row.id, why: row.why, expires_at: row.expires_at, unchanged: true }))),
-        Some(decision) if decision.decision == "approved" => match (row.account_id, ledger::adjustment_by_reference(conn, reference)?) {
+        Some(decision) if decision.decision == "approved" => match (row.account_id, ledger::adjustment_by_reference(conn, &reference)?) {
             (Some(account), Some((_, _, _, seq))) => Ok(Some(Outcome::Done(Posted::already(seq, ledger::position(conn, account)?)))),
-            _ => Ok(Some(Outcome::Permitted)),
+            _ => still_permitted(context, policy, &row, &decision, who).map(Some),
         },
         Some(decision) => {
             Err(ActionError::Refused(format!("reference: request {} was {}: ask again under another reference", row.id, decision.decision)))
         }
     }
+}
+
+/// Whether what was approved may still be done: for as long as a request waits, and by somebody who still works here.
+fn still_permitted(context: &Context, policy: &Policy, row: &ApprovalRow, decision: &DecisionRow, who: &Who) -> Result<Outcome, ActionError> {
+    let days = policy.credits.request_days;
+    if context.now() > decision.decided_at + TimeDelta::days(days.into()) {
+        return Err(ActionError::Refused(format!(
+            "reference: request {} was approved on {} and not used within {days} days: ask again under another reference",
+            row.id,
+            decision.decided_at.date()
+        )));
+    }
+    if !who.is_staff() {
+        return Err(ActionError::Refused(format!("'{}' asked for it and may not sign in any more: somebody who may must ask again", who.by)));
+    }
+    Ok(Outcome::Permitted)
 }
 
 fn store(
@@ -196,7 +218,7 @@ fn store(
         kind: wanted.kind().to_owned(),
         account_id: account,
         amount_cents: movement.cents(),
-        reference: wanted.reference().to_owned(),
+        reference: wanted.reference().into_owned(),
         subject: wanted.subject(),
         reason,
         note: wanted.note().to_owned(),
@@ -232,7 +254,11 @@ fn hash_of(row: &NewApproval) -> String {
         row.reason.clone(),
         row.note.clone(),
         row.act.clone(),
+        row.why.clone(),
+        row.policy_sha256.clone(),
         row.asked_by.clone(),
+        row.asked_person.clone(),
+        row.asked_name.clone(),
         row.asked_at.to_string(),
         row.expires_at.to_string(),
     ];
@@ -278,16 +304,20 @@ fn second_person(
     (account, movement): (Option<AccountId>, Money),
     who: &Who,
 ) -> Result<Option<String>, ActionError> {
-    let is_refund = matches!(wanted, Wanted::PayOut(_) | Wanted::GiveBack(_));
-    let (what, size, above, total_above, largest, citation) = if is_refund {
+    let is_refund = wanted.is_refund();
+    let (what, above, total_above, citation) = if is_refund {
         let rule = &policy.refunds;
-        ("refunds", movement, rule.approval_above, rule.approval_above, rule.largest, &rule.citation)
+        ("refunds", rule.approval_above, rule.approval_above, &rule.citation)
     } else {
         let rule = &policy.credits;
-        ("credits", -movement, rule.approval_above, rule.approval_total_above, rule.largest, &rule.citation)
+        ("credits", rule.approval_above, rule.approval_total_above, &rule.citation)
     };
-    if size > largest {
-        return Err(ActionError::Refused(format!("amount: {size} is more than {largest}, the most that the policy lets anybody give ({citation})")));
+    let size = wanted.size(movement);
+    wanted.fits_largest(policy, movement)?;
+    if let Wanted::Undo(undo) = wanted
+        && rows::by_reference(conn, &undo.of)?.is_some()
+    {
+        return Ok(Some(format!("two people decided about '{}': one alone does not take it back ({citation})", undo.of)));
     }
     if let Wanted::Permit(permit) = wanted
         && let size = Money::from_cents(permit.amount.cents().saturating_abs())
@@ -296,22 +326,58 @@ fn second_person(
         return Ok(Some(format!("{size} is more than {above} ({citation})")));
     }
     if size <= Money::ZERO {
-        let limit = policy.credits.charge_approval_above.filter(|limit| movement > *limit);
-        return Ok(limit.map(|limit| format!("a charge of {movement} is more than {limit} ({citation})")));
+        let limit = policy.credits.charge_above();
+        return Ok((movement > limit).then(|| format!("a charge of {movement} is more than {limit} ({citation})")));
     }
     if size > above {
         return Ok(Some(format!("{size} is more than {above} ({citation})")));
     }
-    let Some(account) = account else { return Ok(None) };
+    let Some(account) = wanted.credited(conn, account, movement)? else { return Ok(None) };
     let days = policy.credits.approval_days;
-    let given = given_by(conn, account, context.now() - TimeDelta::days(days.into()), who, is_refund)?;
-    let total = given.checked_add(size).ok_or_else(|| ActionError::Refused("amount: it is too large".to_owned()))?;
+    let since = context.now() - TimeDelta::days(days.into());
+    let before = given_by(conn, account, since, who, is_refund)?;
+    let total = before.checked_add(size).ok_or_else(|| ActionError::Refused("amount: it is too large".to_owned()))?;
     Ok((total > total_above).then(|| {
         format!("with this one {who} gave the account {what} of {total} within {days} days, more than {total_above} ({citation})", who = who.by)
     }))
 }
 
 impl Wanted {
+    fn is_refund(&self) -> bool {
+        matches!(self, Self::PayOut(_) | Self::GiveBack(_))
+    }
+
+    /// What is given away: nothing, or less, of a charge.
+    fn size(&self, movement: Money) -> Money {
+        match self {
+            Self::PayOut(_) | Self::GiveBack(_) => movement,
+            Self::Transfer(_) if movement.is_positive() => movement,
+            _ => -movement,
+        }
+    }
+
+    /// Refuses what is larger than the policy lets anybody give, or charge.
+    fn fits_largest(&self, policy: &Policy, movement: Money) -> Result<(), ActionError> {
+        let (largest, citation) =
+            if self.is_refund() { (policy.refunds.largest, &policy.refunds.citation) } else { (policy.credits.largest, &policy.credits.citation) };
+        let size = if movement.is_negative() { -movement } else { movement };
+        if size > largest && (movement.is_negative() || !matches!(self, Self::Permit(_))) {
+            let verb = if self.size(movement).is_positive() { "give" } else { "charge" };
+            return Err(ActionError::Refused(format!(
+                "amount: {size} is more than {largest}, the most that the policy lets anybody {verb} ({citation})"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The account that is better off by it: of a credit that is carried the one that it goes to.
+    fn credited(&self, conn: &mut DbConnection, account: Option<AccountId>, movement: Money) -> Result<Option<AccountId>, ActionError> {
+        match self {
+            Self::Transfer(wish) if movement.is_positive() => Ok(Some(account_named(conn, &wish.to)?.id)),
+            _ => Ok(account),
+        }
+    }
+
     /// What kind of thing it is, as tables call it.
     #[must_use]
     pub fn kind(&self) -> &str {
@@ -319,18 +385,22 @@ impl Wanted {
             Self::Adjust(_) => "adjustment",
             Self::Undo(_) => "undo",
             Self::PayOut(_) => "pay_out",
+            Self::Transfer(_) => "transfer",
             Self::GiveBack(_) => "give_back",
+            Self::CameBack(_) => "came_back",
             Self::Permit(permit) => &permit.kind,
         }
     }
 
-    fn reference(&self) -> &str {
+    fn reference(&self) -> Cow<'_, str> {
         match self {
-            Self::Adjust(wish) => &wish.reference,
-            Self::Undo(wish) => &wish.reference,
-            Self::PayOut(wish) => &wish.reference,
-            Self::GiveBack(wish) => &wish.reference,
-            Self::Permit(wish) => &wish.reference,
+            Self::Adjust(wish) => Cow::Borrowed(&wish.reference),
+            Self::Undo(wish) => Cow::Borrowed(&wish.reference),
+            Self::PayOut(wish) => Cow::Borrowed(&wish.reference),
+            Self::Transfer(wish) => Cow::Owned(wish.out_reference()),
+            Self::GiveBack(wish) => Cow::Borrowed(&wish.reference),
+            Self::CameBack(wish) => Cow::Owned(wish.reference()),
+            Self::Permit(wish) => Cow::Borrowed(&wish.reference),
         }
     }
 
@@ -339,7 +409,9 @@ impl Wanted {
             Self::Adjust(wish) => &wish.note,
             Self::Undo(wish) => &wish.note,
             Self::PayOut(wish) => &wish.note,
+            Self::Transfer(wish) => &wish.note,
             Self::GiveBack(wish) => &wish.note,
+            Self::CameBack(wish) => &wish.note,
             Self::Permit(wish) => &wish.note,
         }
     }
@@ -354,6 +426,11 @@ impl Wanted {
                 let payee = wish.payee.as_ref().map_or_else(|| "by a person's transfer".to_owned(), crate::domain::payouts::Payee::words);
                 format!("payout of {} {payee}", wish.amount.unwrap_or_default())
             }
+            Self::Transfer(wish) => {
+                let balance = wish.shown.map_or_else(|| "the balance".to_owned(), |shown| format!("the balance of {shown}"));
+                format!("{balance} of account {} carried to account {}", wish.from, wish.to)
+            }
+            Self::CameBack(wish) => format!("payout {} is said to have come back", wish.payout),
             Self::GiveBack(wish) => format!("refund of {} of payment {} to where it came from", wish.amount, wish.payment),
             Self::Permit(wish) => wish.subject.clone(),
         }
@@ -363,6 +440,7 @@ impl Wanted {
     fn fixed(&self, movement: Money) -> Self {
         match self {
             Self::PayOut(wish) => Self::PayOut(PayOut { amount: Some(movement), ..wish.clone() }),
+            Self::Transfer(wish) => Self::Transfer(Transfer { shown: Some(-movement), ..wish.clone() }),
             other => other.clone(),
         }
     }
@@ -371,6 +449,7 @@ impl Wanted {
     fn is(&self, stored: &Self) -> bool {
         match (self, stored) {
             (Self::PayOut(wish), Self::PayOut(known)) if wish.amount.is_none() => PayOut { amount: known.amount, ..wish.clone() } == *known,
+            (Self::Transfer(wish), Self::Transfer(known)) if wish.shown.is_none() => Transfer { shown: known.shown, ..wish.clone() } == *known,
             _ => self == stored,
         }
     }
@@ -378,9 +457,11 @@ impl Wanted {
     /// Checks it as things stand, and takes its account's lock. Nothing for what is only permitted.
     fn check(&self, conn: &mut DbConnection, context: &Context, policy: &Policy) -> Result<Option<Checked>, ActionError> {
         match self {
-            Self::Adjust(wish) => adjust::check_within(conn, context, wish).map(Some),
+            Self::Adjust(wish) => adjust::check_within(conn, context, policy, wish).map(Some),
             Self::Undo(wish) => undo::check_within(conn, wish).map(Some),
             Self::PayOut(wish) => balances::check_within(conn, context, policy, wish).map(Some),
+            Self::Transfer(wish) => balances::check_transfer(conn, context, policy, wish).map(Some),
+            Self::CameBack(wish) => refunds::check_came_back(conn, wish).map(Some),
             Self::GiveBack(wish) => refunds::check_within(conn, context, policy, wish).map(Some),
             Self::Permit(_) => Ok(None),
         }
@@ -399,6 +480,8 @@ impl Wanted {
             Self::Adjust(wish) => adjust::post_within(conn, context, wish).map(Some),
             Self::Undo(wish) => undo::undo_checked(conn, context, wish, movement).map(Some),
             Self::PayOut(wish) => balances::pay_out_checked(conn, context, wish, movement).map(Some),
+            Self::Transfer(wish) => balances::transfer_checked(conn, context, wish, movement).map(Some),
+            Self::CameBack(wish) => refunds::came_back_checked(conn, context, wish).map(Some),
             Self::GiveBack(wish) => refunds::give_back_checked(conn, context, wish).map(Some),
             Self::Permit(_) => Ok(None),
         }

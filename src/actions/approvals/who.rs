@@ -14,7 +14,7 @@ use crate::domain::money::Money;
 use crate::domain::roles::Role;
 
 /// Credits with these reasons are given by the program, not by a person.
-const BY_PROGRAM: [&str; 5] = ["refund-failed", "transfer", "late-fee-taken-back", "deposit-applied", "deposit-interest"];
+const BY_PROGRAM: [&str; 3] = ["late-fee-taken-back", "deposit-applied", "deposit-interest"];
 
 /// Somebody who acts.
 #[derive(Debug, Clone)]

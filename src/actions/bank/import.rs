@@ -19,9 +19,12 @@ use crate::actions::payments::{NewPayment, post_all_within};
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, Decided, EntryRow, NewFile};
 use crate::db::payments::PaymentRow;
+use crate::db::payouts::open_items;
+use crate::db::provider_payments::RefundRow;
 use crate::db::{DbConnection, LostRace, bank_match, ledger, operations};
 use crate::domain::ids::{AccountId, BankFileId};
 use crate::domain::money::Money;
+use crate::domain::payouts::file_reference;
 use crate::domain::quantity::counted;
 use crate::formats::bank::{self as formats, BankEntryKind, BankFile, BankFormat, FormatChoice, LARGEST_FILE_BYTES, Totals};
 
@@ -327,6 +330,10 @@ impl Work<'_> {
                 row.refund_id = Some(*refund);
                 decided(conn, row, "settled", now)
             }
+            Fate::Batch(batch) => {
+                payouts::carry_out_batch(self.context, conn, row, *batch, now)?;
+                decided(conn, row, "settled", now)
+            }
             Fate::Return if row.amount_cents > 0 => came_back(self.context, conn, row, now),
             Fate::Return => returned(self.context, conn, row, fees, now),
             Fate::Dishonored => refused(self.context, conn, row, now),
@@ -458,6 +465,7 @@ fn lock(conn: &mut DbConnection, new: &[Planned]) -> Result<(), ActionError> {
     for planned in new {
         match &planned.fate {
             Fate::Apply(account) => accounts.push(*account),
+            Fate::Batch(batch) => accounts.extend(open_items(conn, *batch)?.into_iter().map(|(_, account)| account)),
             Fate::Return => {
                 if let Found::Payment(payments) = find_returned(conn, &planned.row)? {
                     accounts.extend(payments.iter().map(|payment| payment.account_id));
@@ -521,11 +529,16 @@ fn refused(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now: 
     decided(conn, row, "applied", now)
 }
 
+/// Whether a bank's words are what we, the file, or the bank itself call a refund.
+fn is_called(refund: &RefundRow, text: &str) -> bool {
+    text == refund.token || text == file_reference(refund.id) || refund.provider_ref.as_deref() == Some(text)
+}
+
 /// A refund that we had paid out came back: it is the customer's again.
 fn came_back(context: &Context, conn: &mut DbConnection, row: &mut EntryRow, now: NaiveDateTime) -> Result<&'static str, ActionError> {
     let references: Vec<&str> = row.original_ref.as_deref().into_iter().chain(row.reference.lines()).collect();
     let paid = bank_match::paid_payouts(conn, row.amount_cents)?;
-    let named = paid.iter().filter(|refund| references.iter().any(|text| *text == refund.token || refund.provider_ref.as_deref() == Some(*text)));
+    let named = paid.iter().filter(|refund| references.iter().any(|text| is_called(refund, text)));
     let mut named = named.cloned();
     let (Some(refund), None) = (named.next(), named.next()) else {
         "no refund that we paid out has its reference and amount".clone_into(&mut row.why);

@@ -10,13 +10,19 @@ use super::plan::told_of;
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, Decided, EntryRow};
 use crate::db::bank_match::{self, OpenPayout};
+use crate::db::payouts as rows;
 use crate::db::provider_payments::RefundRow;
 use crate::db::{DbConnection, customers, operations};
-use crate::domain::ids::RefundId;
+use crate::domain::ids::{RefundBatchId, RefundId};
 use crate::domain::matching::{NameFit, key_of, keys_in, name_words, names_fit};
+use crate::domain::payouts::file_reference;
 
 /// A payout arrives within so many days of what the provider says.
 const DAYS_AROUND: i64 = 5;
+/// A bank books a file of payouts within so many days.
+const BATCH_DAYS: i64 = 10;
+/// Why a clerk must look.
+const UNSURE: &str = "a refund of this amount is on its way, but it is not sure that this is it";
 /// A name that is shorter may be a part of any word.
 const SHORTEST_NAME: usize = 6;
 /// Payouts are looked for among those of so many days.
@@ -42,6 +48,8 @@ pub(super) struct Payouts {
 pub(super) enum Paid {
     /// Surely this one, and why.
     Refund(RefundId, String),
+    /// Surely all of a file of payouts, which the bank books as one, and why.
+    Batch(RefundBatchId, String),
     /// Perhaps one: a clerk must look.
     Perhaps(String),
     /// None.
@@ -82,10 +90,26 @@ impl Payouts {
         }
         Ok(match (named.as_slice(), open.is_empty()) {
             ([(refund, why)], _) => Paid::Refund(refund.id, why.clone()),
-            ([], true) => Paid::Nothing,
-            _ => Paid::Perhaps("a refund of this amount is on its way, but it is not sure that this is it".to_owned()),
+            ([], is_none) => match batch_paid_by(conn, row)? {
+                Paid::Nothing if !is_none => Paid::Perhaps(UNSURE.to_owned()),
+                paid => paid,
+            },
+            _ => Paid::Perhaps(UNSURE.to_owned()),
         })
     }
+}
+
+/// The file of payouts whose total a debit is: booked on the file's day, or soon after.
+fn batch_paid_by(conn: &mut DbConnection, row: &EntryRow) -> Result<Paid, ActionError> {
+    if row.kind != "debit" {
+        return Ok(Paid::Nothing);
+    }
+    let days = (row.booked_on - TimeDelta::days(BATCH_DAYS), row.booked_on);
+    Ok(match rows::open_batches(conn, -row.amount_cents, days)?.as_slice() {
+        [] => Paid::Nothing,
+        [(batch, made_on)] => Paid::Batch(*batch, format!("it is the total of the file of payouts {batch} of {made_on}")),
+        _ => Paid::Perhaps("several files of payouts have this total".to_owned()),
+    })
 }
 
 /// Whether a movement is a payout: the amount, a day near by, and the payout's name or the statement's words in its text.
@@ -114,7 +138,7 @@ fn names_account(row: &EntryRow, number: &str) -> bool {
 }
 
 fn names_refund(conn: &mut DbConnection, row: &EntryRow, refund: &RefundRow) -> Result<Option<String>, ActionError> {
-    if is_named(row, &[&refund.token, refund.provider_ref.as_deref().unwrap_or_default()]) {
+    if is_named(row, &[&refund.token, &file_reference(refund.id), refund.provider_ref.as_deref().unwrap_or_default()]) {
         return Ok(Some(format!("it names our refund {}", refund.token)));
     }
     let number = customers::account_number(conn, refund.account_id)?;
@@ -125,6 +149,20 @@ fn names_refund(conn: &mut DbConnection, row: &EntryRow, refund: &RefundRow) -> 
     let same = |name: &str| names_fit(&name_words(&row.party_name), &name_words(name)) == NameFit::Same;
     let named = cards.iter().find(|card| same(&card.name));
     Ok(named.map(|card| format!("it went to {}, who is owed a refund of this amount", card.name)))
+}
+
+/// Notes that a movement carries a file of payouts out, within a transaction that holds the locks of their accounts.
+pub(super) fn carry_out_batch(
+    context: &Context,
+    conn: &mut DbConnection,
+    row: &EntryRow,
+    batch: RefundBatchId,
+    now: NaiveDateTime,
+) -> Result<(), ActionError> {
+    for (refund, _) in rows::open_items(conn, batch)? {
+        carry_out(context, conn, row, refund, now)?;
+    }
+    Ok(())
 }
 
 /// Notes that a movement carries a refund out.

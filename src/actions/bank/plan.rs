@@ -10,7 +10,7 @@ use crate::actions::payments::EARLIEST_YEAR;
 use crate::actions::{ActionError, Context};
 use crate::db::bank::{self, EntryRow};
 use crate::db::bank_match::OpenPayout;
-use crate::domain::ids::{AccountId, BankEntryId, BankFileId, RefundId};
+use crate::domain::ids::{AccountId, BankEntryId, BankFileId, RefundBatchId, RefundId};
 use crate::domain::ledger::check_amount;
 use crate::domain::matching::{Suggestion, Told, pieces};
 use crate::domain::money::Money;
@@ -37,6 +37,8 @@ pub(super) enum Fate {
     Payout(OpenPayout),
     /// It carries out this refund.
     Refund(RefundId),
+    /// It carries out this file of payouts.
+    Batch(RefundBatchId),
     /// It took something back: what, is found when it is written.
     Return,
     /// A return was refused: which, is found when it is written.
@@ -184,6 +186,10 @@ fn settle_by_rule(context: &Context, planned: &mut [Planned]) -> Result<(), Acti
                 Paid::Refund(refund, why) => {
                     row.why = why;
                     planned.fate = Fate::Refund(refund);
+                }
+                Paid::Batch(batch, why) => {
+                    row.why = why;
+                    planned.fate = Fate::Batch(batch);
                 }
                 Paid::Perhaps(why) => {
                     row.why = why;

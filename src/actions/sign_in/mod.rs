@@ -11,6 +11,7 @@ mod leave;
 mod links;
 mod looked_at;
 mod password;
+mod prove;
 mod session;
 mod staff;
 mod sweep;
@@ -23,6 +24,7 @@ pub use factor::{Proposal, code_at, confirm_factor, drop_factor, give_factor, ha
 pub use leave::{SessionView, list_sessions, revoke_session, sign_out, sign_out_everywhere};
 pub use links::{LinkOwner, link_owner, request_link, set_password_by_link};
 pub use looked_at::looked_at;
+pub use prove::{Proven, prove};
 use session::is_on_file;
 pub use session::{SignedIn, Stage, current_session};
 pub use staff::{NewStaff, StaffMember, add_staff, list_staff, reset_factor, send_link, set_staff_disabled};

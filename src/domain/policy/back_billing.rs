@@ -28,6 +28,12 @@ impl Default for BackBilling {
 }
 
 impl BackBilling {
+    /// The first value date that a charge for what was billed too little may have; none when nothing is charged.
+    #[must_use]
+    pub fn charges_from(&self, found_on: NaiveDate) -> Option<NaiveDate> {
+        (self.charge_months > 0).then(|| found_on.checked_sub_months(Months::new(self.charge_months)).unwrap_or(NaiveDate::MIN))
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         cited(&self.citation)?;
         within("credit_months", self.credit_months.unwrap_or(1), 1..=1200)?;

@@ -1,7 +1,7 @@
 //! Section `[credits]`: credits that staff gives, and when a second person must agree.
 //!
 //! Built in, where no policy is imported: a second person above 100.00, or above 250.00 for what one person gave one account
-//! within 30 days; a supervisor decides; a request that nobody decides expires after 14 days.
+//! within 30 days, and for a charge above 100.00; a supervisor decides; a request that nobody decides expires after 14 days.
 
 use serde::Deserialize;
 
@@ -23,14 +23,14 @@ pub struct Credits {
     pub approval_total_above: Money,
     /// How long credits are added up, in days, from 1 to 366.
     pub approval_days: u32,
-    /// A charge above this needs a second person, too. Without it none does.
+    /// A charge above this needs a second person, too. Without it, one above `approval_above`.
     #[serde(default, deserialize_with = "amount::some_money")]
     pub charge_approval_above: Option<Money>,
     /// Who may be the second person: supervisor, administrator.
     pub approvers: Vec<Role>,
     /// A request that nobody decided expires after so many days, from 1 to 90.
     pub request_days: u32,
-    /// No credit is larger, whoever agrees.
+    /// No credit and no charge by hand is larger, whoever agrees.
     #[serde(deserialize_with = "amount::money")]
     pub largest: Money,
 }
@@ -51,6 +51,12 @@ impl Default for Credits {
 }
 
 impl Credits {
+    /// The charge above which a second person is needed.
+    #[must_use]
+    pub fn charge_above(&self) -> Money {
+        self.charge_approval_above.unwrap_or(self.approval_above)
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         cited(&self.citation)?;
         within("approval_days", self.approval_days, 1..=366)?;
@@ -64,6 +70,9 @@ impl Credits {
                 "approval_total_above: {} found; expected at least approval_above, {}",
                 self.approval_total_above, self.approval_above
             ));
+        }
+        if self.largest < self.approval_above {
+            return Err(format!("largest: {} found; expected at least approval_above, {}", self.largest, self.approval_above));
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ fn first_cheque() -> u32 {
     1001
 }
 
-/// For how many days after it was booked money of a tender can be taken back; from 0 to 730.
+/// For how many days after it was booked money of a tender can be taken back; from 0, of cheques from 1, to 730.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReturnWindows {
@@ -92,7 +92,15 @@ impl Refunds {
             ("return_days.transfer", windows.transfer),
             ("return_days.cash", windows.cash),
         ] {
-            within(key, days, 0..=730)?;
+            // A cheque bounces days later: it is never safe at once.
+            let least = u32::from(key == "return_days.cheque");
+            within(key, days, least..=730)?;
+        }
+        if self.largest < self.approval_above {
+            return Err(format!("largest: {} found; expected at least approval_above, {}", self.largest, self.approval_above));
+        }
+        if self.smallest_payout > self.largest {
+            return Err(format!("smallest_payout: {} found; expected no more than largest, {}", self.smallest_payout, self.largest));
         }
         within("first_cheque", self.first_cheque, 1..=99_999_999)
     }

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::accounts::{Top, look};
 use super::adjustments::outcome_at;
 use super::forms::{Field, Form, Kind, Sent, parse_day, value};
-use super::payments::{AccountForm, shown_at};
+use super::payments::AccountForm;
 use super::runs_act::{go_on, in_background};
 use super::services::refuse_account;
 use super::{Say, account_path, frame, fresh_reference};
-use crate::actions::balances::{PayOut, ask_pay_out, transfer_shown_balance};
+use crate::actions::balances::{PayOut, Transfer, ask_pay_out, ask_transfer};
 use crate::actions::bill_run::{RunOptions, RunReport, run_bills, start_run};
 use crate::actions::refundable::{Safe, refundable};
 use crate::actions::run_view::{run_page, unfinished_run_of};
@@ -218,8 +218,9 @@ async fn transfer(context: web::Data<Context>, number: web::Path<String>, sent: 
     if let (Some(to), Some(note), Some(reference)) = (to, note, reference) {
         let from = head.number.clone();
         if let Ok(shown) = Money::parse(value(&sent, "shown")) {
-            match act(move || transfer_shown_balance(&acting, &from, &to, &reference, &note, shown)).await {
-                Ok((taken, _)) => return Ok(shown_at(&account_path(&head.number), taken)),
+            let wish = Transfer::new(&from, &to, &reference, &note, Some(shown));
+            match act(move || ask_transfer(&acting, &wish)).await {
+                Ok(outcome) => return Ok(outcome_at(&account_path(&head.number), &outcome)),
                 Err(error) => refuse_account(&mut form, "to", error)?,
             }
         } else {

@@ -245,7 +245,8 @@ async fn payout(context: web::Data<Context>, place: web::Path<(String, String)>,
     if let Some(news) = news {
         let (account, reference) = (found.0.number.clone(), found.1.token.clone());
         match act(move || settle_payout(&acting, &account, &reference, &news)).await {
-            Ok(()) => return Ok(go_to(&format!("{}/refunds?done=settled", account_path(&found.0.number)))),
+            Ok(outcome @ Outcome::Waits(_)) => return Ok(outcome_at("", &outcome)),
+            Ok(_) => return Ok(go_to(&format!("{}/refunds?done=settled", account_path(&found.0.number)))),
             Err(error) => form.take_refusal(error)?,
         }
     }
