@@ -2,6 +2,7 @@
 
 use super::{LEASE, chunks_in, finish, reload, workers};
 use crate::actions::autopay::announce::withdraw_within;
+use crate::actions::collections::leak_relief;
 use crate::actions::lease::Lease;
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{self, ChunkRow, RunRow};
@@ -104,6 +105,8 @@ fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<
         for (entry, after) in &entries {
             billing::cancel_bill(conn, run.id, entry.account_id, after.seq)?;
         }
+        let keys: Vec<_> = entries.iter().map(|(entry, _)| (run.id, entry.account_id)).collect();
+        leak_relief::cancelled_within(context, conn, &keys)?;
         withdraw_within(conn, context, run.id, (first, last))?;
         billing::withdraw_segments(conn, run.id, first, last)?;
         Ok(())
