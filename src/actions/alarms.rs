@@ -12,6 +12,7 @@ use super::lease::this_process;
 use super::{ActionError, Context, notices, schedule};
 use crate::config::AlarmSettings;
 use crate::db::alarms::{self as rows, AlarmRow, DeltaRow, Tally, Waiting};
+use crate::db::collections::disputes;
 use crate::db::{Backend, DbConnection, operations};
 use crate::domain::alarms::{AlarmKind, Change, Reading};
 use crate::domain::ids::AlarmId;
@@ -52,11 +53,15 @@ struct Seen {
     over_since: Option<NaiveDateTime>,
     open: Vec<AlarmRow>,
     last_look: Option<NaiveDateTime>,
+    /// Questions of customers that were not answered by their day.
+    questions_late: i64,
 }
 
 impl Seen {
-    fn read(conn: &mut DbConnection, now: NaiveDateTime, settings: &AlarmSettings, deltas: i64) -> Result<Self, ActionError> {
+    fn read(conn: &mut DbConnection, context: &Context, now: NaiveDateTime, deltas: i64) -> Result<Self, ActionError> {
+        let settings = &context.config.alarms;
         Ok(Self {
+            questions_late: disputes::count_late(conn, context.today())?,
             waiting: rows::waiting(conn)?,
             tallies: rows::tallies(conn, now)?,
             deltas: rows::deltas(conn, deltas)?,
@@ -87,7 +92,7 @@ impl Seen {
 pub fn look(context: &Context, local: &Local) -> Result<Looked, ActionError> {
     let settings = &context.config.alarms;
     let now = context.now();
-    let seen = context.database.snapshot(|conn| Seen::read(conn, now, settings, 1))?;
+    let seen = context.database.snapshot(|conn| Seen::read(conn, context, now, 1))?;
     let readings = readings(&seen, local, settings, now);
     let calm = TimeDelta::minutes(i64::from(settings.calm_minutes));
     context.database.write(|conn| {
@@ -155,6 +160,7 @@ fn readings(seen: &Seen, local: &Local, settings: &AlarmSettings, now: NaiveDate
             i64::from(settings.bad_signatures_per_hour),
             format!("{} messages in an hour had a signature that is not the provider's", local.refused),
         ),
+        reading(AlarmKind::Disputes, seen.questions_late, 0, format!("{} questions wait beyond their day", seen.questions_late)),
         reading(AlarmKind::Silent, silent, 0, format!("no sign of life: {}", names.join(", "))),
         reading(AlarmKind::Notices, failing, i64::from(settings.notices_failing), format!("{failing} e-mails failed")),
     ]
@@ -223,7 +229,7 @@ pub fn watch(context: &Context, before: AlarmId, limit: usize) -> Result<WatchVi
     let now = context.now();
     let most = i64::try_from(limit).unwrap_or(i64::MAX - 1);
     let (seen, mut past, runs) = context.database.snapshot(|conn| {
-        let seen = Seen::read(conn, now, &context.config.alarms, DELTAS_SHOWN)?;
+        let seen = Seen::read(conn, context, now, DELTAS_SHOWN)?;
         Ok::<_, ActionError>((seen, rows::past(conn, before, most + 1)?, rows::bill_runs(conn)?))
     })?;
     let more = past.len() > limit;
@@ -241,7 +247,7 @@ pub fn watch(context: &Context, before: AlarmId, limit: usize) -> Result<WatchVi
 pub fn figures(context: &Context) -> Result<Figures, ActionError> {
     let now = context.now();
     let (seen, runs) = context.database.snapshot(|conn| {
-        let seen = Seen::read(conn, now, &context.config.alarms, 1)?;
+        let seen = Seen::read(conn, context, now, 1)?;
         Ok::<_, ActionError>((seen, rows::bill_runs(conn)?))
     })?;
     told(context, &seen, runs, now)

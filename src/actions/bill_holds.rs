@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::autopay::announce::announce_anew_within;
+use super::collections::dunning;
 use super::{ActionError, Context};
 use crate::db::autopay::{self, BillDue};
 use crate::db::bill_holds::{self as rows, HoldRow};
@@ -114,6 +115,7 @@ pub(super) fn hold_within(
     if rows::hold(conn, key, kind.as_str(), note, &context.actor, now)? {
         let number = bill_number(key.0, key.1);
         operations::audit(conn, now, &context.actor, "bill.hold", &bill.account, &format!("{number} {}: {note}", kind.as_str()))?;
+        dunning::held_within(context, conn, key, bill.account_seq)?;
     }
     Ok(())
 }
@@ -128,6 +130,11 @@ pub fn release_bill(context: &Context, number: &str, kind: HoldKind, note: &str)
         let (key, bill) = find(conn, number)?;
         ledger::lock_accounts(conn, &[key.1])?;
         let asked = disputes::of_bill(conn, key.0, key.1)?.into_iter().find(|asked| asked.answer.is_none());
+        // Of this bill, or of one that was taken back and that this one came for.
+        let asked = match asked {
+            Some(asked) => Some(asked),
+            None => disputes::open_of_cancelled(conn, key.1, key.1)?.into_iter().next(),
+        };
         if let Some(asked) = asked.filter(|_| kind == HoldKind::Disputed) {
             return Err(ActionError::Refused(format!("the customer waits for an answer to question {}: the answer lets the bill go", asked.id)));
         }

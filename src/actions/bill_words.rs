@@ -61,10 +61,23 @@ pub struct BillWords {
     pub draw: Option<DrawWords>,
     /// How it is held back from collection.
     pub held: Option<String>,
+    /// How the account stands by now, when something was posted since the bill.
+    pub now: Option<NowWords>,
     /// How customers pay, in the utility's own words.
     pub how_to_pay: String,
     /// Where anybody can pay it, in full; none where nothing is paid online.
     pub pay_address: Option<String>,
+}
+
+/// How an account stands by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NowWords {
+    /// Its balance.
+    pub balance: String,
+    /// Whether something is to be paid.
+    pub owed: bool,
+    /// `is` due, or `was`.
+    pub is_due: &'static str,
 }
 
 /// The draw of a bill, and from what.
@@ -282,8 +295,41 @@ impl BillWords {
                 DrawWords { will_be_drawn: draw.will_be_drawn(), amount, on: draw.draw_on, method, words, note }
             }),
             held: (!bill.held.is_empty()).then(|| bill.held.join(" and ")),
+            now: bill.moved_since.then(|| NowWords {
+                balance: currency.balance(bill.balance_now_cents),
+                owed: bill.balance_now_cents > 0,
+                is_due: if bill.due_on < context.today() { "was" } else { "is" },
+            }),
             how_to_pay: context.config.how_to_pay.clone(),
             pay_address: context.providers.first().map(|_| format!("{}/pay/guest", context.config.public_url.trim_end_matches('/'))),
+        }
+    }
+
+    /// A bill in the words of the day of its issue: whatever was posted since, the file in the mail about it stays the same.
+    #[must_use]
+    pub fn as_issued(bill: &BillView, context: &Context) -> Self {
+        Self { now: None, ..Self::new(bill, context) }
+    }
+
+    /// Whether what the bill asked for is through, and nothing else is to be paid.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.now.as_ref().is_some_and(|now| !now.owed)
+    }
+
+    /// Whether it asks for money: how it is paid is told then.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.owed && self.cancelled.is_none() && !self.is_settled()
+    }
+
+    /// What stands above the amount.
+    #[must_use]
+    pub fn amount_title(&self) -> &'static str {
+        match (self.owed, self.now.is_some() && self.cancelled.is_none()) {
+            (true, true) => "This bill asked for",
+            (true, false) => "Amount due",
+            (false, _) => "Nothing to pay",
         }
     }
 }

@@ -19,6 +19,8 @@ pub use crate::db::operations::ToDoCount;
 const BATCH: i64 = 1_000;
 /// Money waits for these: they are closed by what becomes of the money ([`super::bank`], [`super::approvals`]), never by themselves.
 const WAITING_MONEY: [&str; 3] = ["unapplied_credit", "bank_return", "approval"];
+/// Closing one says that something was done outside of the program: it is decided by its number or its kind, never with everything.
+const DONE_OUTSIDE: [&str; 2] = ["dunning_letter", "disconnection"];
 /// A customer waits for an answer: it is closed by the answer ([`super::collections::disputes`]).
 const WAITING_CUSTOMER: &str = "dispute";
 
@@ -224,9 +226,9 @@ pub fn decide_some(context: &Context, ids: &[ToDoId], decision: Decision, note: 
     decide(context, &rows, decision, note)
 }
 
-/// Whether what it is about closes it, and nobody by hand.
+/// Whether what it is about closes it and nobody by hand, or only somebody who means just this.
 fn is_closed_elsewhere(kind: &str) -> bool {
-    WAITING_MONEY.contains(&kind) || kind == WAITING_CUSTOMER
+    WAITING_MONEY.contains(&kind) || kind == WAITING_CUSTOMER || DONE_OUTSIDE.contains(&kind)
 }
 
 fn decide(context: &Context, rows: &[ToDoRow], decision: Decision, note: &str) -> Result<usize, ActionError> {

@@ -67,7 +67,12 @@ fn tell(report: &Report) -> Result<(), Failure> {
     let (letters, items) = (print::count(report.letters, "letter"), print::count(report.work_items, "work item"));
     print::line(&format!("{}, {letters}, {items}, {} over", print::count(report.reminders, "reminder"), report.reminders_ended))?;
     let deposits = print::count(report.deposits_applied, "deposit");
-    print::line(&format!("{} kept, {} broken; {deposits} applied", print::count(report.plans_kept, "pay plan"), report.plans_broken))
+    let (plans, interest) = (print::count(report.plans_kept, "pay plan"), Money::from_cents(report.interest_cents));
+    print::line(&format!("{plans} kept, {} broken; {deposits} applied, {interest} of interest credited", report.plans_broken))?;
+    if report.failed > 0 {
+        print::line(&format!("{} could not be looked at: see the work list", print::count(report.failed, "account")))?;
+    }
+    Ok(())
 }
 
 fn show(view: &CollectionsView) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::approvals::Outcome;
-use crate::actions::collections::deposits::{Taking, apply_deposit, credit_all_interest, refund_deposit, take_deposit};
+use crate::actions::collections::deposits::{Taking, apply_deposit, credit_all_interest, refund_deposit, take_deposit, withdraw_deposit};
 use crate::domain::ledger::Tender;
 use crate::domain::money::Money;
 
@@ -55,6 +55,16 @@ enum Command {
         #[arg(long)]
         note: String,
     },
+    /// Takes the charge of a deposit back whose payment went back
+    Withdraw {
+        /// Account number
+        account: String,
+        /// The deposit's reference
+        reference: String,
+        /// Why, in words
+        #[arg(long)]
+        note: String,
+    },
     /// Credits the interest of every deposit that is held
     Interest {
         /// Up to this day, which earns none yet [default: today]
@@ -85,6 +95,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 Outcome::Waits(waiting) => format!("is applied; paying it out waits for a second person as request {}: {}", waiting.id, waiting.why),
             };
             print::line(&format!("deposit {reference} {told}"))?;
+        }
+        Command::Withdraw { account, reference, note } => {
+            let posted = withdraw_deposit(&context, account, reference, note)?;
+            print::line(&format!("deposit {reference} is withdrawn; balance {}", Money::from_cents(posted.balance_after_cents)))?;
         }
         Command::Interest { through, json } => {
             let counts = credit_all_interest(&context, through.unwrap_or_else(|| context.today()))?;

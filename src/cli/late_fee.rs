@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::collections::Taken;
 use crate::actions::collections::late_fees::waive_fee;
 use crate::domain::money::Money;
 
@@ -34,7 +35,10 @@ enum Command {
 pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     let Command::Waive { account, fee, reference, note } = &args.command;
-    let posted = waive_fee(&context, account, *fee, reference, note)?;
+    let posted = match waive_fee(&context, account, *fee, reference, note)? {
+        Taken::Done(posted) => posted,
+        Taken::Waits(why) => return print::line(&format!("waiving it waits for a second person: {why}")).map(|()| true),
+    };
     let what = if posted.unchanged { "was waived before" } else { "is waived" };
     print::line(&format!("late fee {fee} of account {account} {what}; balance {}", Money::from_cents(posted.balance_after_cents)))?;
     Ok(true)

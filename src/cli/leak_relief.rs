@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::collections::Taken;
 use crate::actions::collections::leak_relief::{Given, Giving, Preview, give_relief, preview_relief, undo_relief};
 use crate::domain::money::Money;
 use crate::domain::quantity::from_milli;
@@ -81,8 +82,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             }
         }
         Command::Undo { account, reference, note } => {
-            let posted = undo_relief(&context, account, reference, note)?;
-            print::line(&format!("relief {reference} is taken back; balance {}", Money::from_cents(posted.balance_after_cents)))?;
+            print::line(&match undo_relief(&context, account, reference, note)? {
+                Taken::Done(posted) => format!("relief {reference} is taken back; balance {}", Money::from_cents(posted.balance_after_cents)),
+                Taken::Waits(why) => format!("taking relief {reference} back waits for a second person: {why}"),
+            })?;
         }
     }
     Ok(true)

@@ -72,7 +72,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             show(&agree_plan(&context, &agreeing)?)?;
         }
         Command::Cancel { account, note } => {
-            cancel_plan(&context, account, note)?;
+            cancel_plan(&context, account, None, note)?;
             print::line(&format!("the pay plan of account {account} is cancelled"))?;
         }
         Command::Show { account, json } => {

@@ -37,9 +37,15 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
 }
 
 fn write_pdf(context: &Context, bill: &BillView, path: &Path) -> Result<(), Failure> {
-    let file = pdf::bill(&BillWords::new(bill, context), &context.config).map_err(|error| ActionError::Form(error.to_string()))?;
+    let words = BillWords::new(bill, context);
+    let file = pdf::bill(&words, &context.config).map_err(|error| ActionError::Form(error.to_string()))?;
     std::fs::write(path, &file).map_err(|error| ActionError::file(path, error))?;
     print::message(&format!("{}: bill {}", path.display(), bill.bill_number));
+    let lacking = pdf::lacking(&words);
+    if !lacking.is_empty() {
+        let page = format!("{}/bills/{}", context.config.public_url.trim_end_matches('/'), bill.bill_number);
+        print::message(&format!("warning: the typeface of the file lacks {lacking}: another sign stands for each; the page shows them: {page}"));
+    }
     Ok(())
 }
 

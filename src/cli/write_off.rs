@@ -2,6 +2,7 @@
 
 use super::print;
 use super::{Failure, Global};
+use crate::actions::collections::Taken;
 use crate::actions::collections::write_off::{WritingOff, WrittenOff, undo_write_off, write_off};
 use crate::domain::money::Money;
 
@@ -28,8 +29,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
     let context = global.existing()?;
     let (account, reference) = (&args.account, &args.reference);
     if args.undo {
-        let posted = undo_write_off(&context, account, reference, &args.note)?;
-        print::line(&format!("write-off {reference} is taken back; balance {}", Money::from_cents(posted.balance_after_cents)))?;
+        print::line(&match undo_write_off(&context, account, reference, &args.note)? {
+            Taken::Done(posted) => format!("write-off {reference} is taken back; balance {}", Money::from_cents(posted.balance_after_cents)),
+            Taken::Waits(why) => format!("taking write-off {reference} back waits for a second person: {why}"),
+        })?;
         return Ok(true);
     }
     let what = WritingOff { account: account.clone(), amount: args.amount, reference: reference.clone(), note: args.note.clone() };

@@ -258,6 +258,16 @@ pub fn suppress_older(conn: &mut DbConnection, cutoff: NaiveDateTime, reason: &s
         .execute(conn)
 }
 
+/// Sets a notice aside that waits and was not sent; nothing where it was.
+///
+/// # Errors
+/// Those of the database.
+pub fn suppress(conn: &mut DbConnection, key: &str, reason: &str) -> QueryResult<usize> {
+    diesel::update(notice::table.filter(notice::dedupe_key.eq(key).and(notice::status.eq("queued"))))
+        .set((notice::status.eq("suppressed"), notice::last_error.eq(Some(reason))))
+        .execute(conn)
+}
+
 /// Everybody who has claimed a notice.
 ///
 /// # Errors

@@ -984,6 +984,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    dunning_charge (case_id, account_seq) {
+        case_id -> BigInt,
+        account_id -> BigInt,
+        account_seq -> BigInt,
+    }
+}
+
+diesel::table! {
     dunning_step (case_id, step_no) {
         case_id -> BigInt,
         step_no -> Integer,
@@ -1155,6 +1163,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     late_fee,
     dispute,
     dunning_case,
+    dunning_charge,
     dunning_step,
     pay_plan,
     pay_plan_instalment,

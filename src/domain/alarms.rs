@@ -30,11 +30,13 @@ pub enum AlarmKind {
     Recheck,
     /// A job gives no sign of life.
     Silent,
+    /// A customer's question was not answered by its day.
+    Disputes,
 }
 
 impl AlarmKind {
     /// Every kind, the worst first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LedgerDelta,
         Self::Recheck,
         Self::Unapplied,
@@ -43,6 +45,7 @@ impl AlarmKind {
         Self::Duplicates,
         Self::Callbacks,
         Self::Silent,
+        Self::Disputes,
         Self::Notices,
     ];
 
@@ -59,6 +62,7 @@ impl AlarmKind {
             Self::Notices => "notices",
             Self::Recheck => "recheck",
             Self::Silent => "silent",
+            Self::Disputes => "disputes",
         }
     }
 
@@ -75,6 +79,7 @@ impl AlarmKind {
             Self::Notices => "E-mails cannot be delivered",
             Self::Recheck => "A payment is not in the ledger as it should be",
             Self::Silent => "A job has stopped working",
+            Self::Disputes => "A customer's question is not answered in time",
         }
     }
 
@@ -92,6 +97,7 @@ impl AlarmKind {
             Self::InboxDepth => "Look at whether the server that applies them is running and how quickly the number falls.",
             Self::Notices => "Look at which addresses refuse and whether the mail server can be reached.",
             Self::Recheck => "Look at the payment's trace and correct the account by hand if needed.",
+            Self::Disputes => "Answer it: the work list shows it first. Until then no fee is charged and nobody is reminded of the bill.",
             Self::Silent => "Restart the server, and look at its log for the reason.",
         }
     }
@@ -101,6 +107,7 @@ impl AlarmKind {
     pub fn path(self) -> &'static str {
         match self {
             Self::Notices => "/staff/notices?status=given_up",
+            Self::Disputes => "/staff/todos?kind=dispute",
             _ => "/staff/watch",
         }
     }

@@ -24,6 +24,8 @@ pub struct Reached {
     pub step: usize,
     /// When its notice was sent; none while it was not.
     pub sent_on: Option<NaiveDate>,
+    /// The days that the last step's notice gave when it was made.
+    pub notice_days: u32,
     /// Whether the work item at the end was raised.
     pub finished: bool,
 }
@@ -48,8 +50,9 @@ pub fn next(policy: &Dunning, overdue: Option<Overdue>, reached: Reached, today:
         return if reached.step > 0 { Move::End } else { Move::Wait };
     };
     if let Some(last) = reached.step.checked_sub(1) {
-        // A policy that has fewer steps by now: the last one's days hold.
-        let days = policy.steps.get(last).or(policy.steps.last()).map_or(0, |step| step.notice_days);
+        // What was told holds, and what the policy asks for by now where that is longer. Of a policy that has fewer steps by now the
+        // last one's days hold.
+        let days = policy.steps.get(last).or(policy.steps.last()).map_or(0, |step| step.notice_days).max(reached.notice_days);
         let is_over = reached.sent_on.is_some_and(|sent| today >= after(sent, days));
         if !is_over || reached.finished {
             return Move::Wait;
@@ -90,7 +93,14 @@ mod tests {
     }
 
     fn reached(step: usize, sent_on: Option<&str>) -> Reached {
-        Reached { step, sent_on: sent_on.map(day), finished: false }
+        Reached { step, sent_on: sent_on.map(day), notice_days: 0, finished: false }
+    }
+
+    #[test]
+    fn the_days_that_were_told_are_waited_for_whatever_the_policy_says_by_now() {
+        let on = |told, today| next(&policy(), Some(owing(2_000)), Reached { notice_days: told, ..reached(1, Some("2026-07-20")) }, day(today));
+        assert_eq!((on(30, "2026-08-18"), on(30, "2026-08-19")), (Move::Wait, Move::Notice(2)), "longer was told");
+        assert_eq!((on(3, "2026-08-02"), on(3, "2026-08-03")), (Move::Wait, Move::Notice(2)), "longer is asked for");
     }
 
     #[test]

@@ -39,6 +39,13 @@ pub fn interest(amount: Money, daily_rates: impl IntoIterator<Item = i64>) -> Mo
     half_up(i128::from(amount.cents().max(0)) * rates, WHOLE * 365)
 }
 
+/// What of the interest since the first day is to be credited, when so much of it was: however often it is credited, it comes to
+/// the same. Nothing where more was credited than is due.
+#[must_use]
+pub fn interest_due(amount: Money, daily_rates: impl IntoIterator<Item = i64>, credited: Money) -> Money {
+    (interest(amount, daily_rates) - credited).max(Money::ZERO)
+}
+
 /// A quotient of two numbers that are not negative, half up, as cents.
 fn half_up(numerator: i128, denominator: i128) -> Money {
     let quotient = (2 * numerator + denominator) / (2 * denominator);

@@ -42,7 +42,7 @@ fn look(context: &Context, stop: &Stop, done: &mut Option<NaiveDate>) -> Result<
     *done = Some(report.day);
     if report.did_something() {
         log::info!(
-            "collections: {} accounts, {} fees, {} taken back, {} reminders, {} letters, {} work items, {} plans kept, {} broken, {} deposits applied",
+            "collections: {} accounts, {} fees, {} taken back, {} reminders, {} letters, {} work items, {} plans kept, {} broken, {} deposits applied, {} accounts failed",
             report.accounts,
             report.fees,
             report.fees_taken_back,
@@ -51,7 +51,8 @@ fn look(context: &Context, stop: &Stop, done: &mut Option<NaiveDate>) -> Result<
             report.work_items,
             report.plans_kept,
             report.plans_broken,
-            report.deposits_applied
+            report.deposits_applied,
+            report.failed
         );
     }
     Ok(())

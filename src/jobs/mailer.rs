@@ -148,8 +148,8 @@ impl Round {
     }
 }
 
-/// The bill that a letter is about, as a file, where the utility wants it so. It is made now, from the ledger as it is: a bill
-/// that was taken back meanwhile says so. A bill that cannot be made into a file does not keep its letter back, whose link leads
+/// The bill that a letter is about, as a file, where the utility wants it so. It is made now, in the words of its issue: what
+/// was paid since does not change it, and a bill that was taken back meanwhile says so. A bill that cannot be made into a file does not keep its letter back, whose link leads
 /// to the same bill.
 fn attachment(context: &Context, letter: &Letter) -> Result<Option<Attachment>, ActionError> {
     let Facts::BillReady(ready) = &letter.facts else { return Ok(None) };
@@ -157,7 +157,7 @@ fn attachment(context: &Context, letter: &Letter) -> Result<Option<Attachment>, 
         return Ok(None);
     }
     let made = match show_bill(context, &ready.bill_number) {
-        Ok(bill) => pdf::bill(&BillWords::new(&bill, context), &context.config).map_err(|error| error.to_string()),
+        Ok(bill) => pdf::bill(&BillWords::as_issued(&bill, context), &context.config).map_err(|error| error.to_string()),
         Err(error @ ActionError::Database(_)) => return Err(error),
         Err(error) => Err(error.to_string()),
     };

@@ -45,7 +45,7 @@ pub(super) fn compose(bill: &BillWords, config: &Config, faces: &Faces, sheet: S
     for segment in &bill.segments {
         service(&mut composer, segment);
     }
-    if bill.owed && bill.cancelled.is_none() {
+    if bill.asks() {
         how_to_pay(&mut composer, bill, config);
     }
     feet(&mut composer, bill, config);
@@ -207,7 +207,7 @@ fn taken_back(composer: &mut Composer<'_>, bill: &BillWords) {
 /// What is to be paid, large, and by when.
 fn due(composer: &mut Composer<'_>, bill: &BillWords) {
     let section = composer.part(None, Role::Section);
-    let title = if bill.owed { "Amount due" } else { "Nothing to pay" };
+    let title = bill.amount_title();
     let heading = composer.part(Some(section), Role::Heading(2, title.to_owned()));
     note_heading(composer, 2, title.to_owned());
     let x = MARGIN + INSET;
@@ -226,6 +226,16 @@ fn due(composer: &mut Composer<'_>, bill: &BillWords) {
 
 /// What the customer does about the amount, in the words of the bill's page.
 fn what_to_do(bill: &BillWords) -> Vec<Vec<Run>> {
+    let mut told = about_the_amount(bill);
+    if let Some(now) = &bill.now {
+        let then = if now.owed { ", which is to be paid." } else { "." };
+        let since = "Since then there was more on your account: its balance is now ";
+        told.push(vec![run(since, TEXT), run(&now.balance, STRONG), run(then, TEXT)]);
+    }
+    told
+}
+
+fn about_the_amount(bill: &BillWords) -> Vec<Vec<Run>> {
     let plain = |text: &str| run(text, TEXT);
     if bill.cancelled.is_some() {
         return vec![vec![plain("This bill does not count any more.")]];
@@ -234,7 +244,11 @@ fn what_to_do(bill: &BillWords) -> Vec<Vec<Run>> {
         let rest = if bill.is_final { "" } else { " What is left over is taken off your next one." };
         return vec![vec![plain(&format!("Nothing is to be paid for this bill.{rest}"))]];
     }
-    let pay_by = || vec![plain("Please pay by "), run(wording::whole_date(bill.due_on), STRONG), plain(".")];
+    let asked = bill.now.as_ref().map_or_else(|| "Please pay by ".to_owned(), |now| format!("It {} due on ", now.is_due));
+    let pay_by = || vec![plain(&asked), run(wording::whole_date(bill.due_on), STRONG), plain(".")];
+    if bill.is_settled() {
+        return vec![vec![plain(&asked), plain(&wording::whole_date(bill.due_on)), plain(". "), run("Nothing is due now.", STRONG)]];
+    }
     let mut told = match &bill.draw {
         Some(draw) if draw.will_be_drawn && bill.held.is_none() => vec![vec![
             run(&draw.amount, STRONG),
@@ -411,7 +425,8 @@ fn group_rows(group: &LineGroup) -> Vec<Row> {
     rows
 }
 
-/// How to pay, and a slip at the foot of the page to send along with a cheque, unless the amount is drawn anyway.
+/// How to pay, and a slip at the foot of the page to send along with a cheque, unless the amount is drawn anyway, or
+/// another one is owed by now.
 fn how_to_pay(composer: &mut Composer<'_>, bill: &BillWords, config: &Config) {
     let section = composer.part(None, Role::Section);
     heading(composer, Some(section), 2, &[run("How to pay", HEADING)]);
@@ -426,7 +441,8 @@ fn how_to_pay(composer: &mut Composer<'_>, bill: &BillWords, config: &Config) {
     }
     paragraph(composer, Some(section), &[run(&bill.how_to_pay, TEXT)]);
     let drawn = bill.draw.as_ref().is_some_and(|draw| draw.will_be_drawn && bill.held.is_none());
-    if drawn || !slip(composer, bill, config) {
+    // What was asked for is not what is owed by now: then no slip says so.
+    if drawn || bill.now.is_some() || !slip(composer, bill, config) {
         composer.gap(3 * POINT);
         paragraph(composer, Some(section), &[run("Your account number: ", TEXT), run(&bill.account, STRONG)]);
     }

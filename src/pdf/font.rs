@@ -38,6 +38,12 @@ impl Faces {
         FACES.as_ref()
     }
 
+    /// The characters of a text that it lacks.
+    pub(super) fn lacking(&self, text: &str) -> Vec<char> {
+        let has = |letter: char| self.regular.charmap.map(letter).is_some_and(|id| id.to_u32() != 0);
+        clean(text).chars().filter(|letter| !has(*letter)).collect()
+    }
+
     pub(super) fn face(&self, weight: Weight) -> &Face {
         match weight {
             Weight::Regular => &self.regular,

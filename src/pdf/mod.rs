@@ -43,6 +43,19 @@ pub fn bill(words: &BillWords, config: &Config) -> Result<Vec<u8>, PdfError> {
     paint::paint(&composed, bill::about(words, config), faces)
 }
 
+/// The characters of a bill's names, addresses and advice that the typeface of paper lacks, each once: on paper another sign stands
+/// for them. The bill's page shows them.
+#[must_use]
+pub fn lacking(words: &BillWords) -> String {
+    let Some(faces) = font::Faces::get() else { return String::new() };
+    let of_bill = [words.name.as_str(), words.address.as_deref().unwrap_or_default(), words.how_to_pay.as_str()];
+    let texts = of_bill.into_iter().chain(words.segments.iter().map(|segment| segment.address.as_str()));
+    let mut missing: Vec<char> = texts.flat_map(|text| faces.lacking(text)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing.into_iter().collect()
+}
+
 /// The name under which a bill's file is kept.
 #[must_use]
 pub fn file_name(bill_number: &str) -> String {

@@ -27,14 +27,15 @@ fn left(town: &Town) -> Vec<String> {
         town.context
             .database
             .read(|conn| {
-                let mut rows = lines(conn, "SELECT dedupe_key || ' ' || kind || ' ' || recipient AS line FROM notice ORDER BY dedupe_key");
+                let mut rows = lines(conn, "SELECT CASE WHEN kind = 'payment_reminder' THEN '' ELSE dedupe_key END || ' ' || kind || ' ' || recipient AS line FROM notice ORDER BY 1");
                 rows.extend(lines(
                     conn,
                     "SELECT CAST(account_id AS TEXT) || ' ' || CAST(day_on AS TEXT) AS line FROM collection_day ORDER BY account_id, day_on",
                 ));
                 rows.extend(lines(
                     conn,
-                    "SELECT CAST(case_id AS TEXT) || ' ' || CAST(step_no AS TEXT) || ' ' || name AS line FROM dunning_step ORDER BY case_id",
+                    "SELECT CAST(c.account_id AS TEXT) || ' ' || CAST(s.step_no AS TEXT) || ' ' || s.name AS line FROM dunning_step s \
+                        JOIN dunning_case c ON c.id = s.case_id ORDER BY c.account_id, s.step_no",
                 ));
                 Ok::<_, diesel::result::Error>(rows)
             })

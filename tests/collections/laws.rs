@@ -5,7 +5,7 @@ use aquabills::domain::late_fees::fee;
 use aquabills::domain::leak_relief::{credit, reduced};
 use aquabills::domain::money::Money;
 use aquabills::domain::pay_plans::divide;
-use aquabills::domain::percent::{interest, share};
+use aquabills::domain::percent::{interest, interest_due, share};
 use aquabills::domain::policy::{Compare, LateFees, LeakRelief};
 use chrono::{Days, NaiveDate};
 use proptest::prelude::*;
@@ -107,17 +107,29 @@ proptest! {
     }
 
     #[test]
-    fn no_fee_on_what_is_in_question(unpaid in 0_i64..1_000_000, part in 0_i64..1_000_000, fixed in 0_i64..5_000, rate in 0_i64..100_000, least in 0_i64..10_000) {
+    fn a_fee_is_bounded_and_grows_with_what_is_unpaid(unpaid in 0_i64..1_000_000, more in 0_i64..1_000_000, fixed in 0_i64..5_000, rate in 0_i64..100_000, least in 0_i64..10_000) {
         let policy = LateFees {
             citation: "x".to_owned(), grace_days: 5, fee: Money::from_cents(fixed), percent: rust_decimal::Decimal::new(rate, 4),
             smallest_overdue: Money::from_cents(least), largest: Money::from_cents(10_000), again_after_days: None, most_per_bill: 1,
         };
-        let of = |unpaid: i64, part: i64| fee(&policy, Money::from_cents(unpaid), Money::from_cents(part));
-        let questioned = part.min(unpaid);
-        prop_assert_eq!(of(unpaid, unpaid), Money::ZERO);
-        prop_assert_eq!(of(unpaid, questioned), of(unpaid - questioned, 0), "as if it were not there");
-        prop_assert!(of(unpaid, questioned) <= of(unpaid, 0));
-        prop_assert!(of(unpaid, 0) <= Money::from_cents(10_000) && !of(unpaid, 0).is_negative());
+        let of = |unpaid: i64| fee(&policy, Money::from_cents(unpaid));
+        prop_assert!(of(unpaid) <= of(unpaid + more), "what was paid in time never makes it larger");
+        prop_assert!(unpaid >= least || of(unpaid).is_zero());
+        prop_assert!(of(unpaid) <= Money::from_cents(10_000) && !of(unpaid).is_negative());
+    }
+
+    #[test]
+    fn interest_comes_to_the_same_however_often_it_is_credited(cents in 1_i64..100_000_000, days in prop::collection::vec((0_i64..100_000, 1_usize..90), 1..12)) {
+        let amount = Money::from_cents(cents);
+        let mut rates: Vec<i64> = Vec::new();
+        let mut credited = Money::ZERO;
+        for (rate, count) in days {
+            rates.extend(std::iter::repeat_n(rate, count));
+            let part = interest_due(amount, rates.iter().copied(), credited);
+            prop_assert!(!part.is_negative());
+            credited += part;
+        }
+        prop_assert_eq!(credited, interest(amount, rates));
     }
 
     #[test]

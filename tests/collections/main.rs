@@ -13,6 +13,7 @@ mod pages;
 mod plans;
 #[path = "../support/mod.rs"]
 mod support;
+mod together;
 
 use aquabills::actions::account_view::Whose;
 use aquabills::actions::collections::daily::{Options, Report, run_daily};
@@ -140,6 +141,7 @@ pub(crate) fn look_daily(town: &Town, from: &str, to: &str) -> Report {
         sum.plans_kept += report.plans_kept;
         sum.plans_broken += report.plans_broken;
         sum.deposits_applied += report.deposits_applied;
+        sum.interest_cents += report.interest_cents;
     }
     sum
 }

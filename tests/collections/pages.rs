@@ -30,7 +30,10 @@ on_both! {
         let todos = clerk.get("/staff/todos").body;
         assert!(todos.contains("Question about a bill") && todos.contains("/staff/disputes/1"), "{todos}");
         let page = clerk.get("/staff/disputes/1");
-        let refused = clerk.post_form(&page, "", &[("answer", "upheld"), ("words", "You are right."), ("remedy", "")]);
+        let refused = clerk.post(
+            "/staff/disputes/1",
+            &crate::support::http::encoded(&[("csrf", &page.csrf("")), ("answer", "upheld"), ("words", "You are right."), ("remedy", "")]),
+        );
         assert_eq!(refused.status, 422);
         let page = clerk.get("/staff/disputes/1");
         let answered = clerk.post(
@@ -65,7 +68,7 @@ on_both! {
         let mut customer = served.customer("p1@town.example");
         let account = customer.get("/account/A1").body;
         assert!(account.contains("Your pay plan") && account.contains("15.84"), "{account}");
-        assert_eq!(send(&mut clerk, "plan-cancel", &[("note", "they asked for it")]).status, 303);
+        assert_eq!(send(&mut clerk, "plan-cancel", &[("subject", "I-1"), ("note", "they asked for it")]).status, 303);
         assert_eq!(send(&mut clerk, "write-off", &[("amount", "100.00"), ("reference", "O-1"), ("note", "hopeless")]).status, 422);
         assert_eq!(clerk.get("/staff/accounts/A1/collections/nonsense").status, 404);
     }

@@ -13,7 +13,7 @@ use crate::support::fake_autopay::Fake;
 use crate::support::{Town, day, on_both};
 use crate::{billed, look, look_daily, on, peopled, told, view};
 
-fn agreeing(reference: &str) -> Agreeing {
+pub(crate) fn agreeing(reference: &str) -> Agreeing {
     Agreeing {
         account: "A1".to_owned(),
         instalments: 3,
@@ -25,7 +25,7 @@ fn agreeing(reference: &str) -> Agreeing {
 }
 
 /// Enrols `A1`, all the way.
-fn enrol(town: &Town, fake: &Fake) {
+pub(crate) fn enrol(town: &Town, fake: &Fake) {
     let wish = Enrolment { account: "A1".to_owned(), whose: Whose::Anybody, login: None, limit: None, form_key: "form-A1".to_owned() };
     begin(&town.context, &wish).expect("it is begun");
     fake.customers_save("Visa ending 4242");
@@ -90,7 +90,7 @@ on_both! {
         assert!(refused(&Agreeing { note: String::new(), ..agreeing("I-1") }).starts_with("note:"));
         town.pay("A1", "47.50", "R-1");
         assert!(refused(&agreeing("I-1")).contains("owes nothing"));
-        assert!(cancel_plan(&town.context, "A1", "why not").is_err());
+        assert!(cancel_plan(&town.context, "A1", None, "why not").is_err());
     }
 
     fn a_cancelled_plan_leaves_what_was(town: Town) {
@@ -98,7 +98,7 @@ on_both! {
         agree_plan(&town.context, &agreeing("I-1")).unwrap();
         assert_eq!(view(&town, "A1").bills[0].open_cents, 4750);
         on(&town, "2026-08-01");
-        cancel_plan(&town.context, "A1", "they asked for it").unwrap();
+        cancel_plan(&town.context, "A1", None, "they asked for it").unwrap();
         assert!(agree_plan(&town.context, &Agreeing { first_due_on: day("2026-08-10"), ..agreeing("I-2") }).is_ok());
         assert_eq!(told(&town, "A1"), ["pay_plan", "pay_plan", "pay_plan"]);
     }

@@ -37,7 +37,7 @@ on_both! {
         assert_once_each(&town, &server);
         for message in server.accepted() {
             let number = if message.to() == "p1@town.example" { "00001-0000001" } else { "00001-0000002" };
-            let words = BillWords::new(&show_bill(&town.context, number).expect("the bill"), &town.context);
+            let words = BillWords::as_issued(&show_bill(&town.context, number).expect("the bill"), &town.context);
             let made = aquabills::pdf::bill(&words, &town.context.config).expect("a PDF");
             assert!(file_in(&message).is_some_and(|file| file == made), "{}", message.text("text"));
             assert!(message.header("Content-Type")[0].starts_with("multipart/mixed"));

@@ -3,6 +3,7 @@
 use aquabills::actions::bill_run::roll_back_run;
 use aquabills::actions::bill_words::BillWords;
 use aquabills::actions::demo::{TownOptions, make_town};
+use aquabills::actions::show_bill::show_bill;
 use aquabills::config::Paper;
 use aquabills::domain::ids::RunId;
 use aquabills::domain::roles::Role;
@@ -27,6 +28,11 @@ fn agree(browser: &mut Browser, number: &str) -> String {
     text(&file.bytes)
 }
 
+/// A text in one line.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 on_both! {
     fn every_figure_of_the_page_is_on_paper_and_no_other(town: Town) {
         let mut town = billed(town);
@@ -38,6 +44,31 @@ on_both! {
         }
         let credit = agree(&mut clerk, "00001-0000002");
         assert!(credit.contains("Nothing to pay") && credit.contains("credit") && !credit.contains("Payment slip"), "{credit}");
+    }
+
+    fn a_bill_that_is_settled_asks_for_nothing_any_more(town: Town) {
+        let mut town = billed(town);
+        let issued = BillWords::as_issued(&show_bill(&town.context, "00001-0000001").unwrap(), &town.context);
+        town.pay("A1", "24.66", "BK-3");
+        assert_eq!(BillWords::as_issued(&show_bill(&town.context, "00001-0000001").unwrap(), &town.context), issued, "the file in the mail stays");
+        let served = Served::new(&mut town);
+        let mut clerk = served.staff(Role::Clerk);
+        let settled = in_one_line(&agree(&mut clerk, "00001-0000001"));
+        for words in ["This bill asked for", "Nothing is due now.", "its balance is now $0.00"] {
+            assert!(settled.contains(words), "{words}: {settled}");
+        }
+        for words in ["Please pay by", "Payment slip", "How to pay"] {
+            assert!(!settled.contains(words), "{words}: {settled}");
+        }
+    }
+
+    fn a_bill_of_which_a_part_is_paid_says_what_is_left(town: Town) {
+        let mut town = billed(town);
+        town.pay("A1", "20.00", "BK-3");
+        let served = Served::new(&mut town);
+        let left = in_one_line(&agree(&mut served.staff(Role::Clerk), "00001-0000001"));
+        assert!(left.contains("its balance is now $4.66, which is to be paid") && left.contains("How to pay"), "{left}");
+        assert!(!left.contains("Payment slip") && !left.contains("Please pay by"), "{left}");
     }
 
     fn the_bills_of_a_whole_town_agree(town: Town) {

@@ -1,5 +1,8 @@
 //! Whatever people are called and however long it is: there is a PDF, and the true name is in it.
 
+use aquabills::db::DbConnection;
+use diesel::RunQueryDsl;
+
 use crate::read_back::{assert_sound, facts, text};
 use crate::support::Town;
 use crate::{billed, pdf_of, words_of};
@@ -35,6 +38,21 @@ fn every_name_can_be_printed() {
         assert!(!kept || told.contains(name), "{name}: {}", told.lines().take(8).collect::<String>());
         assert!(told.contains("$24.66"), "{name}");
     }
+}
+
+#[test]
+fn what_the_typeface_lacks_is_said() {
+    let town = billed(Town::sqlite());
+    let mut words = words_of(&town, "00001-0000001");
+    words.name = "Zoë Łukasiewicz-Ñandú".to_owned();
+    assert_eq!(aquabills::pdf::lacking(&words), "");
+    words.address = Some("王小明\n王 Street".to_owned());
+    assert_eq!(aquabills::pdf::lacking(&words), "小明王");
+    let rename = |conn: &mut DbConnection| diesel::sql_query("UPDATE person SET name = '王小明'").execute(conn);
+    town.context.database.write(rename).unwrap();
+    let output = town.program(&["show", "00001-0000001", "--pdf", "bill.pdf"]);
+    let told = crate::support::stderr(&output);
+    assert!(output.status.success() && told.contains("lacks 小明王") && told.contains("/bills/00001-0000001"), "{told}");
 }
 
 #[test]

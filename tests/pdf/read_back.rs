@@ -96,6 +96,26 @@ pub fn figures(text: &str) -> BTreeSet<String> {
     tokens(text).filter(|word| word.contains(|letter: char| letter.is_ascii_digit())).map(str::to_owned).collect()
 }
 
+/// What is said of the amount and of what is to be done about it.
+const SENTENCES: [&str; 9] = [
+    "Amount due",
+    "This bill asked for",
+    "Nothing to pay",
+    "Please pay by",
+    "Nothing is due now.",
+    "Nothing is to be paid for this bill.",
+    "Since then there was more on your account",
+    ", which is to be paid",
+    "How to pay",
+];
+
+/// The first of these sentences that is on the page or on paper only, the slip left out.
+fn sentence_on_one(page: &str, paper: &str) -> Option<&'static str> {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",").replace(" .", ".");
+    let (page, paper) = (plain(page), plain(paper.split("Payment slip").next().unwrap_or_default()));
+    SENTENCES.into_iter().find(|sentence| page.contains(sentence) != paper.contains(sentence))
+}
+
 /// Why a PDF does not say what the page says; nothing when it does.
 pub fn difference(html: &str, bytes: &[u8]) -> Option<String> {
     let (page, paper) = (printed(html), text(bytes));
@@ -108,6 +128,9 @@ pub fn difference(html: &str, bytes: &[u8]) -> Option<String> {
     }
     if expected != got {
         return Some(format!("amounts: on the page {expected:?}, on paper {got:?}"));
+    }
+    if let Some(sentence) = sentence_on_one(&page, &paper) {
+        return Some(format!("'{sentence}' is on one of them only"));
     }
     let pages = facts(bytes)["Pages"].parse::<usize>().expect("a number of pages");
     let numbers: BTreeSet<String> = (1..=pages).map(|number| number.to_string()).collect();

@@ -21,7 +21,8 @@ INSERT INTO adjustment_reason (code, name, gl_code, direction) VALUES
     ('write-off-taken-back', 'Write-off taken back', 'writeoff', 'debit'),
     ('deposit', 'Deposit', 'payable:deposits', 'debit'),
     ('deposit-interest', 'Interest on the deposit', 'expense:deposit-interest', 'credit'),
-    ('deposit-applied', 'Deposit applied', 'payable:deposits', 'credit');
+    ('deposit-applied', 'Deposit applied', 'payable:deposits', 'credit'),
+    ('deposit-withdrawn', 'Deposit withdrawn', 'payable:deposits', 'credit');
 
 -- collections -------------------------------------------------------------------------------------
 -- The days on which an account was looked at: once a day, whatever is repeated.
@@ -120,6 +121,18 @@ CREATE TABLE dunning_case (
 ) STRICT;
 CREATE UNIQUE INDEX dunning_case_once ON dunning_case (account_id) WHERE closed_at IS NULL;
 CREATE INDEX dunning_case_account ON dunning_case (account_id, id);
+-- The charges that the first step was about: later steps are about these only, and what is open of them.
+CREATE TABLE dunning_charge (
+    case_id INTEGER NOT NULL REFERENCES dunning_case (id),
+    account_id INTEGER NOT NULL,
+    account_seq INTEGER NOT NULL,
+    PRIMARY KEY (case_id, account_seq),
+    FOREIGN KEY (account_id, account_seq) REFERENCES financial_transaction (account_id, account_seq)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER dunning_charge_no_update BEFORE UPDATE ON dunning_charge
+BEGIN SELECT RAISE(ABORT, 'collections: what a reminder was about is never edited'); END;
+CREATE TRIGGER dunning_charge_no_delete BEFORE DELETE ON dunning_charge
+BEGIN SELECT RAISE(ABORT, 'collections: what a reminder was about is never deleted'); END;
 CREATE TABLE dunning_step (
     case_id INTEGER NOT NULL REFERENCES dunning_case (id),
     step_no INTEGER NOT NULL CHECK (step_no >= 1),

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use super::{LEASE, chunks_in, finish, reload, workers};
 use crate::actions::autopay::announce::withdraw_quietly_within;
+use crate::actions::collections::leak_relief;
 use crate::actions::lease::Lease;
 use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, ChunkRow, RunRow};
@@ -128,6 +129,8 @@ fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<
             news.push(taken_back(run, entry, after.balance, undrawn, today));
         }
         notices::queue_many(conn, context, &news)?;
+        let keys: Vec<_> = entries.iter().map(|(entry, _)| (run.id, entry.account_id)).collect();
+        leak_relief::cancelled_within(context, conn, &keys)?;
         billing::withdraw_segments(conn, run.id, first, last)?;
         Ok(())
     })

@@ -11,13 +11,14 @@ use diesel::result::Error as DieselError;
 use serde::Serialize;
 
 use super::deposits::{self, account_by_id};
-use super::{dunning, late_fees, plans};
+use super::{dunning, late_fees, plans, write_off};
 use crate::actions::inbox::settle;
 use crate::actions::lease::Lease;
 use crate::actions::policy::policies_within;
 use crate::actions::stop::Stop;
 use crate::actions::{ActionError, Context};
 use crate::db::collections as rows;
+use crate::db::operations::{self, Subject};
 use crate::db::{DbConnection, LostRace, ledger};
 use crate::domain::ids::AccountId;
 
@@ -58,7 +59,7 @@ pub struct Report {
     pub reminders: u64,
     /// Letters that clerks are to send.
     pub letters: u64,
-    /// Work items about a disconnection.
+    /// Work items: about a disconnection, or a payment of a debt that was written off.
     pub work_items: u64,
     /// Rows of reminders that are over.
     pub reminders_ended: u64,
@@ -68,6 +69,10 @@ pub struct Report {
     pub plans_broken: u64,
     /// Deposits that were applied.
     pub deposits_applied: u64,
+    /// Interest that was credited on deposits, in cents, without that of those that were applied.
+    pub interest_cents: i64,
+    /// Accounts that could not be looked at: each is a work item.
+    pub failed: u64,
 }
 
 impl Report {
@@ -83,6 +88,8 @@ impl Report {
         self.plans_kept += page.plans_kept;
         self.plans_broken += page.plans_broken;
         self.deposits_applied += page.deposits_applied;
+        self.interest_cents += page.interest_cents;
+        self.failed += page.failed;
     }
 
     /// Whether anything was done.
@@ -130,7 +137,17 @@ pub fn run_daily(context: &Context, options: &Options) -> Result<Report, ActionE
         let page = context.database.read(|conn| rows::to_look_at(conn, after, day, PAGE).map_err(ActionError::from))?;
         let Some(last) = page.last() else { break };
         after = *last;
-        report.add(&look_at(context, &page, day, options.dry_run)?);
+        match look_at(context, &page, day, options.dry_run) {
+            Ok(done) => report.add(&done),
+            // One account must not stop the town: each of the page by itself.
+            Err(error) => {
+                log::warn!("collections: a page of {} accounts failed, each is looked at by itself: {error}", page.len());
+                for account in &page {
+                    lease.check()?;
+                    report.add(&look_at_one(context, *account, day, options.dry_run)?);
+                }
+            }
+        }
     }
     if !options.dry_run {
         let before = day.checked_sub_days(Days::new(KEPT_DAYS)).unwrap_or(day);
@@ -144,10 +161,30 @@ fn check_day(context: &Context, day: NaiveDate) -> Result<(), ActionError> {
     if day > today {
         return Err(ActionError::Refused(format!("on: {day} is in the future: expected a day up to {today}")));
     }
-    match context.database.read(rows::last_day)? {
+    match context.database.read(|conn| rows::last_day(conn, today))? {
         Some(last) if day < last => Err(ActionError::Refused(format!("on: accounts were looked at on {last}: expected that day or a later one"))),
         _ => Ok(()),
     }
+}
+
+/// Looks at one account whose page failed. What fails again is a clerk's to look at, once, and the look goes on.
+fn look_at_one(context: &Context, account: AccountId, day: NaiveDate, dry_run: bool) -> Result<Report, ActionError> {
+    let error = match look_at(context, &[account], day, dry_run) {
+        Ok(done) => return Ok(done),
+        Err(error) => error,
+    };
+    log::error!("collections: account {account} could not be looked at: {error}");
+    if !dry_run {
+        // Where not even this can be written, nothing can: then the look ends with the error.
+        context.database.write(|conn| {
+            let reason = format!("on {day} fees, reminders, plans and deposits of this account could not be looked at: {error}");
+            let key = format!("collections:{account}");
+            let subject = Subject { kind: "collections_failed", key: &key, account, amount_cents: 0, due_on: None, reason: &reason };
+            operations::raise_about(conn, &subject, context.now())?;
+            Ok::<_, ActionError>(())
+        })?;
+    }
+    Ok(Report { failed: 1, ..Report::default() })
 }
 
 /// Looks at a page of accounts in one transaction.
@@ -175,6 +212,7 @@ fn look_within(context: &Context, conn: &mut DbConnection, page: &[AccountId], d
         let deposit = deposits::look_within(context, conn, &account, &policies, day)?;
         let fee = late_fees::look_within(context, conn, &account, &policies, day)?;
         let reminder = dunning::look_within(context, conn, &account, &policies, day)?;
+        let regretted = write_off::look_within(context, conn, &account, day)?;
         done.add(&Report {
             accounts: 1,
             fees: fee.charged,
@@ -182,11 +220,12 @@ fn look_within(context: &Context, conn: &mut DbConnection, page: &[AccountId], d
             fees_taken_back: fee.taken_back,
             reminders: reminder.reminders,
             letters: reminder.letters,
-            work_items: reminder.work_items,
+            work_items: reminder.work_items + u64::from(regretted),
             reminders_ended: reminder.ended,
             plans_kept: plan.kept,
             plans_broken: plan.broken,
             deposits_applied: deposit.applied,
+            interest_cents: deposit.interest_cents,
             ..Report::default()
         });
     }
@@ -199,5 +238,6 @@ fn look_within(context: &Context, conn: &mut DbConnection, page: &[AccountId], d
 /// # Errors
 /// Those of the database.
 pub fn last_day(context: &Context) -> Result<Option<NaiveDate>, ActionError> {
-    Ok(context.database.read(rows::last_day)?)
+    let today = context.today();
+    Ok(context.database.read(|conn| rows::last_day(conn, today))?)
 }

@@ -17,7 +17,7 @@ use crate::db::{DbConnection, approvals, billing, ledger, payments};
 use crate::domain::ids::AccountId;
 use crate::domain::ledger::Tender;
 use crate::domain::money::Money;
-use crate::domain::percent::{interest, millionths};
+use crate::domain::percent::{interest_due, millionths};
 use crate::domain::policy::PolicyBook;
 
 /// No deposit is held longer: so many days of interest are added up at most.
@@ -127,16 +127,21 @@ fn check_taking(context: &Context, conn: &mut DbConnection, taking: &Taking) -> 
     Ok(())
 }
 
-/// The interest of a deposit from where it is credited to a day, by the policy of each day.
-fn accrued(deposit: &DepositRow, policies: &PolicyBook, to: NaiveDate) -> Money {
-    let days = deposit.interest_to.iter_days().take_while(|day| *day < to).take(MOST_DAYS);
+/// The interest of a deposit since it was taken to a day, by the policy of each day, less what was credited of it.
+fn accrued(deposit: &DepositRow, policies: &PolicyBook, to: NaiveDate, credited: Money) -> Money {
+    let days = deposit.taken_on.iter_days().take_while(|day| *day < to).take(MOST_DAYS);
     let rate = |day: NaiveDate| policies.on(day).deposits.as_ref().and_then(|policy| millionths(policy.interest_percent)).unwrap_or(0);
-    interest(Money::from_cents(deposit.amount_cents), days.map(rate))
+    interest_due(Money::from_cents(deposit.amount_cents), days.map(rate), credited)
 }
 
-/// Whether the payment for a deposit stands.
+/// What was credited of a deposit's interest.
+fn credited(conn: &mut DbConnection, deposit: &DepositRow) -> Result<Money, ActionError> {
+    Ok(rows::interest_of(conn, deposit.id)?.iter().map(|row| Money::from_cents(row.amount_cents)).sum())
+}
+
+/// Whether a deposit is paid: by the payment that came with it, or by another after that one went back.
 fn is_paid(standing: &Standing, deposit: &DepositRow) -> bool {
-    !standing.aging.items.iter().chain(&standing.aging.planned).any(|item| item.seq == deposit.charge_seq && item.instalment == 0)
+    standing.aging.open_of(deposit.charge_seq).is_zero()
 }
 
 /// Credits a deposit's interest up to a day, within a transaction that holds its account's lock.
@@ -151,7 +156,7 @@ fn credit_interest(
     if to <= deposit.interest_to {
         return Ok(Money::ZERO);
     }
-    let amount = accrued(deposit, policies, to);
+    let amount = accrued(deposit, policies, to, credited(conn, deposit)?);
     let mut account_seq = None;
     if amount.is_positive() {
         let reference = format!("{}-interest-{to}", deposit.reference);
@@ -201,6 +206,38 @@ pub fn apply_deposit(context: &Context, number: &str, reference: &str, note: &st
             return Err(ActionError::Refused(format!("deposit {reference}: its payment went back, so there is nothing to apply")));
         }
         apply_within(context, conn, &account, &deposit, note, context.today())
+    })
+}
+
+/// Withdraws a deposit whose payment went back and that nobody paid again: its charge is taken back. Withdrawn already, nothing
+/// changes.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for an unknown account or deposit; [`ActionError::Refused`] without a note, or when it is paid, in part
+/// too, or was applied.
+pub fn withdraw_deposit(context: &Context, number: &str, reference: &str, note: &str) -> Result<Posted, ActionError> {
+    let note = check_words("note", note)?;
+    context.database.write(|conn| {
+        let account = account_named(conn, number)?;
+        ledger::lock_accounts(conn, &[account.id])?;
+        let deposit = rows::by_reference(conn, reference)?.filter(|deposit| deposit.account_id == account.id);
+        let deposit = deposit.ok_or_else(|| ActionError::not_found("deposit", reference))?;
+        let undo = format!("{reference}-withdrawn");
+        if let Some(seq) = deposit.applied_seq {
+            if ledger::adjustment_by_reference(conn, &undo)?.is_some_and(|(_, _, _, known)| known == seq) {
+                return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
+            }
+            return Err(ActionError::Refused(format!("deposit {reference} was applied: there is nothing to withdraw")));
+        }
+        let (amount, today) = (Money::from_cents(deposit.amount_cents), context.today());
+        if Standing::load(context, conn, account.id)?.aging.open_of(deposit.charge_seq) != amount {
+            return Err(ActionError::Refused(format!("deposit {reference} is paid, all of it or a part: apply or refund it instead")));
+        }
+        let undoes = Some(deposit.charge_seq);
+        let adjusting = Adjusting { code: "deposit-withdrawn", amount: -amount, on: today, reference: &undo, note, undoes, told: true };
+        let after = post(context, conn, &account, adjusting, context.now())?;
+        rows::apply(conn, deposit.id, after.seq, today, &format!("withdrawn: {note}"))?;
+        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
     })
 }
 
@@ -300,9 +337,19 @@ pub(super) fn look_within(
         if let Some(because) = because {
             apply_within(context, conn, account, deposit, &because, today)?;
             counts.applied += 1;
+        } else if wants_interest(deposit, policies, today) {
+            let amount = credit_interest(context, conn, account, deposit, policies, today)?;
+            counts.credited += u64::from(amount.is_positive());
+            counts.interest_cents += amount.cents();
         }
     }
     Ok(counts)
+}
+
+/// Whether the policy has a deposit's interest credited by now.
+fn wants_interest(deposit: &DepositRow, policies: &PolicyBook, today: NaiveDate) -> bool {
+    let months = policies.on(today).deposits.as_ref().map(|policy| Months::new(policy.interest_every_months));
+    months.and_then(|months| deposit.interest_to.checked_add_months(months)).is_some_and(|next| next <= today)
 }
 
 /// Whether nothing is overdue.
@@ -312,9 +359,9 @@ fn is_clear(standing: &Standing, today: NaiveDate) -> bool {
 
 pub(super) fn view(context: &Context, conn: &mut DbConnection, row: DepositRow) -> Result<DepositView, ActionError> {
     let policies = policies_within(conn)?;
-    let credited: i64 = rows::interest_of(conn, row.id)?.iter().map(|interest| interest.amount_cents).sum();
+    let credited = credited(conn, &row)?;
     let paid = is_paid(&Standing::load(context, conn, row.account_id)?, &row);
     let open = row.applied_seq.is_none() && paid;
-    let accrued_cents = if open { accrued(&row, &policies, context.today()).cents() } else { 0 };
-    Ok(DepositView { interest_cents: credited, accrued_cents, is_paid: paid, row })
+    let accrued_cents = if open { accrued(&row, &policies, context.today(), credited).cents() } else { 0 };
+    Ok(DepositView { interest_cents: credited.cents(), accrued_cents, is_paid: paid, row })
 }

@@ -237,6 +237,7 @@ pub fn answer_dispute(context: &Context, id: DisputeId, answering: &Answering) -
         };
         rows::answer(conn, id, &given)?;
         bill_holds::release_within(conn, context, (key, &bill), HoldKind::Disputed, &format!("question {id} is answered"))?;
+        release_carried(context, conn, key.1, id)?;
         operations::resolve_about(conn, &todo_key(id), &context.actor, words, now)?;
         let number = bill_number(key.0, key.1);
         operations::audit(
@@ -263,6 +264,35 @@ pub fn answer_dispute(context: &Context, id: DisputeId, answering: &Answering) -
         let row = rows::by_id(conn, id)?.ok_or_else(missing)?;
         Ok(view(context, &bill.account, row))
     })
+}
+
+/// Holds bills that are being issued while a question about one that was taken back is open: what came in its place is not asked for
+/// before the answer.
+///
+/// # Errors
+/// Those of the database.
+pub(in crate::actions) fn carry_within(context: &Context, conn: &mut DbConnection, bills: &[(RunId, AccountId)]) -> Result<(), ActionError> {
+    let accounts = || bills.iter().map(|(_, account)| *account);
+    let (Some(first), Some(last)) = (accounts().min(), accounts().max()) else { return Ok(()) };
+    for asked in rows::open_of_cancelled(conn, first, last)? {
+        let Some(key) = bills.iter().find(|(_, account)| *account == asked.account_id) else { continue };
+        let (key, bill) = bill_holds::find(conn, &bill_number(key.0, key.1))?;
+        let note = format!("question {} about bill {}, which was taken back", asked.id, bill_number(asked.run_id, asked.account_id));
+        bill_holds::hold_within(conn, context, (key, &bill), HoldKind::Disputed, &note)?;
+    }
+    Ok(())
+}
+
+/// Lets the bills go that were held for a question about one that was taken back, once none is open.
+fn release_carried(context: &Context, conn: &mut DbConnection, account: AccountId, id: DisputeId) -> Result<(), ActionError> {
+    if !rows::open_of_cancelled(conn, account, account)?.is_empty() {
+        return Ok(());
+    }
+    for run in rows::carried(conn, account)? {
+        let (key, bill) = bill_holds::find(conn, &bill_number(run, account))?;
+        bill_holds::release_within(conn, context, (key, &bill), HoldKind::Disputed, &format!("question {id} is answered"))?;
+    }
+    Ok(())
 }
 
 /// What puts the bill right must be there: a credit of this account, the bill itself taken back, or a bill that took its place.

@@ -11,10 +11,11 @@ use crate::clock::local_date;
 use crate::db::collections::dunning::{self as rows, CaseRow, NewStep, StepRow, letter_key};
 use crate::db::collections::late_fees;
 use crate::db::customers::AccountRow;
+use crate::db::notices as notice_rows;
 use crate::db::operations::{self, Subject};
 use crate::db::{DbConnection, ledger};
 use crate::domain::dunning::{Move, Overdue, Reached, next};
-use crate::domain::ids::{AccountId, DunningCaseId};
+use crate::domain::ids::{AccountId, DunningCaseId, RunId};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, PaymentReminder};
 use crate::domain::policy::{Dunning, PolicyBook};
@@ -49,7 +50,10 @@ pub(super) fn look_within(
         return Ok(counts);
     };
     let standing = Standing::load(context, conn, account.id)?;
-    let overdue = overdue(conn, account.id, &standing, today)?;
+    // A procedure is about what its first step was about: what came due since has its own, from the first step.
+    let about = case.as_ref().map(|case| rows::charges_of(conn, case.id)).transpose()?;
+    let fees = fees_of_held(conn, account.id, &standing)?;
+    let overdue = standing.overdue(today, &fees, about.as_deref());
     let steps = match &case {
         Some(case) => rows::steps_of(conn, case.id)?,
         None => Vec::new(),
@@ -64,9 +68,12 @@ pub(super) fn look_within(
         // Money that is on its way stops everything until it has arrived, or has not.
         (Move::Notice(_) | Move::WorkItem, _) if is_paying(conn, account.id)? => {}
         (Move::Notice(step), Some(overdue)) => {
-            let id = match case {
-                Some(case) => case.id,
-                None => rows::open(conn, account.id, today, context.now())?,
+            let id = if let Some(case) = case {
+                case.id
+            } else {
+                let id = rows::open(conn, account.id, today, context.now())?;
+                rows::insert_charges(conn, id, account.id, &standing.overdue_seqs(today, &fees))?;
+                id
             };
             let policy = (policy, policies.on(today).sha256.as_str());
             remind(context, conn, account, (id, step), policy, overdue, today)?;
@@ -85,11 +92,11 @@ pub(super) fn look_within(
     Ok(counts)
 }
 
-/// What may be asked for: without what is held back, and the fees of it.
-fn overdue(conn: &mut DbConnection, account: AccountId, standing: &Standing, today: NaiveDate) -> Result<Option<Overdue>, ActionError> {
+/// The positions of the fees of bills that are held back: they are not asked for either.
+fn fees_of_held(conn: &mut DbConnection, account: AccountId, standing: &Standing) -> Result<Vec<i64>, ActionError> {
     let held: Vec<&BillStanding> = standing.bills.iter().filter(|bill| bill.held).collect();
     let fees = if held.is_empty() { Vec::new() } else { late_fees::of_account(conn, account)? };
-    Ok(standing.overdue(today, &fees_of(&fees, &held)))
+    Ok(fees_of(&fees, &held))
 }
 
 fn reached(context: &Context, case: Option<&CaseRow>, steps: &[StepRow]) -> Reached {
@@ -97,6 +104,7 @@ fn reached(context: &Context, case: Option<&CaseRow>, steps: &[StepRow]) -> Reac
     Reached {
         step: steps.len(),
         sent_on: sent_at.map(|at| local_date(at, context.config.time_zone)),
+        notice_days: steps.last().map_or(0, |step| u32::try_from(step.notice_days).unwrap_or(0)),
         finished: case.is_some_and(|case| case.finished_at.is_some()),
     }
 }
@@ -111,13 +119,14 @@ fn disconnection_key(case: DunningCaseId) -> String {
     format!("disconnection:{case}")
 }
 
-/// Ends a procedure: what clerks were asked to do for it is not to be done any more.
+/// Ends a procedure: what clerks were asked to do for it is not to be done any more, and no reminder of it is sent that was not.
 fn end(context: &Context, conn: &mut DbConnection, case: &CaseRow, because: &str, counts: &mut DunningCounts) -> Result<(), ActionError> {
     let now = context.now();
     rows::close(conn, case.id, because, now)?;
     counts.ended += 1;
     for step in rows::steps_of(conn, case.id)? {
         operations::withdraw_about(conn, &letter_key(case.id, step.step_no), &context.actor, because, now)?;
+        notice_rows::suppress(conn, &step.notice_key, because)?;
     }
     operations::withdraw_about(conn, &disconnection_key(case.id), &context.actor, because, now)?;
     Ok(())
@@ -129,6 +138,23 @@ pub(super) fn end_within(context: &Context, conn: &mut DbConnection, account: Ac
         Some(case) => end(context, conn, &case, because, &mut DunningCounts::default()),
         None => Ok(()),
     }
+}
+
+/// Ends the reminders of an account that are about a bill which is held back from now on, or about a fee of it, within the
+/// transaction that holds it: what is left of them is asked for anew, from the first step.
+pub(in crate::actions) fn held_within(
+    context: &Context,
+    conn: &mut DbConnection,
+    (run, account): (RunId, AccountId),
+    seq: i64,
+) -> Result<(), ActionError> {
+    let Some(case) = rows::open_case(conn, account)? else { return Ok(()) };
+    let fees = late_fees::of_account(conn, account)?;
+    let of_bill = |at: i64| at == seq || fees.iter().any(|fee| fee.run_id == run && fee.account_seq == at);
+    if rows::charges_of(conn, case.id)?.into_iter().any(of_bill) {
+        end(context, conn, &case, "a bill that it is about is held back, or in question", &mut DunningCounts::default())?;
+    }
+    Ok(())
 }
 
 fn remind(

@@ -6,23 +6,23 @@ use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
 use super::posting::{Adjusting, check_words, post};
+use super::second_person::{Taken, may_do};
 use super::standing::{BillStanding, InPlan, Standing, is_paying};
+use crate::actions::approvals::Permit;
 use crate::actions::payments::Posted;
 use crate::actions::{ActionError, Context, account_named, notices};
 use crate::db::billing::bill_number;
 use crate::db::collections::late_fees::{self as rows, LateFeeRow, NewLateFee};
-use crate::db::collections::undone_seq;
+use crate::db::collections::{REVIEWED_FOR_DAYS, undone_seq};
 use crate::db::customers::AccountRow;
 use crate::db::{DbConnection, ledger};
 use crate::domain::late_fees::{BillTerms, DueFee, due_fees, fee};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, LateFee, NewNotice};
-use crate::domain::policy::PolicyBook;
+use crate::domain::policy::{Policy, PolicyBook};
 
 /// A fee whose deadline was longer ago is not charged any more: so long may the program not have run.
 const CHARGED_FOR_DAYS: u64 = 60;
-/// A fee whose deadline was longer ago is not looked at any more by itself.
-const REVIEWED_FOR_DAYS: u64 = 400;
 
 /// What looking at an account's fees did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -77,7 +77,9 @@ fn review_within(
         }
         let Some(bill) = standing.bills.iter().find(|bill| bill.run_id == charged.run_id) else { continue };
         let unpaid = if bill.cancelled { Money::ZERO } else { standing.unpaid_on(bill.account_seq, charged.deadline_on) };
-        let right = policies.on(bill.bill_on).late_fees.as_ref().map_or(Money::ZERO, |policy| fee(policy, unpaid, Money::ZERO));
+        // By the rules that it was charged by, whatever was imported since.
+        let rules = policies.by_sha256(&charged.policy_sha256).unwrap_or_else(|| policies.on(bill.bill_on));
+        let right = rules.late_fees.as_ref().map_or(Money::ZERO, |policy| fee(policy, unpaid));
         if right.cents() >= charged.amount_cents {
             continue;
         }
@@ -87,7 +89,7 @@ fn review_within(
         if right.is_positive() {
             let number = u32::try_from(charged.number).unwrap_or(1);
             let due = DueFee { number, deadline: charged.deadline_on };
-            charge(context, conn, account, bill, (due, unpaid, right), policies, today)?;
+            charge(context, conn, account, bill, (due, unpaid, right), rules, today)?;
             counts.charged += 1;
             counts.charged_cents += right.cents();
         }
@@ -113,17 +115,18 @@ fn charge_within(
     let standing = Standing::load(context, conn, account.id)?;
     let fees = rows::of_account(conn, account.id)?;
     let since = before(today, CHARGED_FOR_DAYS);
-    for bill in standing.bills.iter().filter(|bill| !bill.cancelled && !bill.held && bill.plan == InPlan::No) {
+    for bill in standing.bills.iter().filter(|bill| !bill.cancelled && !bill.held && !bill.drawing && bill.plan == InPlan::No) {
         // The terms that held when the bill was made.
-        let Some(policy) = &policies.on(bill.bill_on).late_fees else { continue };
+        let rules = policies.on(bill.bill_on);
+        let Some(policy) = &rules.late_fees else { continue };
         let stands = |fee: &&LateFeeRow| fee.run_id == bill.run_id && (fee.undone_seq.is_none() || fee.is_waived());
         let charged: BTreeSet<u32> = fees.iter().filter(stands).filter_map(|fee| u32::try_from(fee.number).ok()).collect();
         let terms = BillTerms { due_on: bill.due_on, extended_to: bill.extended_to, charged };
         for due in due_fees(policy, &terms, today).into_iter().filter(|due| due.deadline >= since) {
             let unpaid = standing.unpaid_on(bill.account_seq, due.deadline);
-            let amount = fee(policy, unpaid, Money::ZERO);
+            let amount = fee(policy, unpaid);
             if amount.is_positive() {
-                charge(context, conn, account, bill, (due, unpaid, amount), policies, today)?;
+                charge(context, conn, account, bill, (due, unpaid, amount), rules, today)?;
                 counts.charged += 1;
                 counts.charged_cents += amount.cents();
             }
@@ -146,7 +149,7 @@ fn charge(
     account: &AccountRow,
     bill: &BillStanding,
     (due, unpaid, amount): (DueFee, Money, Money),
-    policies: &PolicyBook,
+    policy: &Policy,
     today: NaiveDate,
 ) -> Result<(), ActionError> {
     let reference = reference_of(conn, account, bill, due.number)?;
@@ -154,7 +157,6 @@ fn charge(
     let adjusting = Adjusting { code: "late-fee", amount, on: today, reference: &reference, note: &note, undoes: None, told: false };
     let now = context.now();
     let after = post(context, conn, account, adjusting, now)?;
-    let policy = policies.on(bill.bill_on);
     let new = NewLateFee {
         run_id: bill.run_id,
         account_id: account.id,
@@ -205,12 +207,13 @@ fn take_back(
     Ok(())
 }
 
-/// Waives a fee, named by its position in the account's ledger. A fee is waived once; the same reference again changes nothing.
+/// Waives a fee, named by its position in the account's ledger, or asks a second person where the policy wants one. A fee is waived
+/// once; the same reference again changes nothing.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account or fee, [`ActionError::Refused`] without a note, when it was undone before, or
 /// the reference stands for something else.
-pub fn waive_fee(context: &Context, number: &str, fee_seq: i64, reference: &str, note: &str) -> Result<Posted, ActionError> {
+pub fn waive_fee(context: &Context, number: &str, fee_seq: i64, reference: &str, note: &str) -> Result<Taken, ActionError> {
     let note = check_words("note", note)?;
     crate::actions::payments::check_reference(reference)?;
     context.database.write(|conn| {
@@ -221,7 +224,7 @@ pub fn waive_fee(context: &Context, number: &str, fee_seq: i64, reference: &str,
         let charged = charged.ok_or_else(|| ActionError::not_found("late fee", format!("{number} at {fee_seq}")))?;
         if let Some((other, code, _, seq)) = ledger::adjustment_by_reference(conn, reference)? {
             if other == account.id && code == "late-fee-waived" && charged.undone_seq == Some(seq) {
-                return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
+                return Ok(Taken::Done(Posted::already(seq, ledger::position(conn, account.id)?)));
             }
             return Err(ActionError::Refused(format!("reference: '{reference}' stands for another adjustment already")));
         }
@@ -232,18 +235,23 @@ pub fn waive_fee(context: &Context, number: &str, fee_seq: i64, reference: &str,
         if undone_seq(conn, account.id, charged.account_seq)?.is_some() {
             return Err(ActionError::Refused("the fee was taken back by hand already".to_owned()));
         }
-        let adjusting = Adjusting {
-            code: "late-fee-waived",
-            amount: Money::from_cents(-charged.amount_cents),
-            on: context.today(),
-            reference,
-            note,
-            undoes: Some(charged.account_seq),
-            told: true,
+        let amount = Money::from_cents(-charged.amount_cents);
+        let wish = Permit {
+            kind: "late_fee_waived".to_owned(),
+            account: Some(account.number.clone()),
+            amount,
+            reference: reference.to_owned(),
+            subject: format!("late fee {fee_seq} waived"),
+            note: note.to_owned(),
         };
+        if let Some(why) = may_do(conn, context, wish)? {
+            return Ok(Taken::Waits(why));
+        }
+        let adjusting =
+            Adjusting { code: "late-fee-waived", amount, on: context.today(), reference, note, undoes: Some(charged.account_seq), told: true };
         let after = post(context, conn, &account, adjusting, now)?;
         rows::undo(conn, charged.id, after.seq, "waived", note)?;
-        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
+        Ok(Taken::Done(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false }))
     })
 }
 

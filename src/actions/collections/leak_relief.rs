@@ -9,20 +9,22 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::posting::{Adjusting, check_words, post};
-use super::second_person::may_do;
+use super::second_person::{Taken, may_do};
 use crate::actions::approvals::Permit;
 use crate::actions::payments::{Posted, check_reference};
 use crate::actions::policy::policies_within;
 use crate::actions::tariffs::read_book;
 use crate::actions::{ActionError, Context, account_named};
 use crate::db::billing::bill_number;
-use crate::db::collections::leak_relief::{self as rows, LeakSegment, NewRelief, PartRow};
+use crate::db::collections::leak_relief::{self as rows, LeakSegment, NewRelief, PartRow, ReliefRow};
 use crate::db::collections::undone_seq;
-use crate::db::customers::AccountRow;
+use crate::db::customers::{self, AccountRow};
+use crate::db::operations::{self, Subject};
 use crate::db::{DbConnection, ledger};
 use crate::domain::billing::{SegmentInputs, TariffBook, charge_reduced, metered_milli};
-use crate::domain::ids::{LeakReliefId, RunId};
+use crate::domain::ids::{AccountId, LeakReliefId, RunId};
 use crate::domain::leak_relief::{Basis, Period, credit, next_on, reduced, usual};
+use crate::domain::ledger::Position;
 use crate::domain::money::Money;
 use crate::domain::policy::{LeakRelief, Policy};
 
@@ -347,11 +349,58 @@ fn part(
     Ok((part, wished))
 }
 
+/// Takes the reliefs of bills back that are being taken back, within that transaction: what was taken off a charge goes with the
+/// charge. A clerk gives it again on the bill that comes in its place, if one does.
+///
+/// # Errors
+/// Those of the database.
+pub(in crate::actions) fn cancelled_within(context: &Context, conn: &mut DbConnection, cancelled: &[(RunId, AccountId)]) -> Result<(), ActionError> {
+    for (run, id) in cancelled {
+        for relief in rows::standing_of_bill(conn, *run, *id)? {
+            if let Some(seq) = undone_seq(conn, *id, relief.account_seq)? {
+                rows::undo(conn, relief.id, seq)?;
+                continue;
+            }
+            let number = customers::account_number(conn, *id)?;
+            let account = customers::account_by_number(conn, &number)?.ok_or_else(|| ActionError::not_found("account", &number))?;
+            let note = format!("bill {} was taken back", bill_number(*run, *id));
+            take_back(context, conn, &account, &relief, &note)?;
+            let reason = format!(
+                "bill {} was taken back, and leak relief {} of {} with it: give it again on the bill that comes in its place",
+                bill_number(*run, *id),
+                relief.reference,
+                Money::from_cents(relief.amount_cents)
+            );
+            let key = format!("leak-relief:{}", relief.id);
+            let subject =
+                Subject { kind: "leak_relief_gone", key: &key, account: *id, amount_cents: relief.amount_cents, due_on: None, reason: &reason };
+            operations::raise_about(conn, &subject, context.now())?;
+        }
+    }
+    Ok(())
+}
+
+fn take_back(context: &Context, conn: &mut DbConnection, account: &AccountRow, relief: &ReliefRow, note: &str) -> Result<Position, ActionError> {
+    let undo = format!("{}-back", relief.reference);
+    let adjusting = Adjusting {
+        code: "leak-taken-back",
+        amount: Money::from_cents(relief.amount_cents),
+        on: context.today(),
+        reference: &undo,
+        note,
+        undoes: Some(relief.account_seq),
+        told: true,
+    };
+    let after = post(context, conn, account, adjusting, context.now())?;
+    rows::undo(conn, relief.id, after.seq)?;
+    Ok(after)
+}
+
 /// Takes a relief back: a charge of the same amount. Taken back already, nothing changes.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an unknown account or relief, [`ActionError::Refused`] without a note.
-pub fn undo_relief(context: &Context, number: &str, reference: &str, note: &str) -> Result<Posted, ActionError> {
+pub fn undo_relief(context: &Context, number: &str, reference: &str, note: &str) -> Result<Taken, ActionError> {
     let note = check_words("note", note)?;
     context.database.write(|conn| {
         let account = account_named(conn, number)?;
@@ -359,25 +408,25 @@ pub fn undo_relief(context: &Context, number: &str, reference: &str, note: &str)
         let relief = rows::of_account(conn, account.id, MOST)?.into_iter().find(|relief| relief.reference == reference);
         let relief = relief.ok_or_else(|| ActionError::not_found("relief", reference))?;
         if let Some(seq) = relief.undone_seq {
-            return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
+            return Ok(Taken::Done(Posted::already(seq, ledger::position(conn, account.id)?)));
         }
         if let Some(seq) = undone_seq(conn, account.id, relief.account_seq)? {
             // A clerk took the credit back like any other.
             rows::undo(conn, relief.id, seq)?;
-            return Ok(Posted::already(seq, ledger::position(conn, account.id)?));
+            return Ok(Taken::Done(Posted::already(seq, ledger::position(conn, account.id)?)));
         }
-        let undo = format!("{reference}-back");
-        let adjusting = Adjusting {
-            code: "leak-taken-back",
+        let wish = Permit {
+            kind: "leak_relief_back".to_owned(),
+            account: Some(account.number.clone()),
             amount: Money::from_cents(relief.amount_cents),
-            on: context.today(),
-            reference: &undo,
-            note,
-            undoes: Some(relief.account_seq),
-            told: true,
+            reference: format!("{reference}-back"),
+            subject: format!("leak relief {reference} taken back"),
+            note: note.to_owned(),
         };
-        let after = post(context, conn, &account, adjusting, context.now())?;
-        rows::undo(conn, relief.id, after.seq)?;
-        Ok(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false })
+        if let Some(why) = may_do(conn, context, wish)? {
+            return Ok(Taken::Waits(why));
+        }
+        let after = take_back(context, conn, &account, &relief, note)?;
+        Ok(Taken::Done(Posted { account_seq: after.seq, balance_after_cents: after.balance.cents(), unchanged: false }))
     })
 }

@@ -18,3 +18,4 @@ pub mod view;
 pub mod write_off;
 
 pub(super) use posting::RULED_REASONS;
+pub use second_person::Taken;

@@ -164,16 +164,24 @@ fn check_terms(terms: &PayPlans, agreeing: &Agreeing, balance: Money, today: Nai
     }
 }
 
-/// Cancels the plan of an account that holds: what is left of it is due as it was.
+/// Cancels the plan of an account that holds: what is left of it is due as it was. Where a reference is given it must be that plan's:
+/// a form that was loaded long ago cancels no other. Cancelled already, nothing changes.
 ///
 /// # Errors
-/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] without a note, or when it has no plan.
-pub fn cancel_plan(context: &Context, account: &str, note: &str) -> Result<(), ActionError> {
+/// [`ActionError::NotFound`] for an unknown account, [`ActionError::Refused`] without a note, or when it has no such plan.
+pub fn cancel_plan(context: &Context, account: &str, reference: Option<&str>, note: &str) -> Result<(), ActionError> {
     let note = check_words("note", note)?;
     context.database.write(|conn| {
         let account = account_named(conn, account)?;
         ledger::lock_accounts(conn, &[account.id])?;
-        let plan = rows::active(conn, account.id)?;
+        let named = reference.map(|reference| rows::by_reference(conn, reference)).transpose()?.flatten();
+        if let (Some(reference), None) = (reference, named.as_ref().filter(|plan| plan.account_id == account.id)) {
+            return Err(ActionError::not_found("pay plan", reference));
+        }
+        if named.as_ref().is_some_and(|plan| plan.state == "cancelled") {
+            return Ok(());
+        }
+        let plan = rows::active(conn, account.id)?.filter(|plan| named.as_ref().is_none_or(|named| named.id == plan.id));
         let plan = plan.ok_or_else(|| ActionError::Refused(format!("account {} has no plan that holds", account.number)))?;
         end(context, conn, &account, &plan, "cancelled", note, context.today())
     })
@@ -193,6 +201,10 @@ pub(super) fn look_within(context: &Context, conn: &mut DbConnection, account: &
     }
     let grace = u32::try_from(plan.row.grace_days).unwrap_or(0);
     let Some(late) = missed(&standing.aging.items, grace, today) else { return Ok(counts) };
+    // While a bill of it is in question, and in the days to pay after the answer, nothing of it is missing.
+    if standing.bills.iter().any(|bill| bill.is_in_plan() && (bill.held || bill.extended_to.is_some_and(|until| until >= today))) {
+        return Ok(counts);
+    }
     if !is_paying(conn, account.id)? {
         let because = format!("{} of the instalment of {} is missing", late.open, late.due_on);
         end(context, conn, account, &plan.row, "broken", &because, today)?;

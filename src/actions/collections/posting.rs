@@ -11,8 +11,16 @@ use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, AdjustmentGiven, Facts, NewNotice};
 
 /// Reasons that are never given by hand, nor taken back by hand: each belongs to a row that says what it is about.
-pub(in crate::actions) const RULED_REASONS: [&str; 7] =
-    ["late-fee-taken-back", "late-fee-waived", "leak-taken-back", "write-off-taken-back", "deposit", "deposit-interest", "deposit-applied"];
+pub(in crate::actions) const RULED_REASONS: [&str; 8] = [
+    "late-fee-taken-back",
+    "late-fee-waived",
+    "leak-taken-back",
+    "write-off-taken-back",
+    "deposit",
+    "deposit-interest",
+    "deposit-applied",
+    "deposit-withdrawn",
+];
 
 /// What is posted.
 #[derive(Debug, Clone, Copy)]

@@ -116,7 +116,7 @@ pub fn collections_view(context: &Context, number: &str, whose: Whose) -> Result
         let standing = Standing::load(context, conn, head.id)?;
         let charged = fee_rows::of_account(conn, head.id)?;
         let held: Vec<&BillStanding> = standing.bills.iter().filter(|bill| bill.held).collect();
-        let overdue = standing.overdue(context.today(), &fees_of(&charged, &held));
+        let overdue = standing.overdue(context.today(), &fees_of(&charged, &held), None);
         let fees = charged.into_iter().rev().take(usize::try_from(MOST).unwrap_or(0));
         let fees = fees.map(|row| FeeView { bill_number: bill_number(row.run_id, row.account_id), row }).collect();
         let mut dunning = Vec::new();

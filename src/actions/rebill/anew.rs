@@ -8,6 +8,7 @@ use chrono::NaiveDateTime;
 
 use super::plan::AccountPlan;
 use crate::actions::autopay::announce::{draw_within, withdraw_quietly_within};
+use crate::actions::collections::disputes;
 use crate::actions::overcharges::mend::{self, Told, told_within};
 use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, BillRow, RunRow, bill_number};
@@ -29,6 +30,8 @@ pub(in crate::actions) fn billed_within(
     let (Some(first), Some(last)) = (bills.iter().map(|bill| bill.account_id).min(), bills.iter().map(|bill| bill.account_id).max()) else {
         return Ok(bills);
     };
+    let keys: Vec<(RunId, AccountId)> = bills.iter().map(|bill| (bill.run_id, bill.account_id)).collect();
+    disputes::carry_within(context, conn, &keys)?;
     let rows = rebills::waiting(conn, first, last)?;
     if rows.is_empty() {
         return Ok(bills);

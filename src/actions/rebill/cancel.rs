@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::anew;
 use super::plan::{AccountPlan, plan};
+use crate::actions::collections::leak_relief;
 use crate::actions::lease::Lease;
 use crate::actions::overcharges::mend::settle_cancelled_within;
 use crate::actions::stop::Stop;
@@ -106,6 +107,8 @@ fn take_back(conn: &mut DbConnection, context: &Context, row: &RebillRow, gone: 
     for (run, accounts) in &by_run {
         billing::withdraw_segments_of(conn, *run, accounts)?;
     }
+    let keys: Vec<_> = cancelled.iter().map(|(run, account, _)| (*run, *account)).collect();
+    leak_relief::cancelled_within(context, conn, &keys)?;
     let undrawn = anew::withdraw_draws(conn, &cancelled, now)?;
     let ids: Vec<AccountId> = gone.iter().map(|account| account.account_id).collect();
     rebills::mark_cancelled(conn, row.id, &ids)?;

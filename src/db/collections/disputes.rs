@@ -4,7 +4,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 
 use super::super::DbConnection;
-use super::super::schema::{account, dispute};
+use super::super::schema::{account, bill, bill_hold, dispute};
 use crate::domain::ids::{AccountId, DisputeId, RunId};
 
 /// A question as stored.
@@ -135,6 +135,44 @@ pub fn of_bill(conn: &mut DbConnection, run: RunId, account_id: AccountId) -> Qu
         .order(dispute::id)
         .select(DisputeRow::as_select())
         .load(conn)
+}
+
+/// The open questions of a range of accounts about bills that were taken back, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_of_cancelled(conn: &mut DbConnection, first: AccountId, last: AccountId) -> QueryResult<Vec<DisputeRow>> {
+    let gone = bill::table
+        .filter(bill::run_id.eq(dispute::run_id).and(bill::account_id.eq(dispute::account_id)).and(bill::status.eq("cancelled")))
+        .select(bill::run_id);
+    dispute::table
+        .filter(dispute::account_id.between(first, last).and(dispute::answer.is_null()).and(diesel::dsl::exists(gone)))
+        .order(dispute::id)
+        .select(DisputeRow::as_select())
+        .load(conn)
+}
+
+/// The runs of an account's bills that are held for a question about a bill that was taken back.
+///
+/// # Errors
+/// Those of the database.
+pub fn carried(conn: &mut DbConnection, account_id: AccountId) -> QueryResult<Vec<RunId>> {
+    let own = dispute::table
+        .filter(dispute::run_id.eq(bill_hold::run_id).and(dispute::account_id.eq(bill_hold::account_id)).and(dispute::answer.is_null()))
+        .select(dispute::id);
+    bill_hold::table
+        .filter(bill_hold::account_id.eq(account_id).and(bill_hold::kind.eq("disputed")).and(bill_hold::released_at.is_null()))
+        .filter(diesel::dsl::not(diesel::dsl::exists(own)))
+        .select(bill_hold::run_id)
+        .load(conn)
+}
+
+/// How many questions wait for an answer beyond their day.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_late(conn: &mut DbConnection, today: NaiveDate) -> QueryResult<i64> {
+    dispute::table.filter(dispute::answer.is_null().and(dispute::due_on.lt(today))).count().get_result(conn)
 }
 
 /// The questions of an account, newest first.

@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::super::DbConnection;
-use super::super::schema::{dunning_case, dunning_step};
+use super::super::bulk::insert_all;
+use super::super::schema::{dunning_case, dunning_charge, dunning_step};
 use crate::domain::ids::{AccountId, DunningCaseId};
 
 /// A procedure as stored.
@@ -160,6 +161,30 @@ pub fn close(conn: &mut DbConnection, id: DunningCaseId, because: &str, at: Naiv
     diesel::update(dunning_case::table.filter(dunning_case::id.eq(id).and(dunning_case::closed_at.is_null())))
         .set((dunning_case::closed_at.eq(Some(at)), dunning_case::closed_because.eq(Some(because))))
         .execute(conn)
+}
+
+/// Writes down which charges a procedure is about, by their positions.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert_charges(conn: &mut DbConnection, case: DunningCaseId, account: AccountId, seqs: &[i64]) -> QueryResult<()> {
+    #[derive(Insertable)]
+    #[diesel(table_name = dunning_charge, treat_none_as_default_value = false)]
+    struct Row {
+        case_id: DunningCaseId,
+        account_id: AccountId,
+        account_seq: i64,
+    }
+    let rows: Vec<Row> = seqs.iter().map(|seq| Row { case_id: case, account_id: account, account_seq: *seq }).collect();
+    insert_all!(conn, dunning_charge::table, &rows).map(|_| ())
+}
+
+/// The positions of the charges that a procedure is about.
+///
+/// # Errors
+/// Those of the database.
+pub fn charges_of(conn: &mut DbConnection, case: DunningCaseId) -> QueryResult<Vec<i64>> {
+    dunning_charge::table.filter(dunning_charge::case_id.eq(case)).order(dunning_charge::account_seq).select(dunning_charge::account_seq).load(conn)
 }
 
 /// Stores a step.

@@ -107,6 +107,21 @@ pub fn of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> Qu
         .load(conn)
 }
 
+/// The reliefs of an account that stand and have a part of a run's bill, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn standing_of_bill(conn: &mut DbConnection, run: RunId, account: AccountId) -> QueryResult<Vec<ReliefRow>> {
+    let part = leak_relief_part::table
+        .filter(leak_relief_part::relief_id.eq(leak_relief::id).and(leak_relief_part::run_id.eq(run)).and(leak_relief_part::account_id.eq(account)))
+        .select(leak_relief_part::segment_no);
+    leak_relief::table
+        .filter(leak_relief::account_id.eq(account).and(leak_relief::undone_seq.is_null()).and(diesel::dsl::exists(part)))
+        .order(leak_relief::id)
+        .select(ReliefRow::as_select())
+        .load(conn)
+}
+
 /// The parts of a relief.
 ///
 /// # Errors
@@ -159,7 +174,7 @@ pub struct LeakSegment {
     /// Whether it closes with an estimate.
     #[diesel(sql_type = Integer)]
     pub estimated: i32,
-    /// How many reliefs that stand have it.
+    /// How many reliefs that stand have its service and days, on this bill or on one that came before it.
     #[diesel(sql_type = BigInt)]
     pub relieved: i64,
 }
@@ -172,7 +187,9 @@ pub fn segments_of(conn: &mut DbConnection, account: AccountId, since: NaiveDate
     diesel::sql_query(
         "SELECT s.run_id, s.segment_no, s.agreement_id, p.code AS service_code, s.period_start_on, s.period_end_on, s.total_cents, s.inputs, \
             s.estimated, CAST((SELECT count(*) FROM leak_relief_part x JOIN leak_relief l ON l.id = x.relief_id \
-                WHERE x.run_id = s.run_id AND x.account_id = s.account_id AND x.segment_no = s.segment_no AND l.undone_seq IS NULL \
+                JOIN bill_segment z ON z.run_id = x.run_id AND z.account_id = x.account_id AND z.segment_no = x.segment_no \
+                WHERE x.account_id = s.account_id AND z.agreement_id = s.agreement_id AND z.period_start_on < s.period_end_on \
+                AND z.period_end_on > s.period_start_on AND l.undone_seq IS NULL \
                 AND NOT EXISTS (SELECT 1 FROM adjustment o JOIN adjustment_reversal v ON v.reverses_id = o.id \
                     WHERE o.account_id = l.account_id AND o.account_seq = l.account_seq)) AS BIGINT) AS relieved \
          FROM bill_segment s JOIN bill b ON b.run_id = s.run_id AND b.account_id = s.account_id AND b.status = 'issued' \

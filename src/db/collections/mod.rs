@@ -9,7 +9,7 @@ pub mod pay_plans;
 
 use chrono::{Days, NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
 use super::bulk::insert_all;
@@ -19,6 +19,8 @@ use crate::domain::ids::{AccountId, RunId};
 
 /// Whoever paid so many days ago, and late, is still looked at: so long may the program not have run.
 const LOOK_BACK_DAYS: u64 = 60;
+/// A fee whose deadline was longer ago is not looked at any more by itself.
+pub const REVIEWED_FOR_DAYS: u64 = 400;
 
 #[derive(QueryableByName)]
 struct Account {
@@ -33,6 +35,7 @@ struct Account {
 /// Those of the database.
 pub fn to_look_at(conn: &mut DbConnection, after: AccountId, day: NaiveDate, limit: i64) -> QueryResult<Vec<AccountId>> {
     let since = day.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(day);
+    let fees_since = day.checked_sub_days(Days::new(REVIEWED_FOR_DAYS)).unwrap_or(day);
     let rows: Vec<Account> = diesel::sql_query(
         "SELECT a.id FROM account a WHERE a.id > $1 \
          AND NOT EXISTS (SELECT 1 FROM collection_day d WHERE d.account_id = a.id AND d.day_on = $2) \
@@ -40,15 +43,18 @@ pub fn to_look_at(conn: &mut DbConnection, after: AccountId, day: NaiveDate, lim
                 ORDER BY f.account_seq DESC LIMIT 1), 0) > 0 \
             OR EXISTS (SELECT 1 FROM dunning_case c WHERE c.account_id = a.id AND c.closed_at IS NULL) \
             OR EXISTS (SELECT 1 FROM pay_plan p WHERE p.account_id = a.id AND p.state = 'active') \
-            OR EXISTS (SELECT 1 FROM late_fee l WHERE l.account_id = a.id AND l.undone_seq IS NULL) \
+            OR EXISTS (SELECT 1 FROM late_fee l WHERE l.account_id = a.id AND l.undone_seq IS NULL AND l.deadline_on >= $3) \
+            OR EXISTS (SELECT 1 FROM adjustment w JOIN financial_transaction f ON f.account_id = w.account_id AND f.account_seq > w.account_seq \
+                WHERE w.account_id = a.id AND w.reason_code = 'write-off' AND f.kind = 'payment' AND f.effective_on >= $4) \
             OR EXISTS (SELECT 1 FROM deposit d WHERE d.account_id = a.id AND d.applied_seq IS NULL) \
             OR EXISTS (SELECT 1 FROM bill b JOIN bill_run r ON r.id = b.run_id WHERE b.account_id = a.id AND b.status = 'issued' \
-                AND r.due_on BETWEEN $3 AND $2 AND EXISTS (SELECT 1 FROM financial_transaction f WHERE f.account_id = a.id \
+                AND r.due_on BETWEEN $4 AND $2 AND EXISTS (SELECT 1 FROM financial_transaction f WHERE f.account_id = a.id \
                     AND f.account_seq > b.account_seq AND f.kind = 'payment' AND f.effective_on > r.due_on))) \
-         ORDER BY a.id LIMIT $4",
+         ORDER BY a.id LIMIT $5",
     )
     .bind::<BigInt, _>(after)
     .bind::<Date, _>(day)
+    .bind::<Date, _>(fees_since)
     .bind::<Date, _>(since)
     .bind::<BigInt, _>(limit)
     .load(conn)?;
@@ -82,12 +88,17 @@ pub fn note_looked_at(conn: &mut DbConnection, accounts: &[AccountId], day: Naiv
     insert_all!(conn, collection_day::table, &rows).map(|_| ())
 }
 
-/// The last day on which any account was looked at.
+/// The last day on which any account was looked at, up to one: days beyond it are of a clock that was ahead.
 ///
 /// # Errors
 /// Those of the database.
-pub fn last_day(conn: &mut DbConnection) -> QueryResult<Option<NaiveDate>> {
-    collection_day::table.order(collection_day::day_on.desc()).select(collection_day::day_on).first(conn).optional()
+pub fn last_day(conn: &mut DbConnection, up_to: NaiveDate) -> QueryResult<Option<NaiveDate>> {
+    collection_day::table
+        .filter(collection_day::day_on.le(up_to))
+        .order(collection_day::day_on.desc())
+        .select(collection_day::day_on)
+        .first(conn)
+        .optional()
 }
 
 /// Forgets the days before one. How many rows.
@@ -161,20 +172,35 @@ pub struct HeldBill {
     /// When it was let go; none while it is held.
     #[diesel(sql_type = Nullable<Timestamp>)]
     pub released_at: Option<NaiveDateTime>,
-    /// Until when what was questioned can be paid.
+    /// Until when what was questioned, or waits for its draw, can be paid.
     #[diesel(sql_type = Nullable<Date>)]
     pub pay_by: Option<NaiveDate>,
+    /// 1 while the utility is to draw it, or draws it.
+    #[diesel(sql_type = Integer)]
+    pub drawing: i32,
 }
 
-/// The bills of an account that are or were held back, and those of which a question was answered.
+impl HeldBill {
+    /// Whether it was let go without a day of its own by which it is to be paid.
+    #[must_use]
+    pub fn was_let_go_by_hand(&self) -> bool {
+        self.released_at.is_some() && self.pay_by.is_none()
+    }
+}
+
+/// The bills of an account that are or were held back, those of which a question was answered, and those that the utility itself
+/// draws, or tried to, on a day of its own.
 ///
 /// # Errors
 /// Those of the database.
 pub fn held_bills(conn: &mut DbConnection, account: AccountId) -> QueryResult<Vec<HeldBill>> {
     diesel::sql_query(
-        "SELECT h.run_id, h.released_at, CAST(NULL AS DATE) AS pay_by FROM bill_hold h WHERE h.account_id = $1 \
+        "SELECT h.run_id, h.released_at, CAST(NULL AS DATE) AS pay_by, 0 AS drawing FROM bill_hold h WHERE h.account_id = $1 \
          UNION ALL \
-         SELECT d.run_id, d.answered_at AS released_at, d.pay_by FROM dispute d WHERE d.account_id = $1",
+         SELECT d.run_id, d.answered_at AS released_at, d.pay_by, 0 AS drawing FROM dispute d WHERE d.account_id = $1 \
+         UNION ALL \
+         SELECT w.run_id, w.created_at AS released_at, w.draw_on AS pay_by, \
+            CASE WHEN w.state IN ('announced', 'drawing', 'submitted') THEN 1 ELSE 0 END AS drawing FROM autopay_draw w WHERE w.account_id = $1 AND w.state <> 'skipped'",
     )
     .bind::<BigInt, _>(account)
     .load(conn)
@@ -222,6 +248,50 @@ pub fn undone_seq(conn: &mut DbConnection, account: AccountId, seq: i64) -> Quer
 struct Count {
     #[diesel(sql_type = BigInt)]
     total: i64,
+}
+
+/// A write-off that stands, and what was paid after it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct WrittenOffAndPaid {
+    /// Its reference.
+    #[diesel(sql_type = Text)]
+    pub reference: String,
+    /// Its position.
+    #[diesel(sql_type = BigInt)]
+    pub account_seq: i64,
+    /// What was written off, in cents, above zero.
+    #[diesel(sql_type = BigInt)]
+    pub written_cents: i64,
+    /// What came after it, in cents, above zero.
+    #[diesel(sql_type = BigInt)]
+    pub paid_cents: i64,
+}
+
+/// The key of the work item about money that came after a write-off.
+#[must_use]
+pub fn written_off_key(account: AccountId, seq: i64) -> String {
+    format!("written-off:{account}:{seq}")
+}
+
+/// The write-offs of an account that stand, after which money came lately, and about which nobody was told.
+///
+/// # Errors
+/// Those of the database.
+pub fn written_off_and_paid(conn: &mut DbConnection, account: AccountId, day: NaiveDate) -> QueryResult<Vec<WrittenOffAndPaid>> {
+    let since = day.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(day);
+    diesel::sql_query(
+        "SELECT * FROM (SELECT w.reference, w.account_seq, -w.amount_cents AS written_cents, \
+            CAST(coalesce((SELECT -sum(f.amount_cents) FROM financial_transaction f WHERE f.account_id = w.account_id \
+                AND f.account_seq > w.account_seq AND f.kind IN ('payment', 'payment_reversal') AND f.effective_on >= $1), 0) AS BIGINT) AS paid_cents \
+         FROM adjustment w WHERE w.account_id = $2 AND w.reason_code = 'write-off' \
+            AND NOT EXISTS (SELECT 1 FROM adjustment_reversal v WHERE v.reverses_id = w.id) \
+            AND NOT EXISTS (SELECT 1 FROM todo t \
+                WHERE t.subject_key = 'written-off:' || CAST(w.account_id AS TEXT) || ':' || CAST(w.account_seq AS TEXT))) p \
+         WHERE p.paid_cents > 0 ORDER BY p.account_seq",
+    )
+    .bind::<Date, _>(since)
+    .bind::<BigInt, _>(account)
+    .load(conn)
 }
 
 /// Whether a bank's movement waits for a clerk that is taken for a payment to this account.

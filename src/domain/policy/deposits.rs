@@ -23,12 +23,20 @@ pub struct Deposits {
     /// until the final bill.
     #[serde(default)]
     pub refund_after_months: Option<u32>,
+    /// Interest is credited every so many months, from 1 to 120; when a deposit is applied, in any case.
+    #[serde(default = "year")]
+    pub interest_every_months: u32,
+}
+
+fn year() -> u32 {
+    12
 }
 
 impl Deposits {
     pub(super) fn check(&self) -> Result<(), String> {
         cited(&self.citation)?;
         percent::check("interest_percent", self.interest_percent)?;
+        within("interest_every_months", self.interest_every_months, 1..=120)?;
         self.refund_after_months.map_or(Ok(()), |months| within("refund_after_months", months, 1..=120))
     }
 }

@@ -221,6 +221,12 @@ impl PolicyBook {
         self.versions.iter().rev().find(|policy| policy.effective_on <= day).unwrap_or(&self.built_in)
     }
 
+    /// The version with a hash, or the built-in rules.
+    #[must_use]
+    pub fn by_sha256(&self, sha256: &str) -> Option<&Policy> {
+        self.versions.iter().chain([&self.built_in]).find(|policy| policy.sha256 == sha256)
+    }
+
     /// Every version, the oldest first.
     #[must_use]
     pub fn versions(&self) -> &[Policy] {

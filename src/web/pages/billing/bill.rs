@@ -17,7 +17,7 @@ use crate::web::error::PageError;
 use crate::web::frame::{Frame, act, page};
 use crate::web::pages::customers::{account_link, whose};
 use crate::web::pages::payments::pay_link;
-use crate::web::text::{self, Currency};
+use crate::web::text;
 use crate::web::viewer::Viewer;
 
 #[derive(Template)]
@@ -26,10 +26,6 @@ struct BillPage {
     frame: Frame,
     bill: BillWords,
     account_link: String,
-    /// What the account owes now, when something was posted since.
-    balance_now: Option<BalanceNow>,
-    /// `is` due, or `was`.
-    is_due: &'static str,
     /// How the badge of its draw looks.
     draw_badge: &'static str,
     /// Where staff holds it.
@@ -38,13 +34,6 @@ struct BillPage {
     rebill_link: Option<String>,
     /// Where its customer pays it.
     pay_link: Option<String>,
-}
-
-/// What came of the account since the bill.
-struct BalanceNow {
-    amount: String,
-    /// Whether anything is to be paid.
-    owed: bool,
 }
 
 /// A bill that the viewer may see; the look is written down.
@@ -86,22 +75,14 @@ pub(super) async fn file(context: Data<Context>, viewer: Viewer, number: Path<St
 
 impl BillPage {
     fn new(frame: Frame, bill: &BillView, context: &Context) -> Self {
-        let currency = Currency::new(&context.config.currency);
         Self {
             frame,
             bill: BillWords::new(bill, context),
             account_link: account_link(&bill.account),
-            balance_now: bill.moved_since.then(|| BalanceNow { amount: currency.balance(bill.balance_now_cents), owed: bill.balance_now_cents > 0 }),
-            is_due: if bill.due_on < context.today() { "was" } else { "is" },
             draw_badge: bill.draw.as_ref().map_or("", |draw| draw_words(draw).0),
             hold_link: None,
             rebill_link: None,
             pay_link: None,
         }
-    }
-
-    /// Whether what the bill asked for is through, and nothing else is to be paid.
-    fn is_settled(&self) -> bool {
-        self.balance_now.as_ref().is_some_and(|now| !now.owed)
     }
 }

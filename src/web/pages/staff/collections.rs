@@ -50,6 +50,7 @@ impl CollectionsPage {
 
     fn deposit_state(&self, deposit: &DepositView) -> (&'static str, &'static str) {
         match (deposit.row.applied_seq, deposit.is_paid) {
+            (Some(_), _) if deposit.row.applied_because.as_ref().is_some_and(|why| why.starts_with("withdrawn: ")) => ("", "withdrawn"),
             (Some(_), _) => ("good", "applied"),
             (None, true) => ("", "held"),
             (None, false) => ("bad", "its payment went back"),
@@ -91,6 +92,7 @@ fn done_in_words(code: &str) -> Option<String> {
         "taken" => "The deposit is taken and held apart.",
         "applied" => "The deposit is applied with its interest; the customer is told.",
         "refunded" => "The deposit is applied, and what it left to the customer's good is paid out.",
+        "withdrawn" => "The deposit is withdrawn; the customer is told.",
         "relieved" => "The relief is credited; the customer is told.",
         "written-off" => "The debt is written off.",
         "undone" => "It is taken back.",

@@ -10,7 +10,8 @@ use super::forms::{Field, Form, Kind, Sent, parse_day};
 use super::services::refuse_account;
 use super::{Say, account_path, frame, fresh_reference};
 use crate::actions::approvals::Outcome;
-use crate::actions::collections::deposits::{Taking, apply_deposit, refund_deposit, take_deposit};
+use crate::actions::collections::Taken;
+use crate::actions::collections::deposits::{Taking, apply_deposit, refund_deposit, take_deposit, withdraw_deposit};
 use crate::actions::collections::late_fees::waive_fee;
 use crate::actions::collections::leak_relief::{Given, Giving, Preview, give_relief, preview_relief, undo_relief};
 use crate::actions::collections::plans::{Agreeing, agree_plan, cancel_plan};
@@ -42,6 +43,7 @@ enum Verb {
     TakeDeposit,
     ApplyDeposit,
     RefundDeposit,
+    WithdrawDeposit,
     Leak,
     UndoLeak,
     WriteOff,
@@ -56,6 +58,7 @@ impl Verb {
             "deposit" => Self::TakeDeposit,
             "deposit-apply" => Self::ApplyDeposit,
             "deposit-refund" => Self::RefundDeposit,
+            "deposit-withdraw" => Self::WithdrawDeposit,
             "leak" => Self::Leak,
             "leak-undo" => Self::UndoLeak,
             "write-off" => Self::WriteOff,
@@ -79,6 +82,11 @@ impl Verb {
             Self::TakeDeposit => ("Take a deposit", "It is charged and paid at once, held apart, and earns interest by the policy.", "Take it"),
             Self::ApplyDeposit => ("Apply a deposit", "It becomes a credit of the account, with its interest to this day.", "Apply it"),
             Self::RefundDeposit => ("Refund a deposit", "It is applied, and what it leaves to the customer's good is paid out.", "Refund it"),
+            Self::WithdrawDeposit => (
+                "Withdraw a deposit",
+                "Its payment went back and nobody paid it again: its charge is taken back. The customer is told.",
+                "Withdraw it",
+            ),
             Self::Leak => (
                 "Leak relief",
                 "Each bill is priced anew with a share of the excess use taken off. Look at the preview first; then what was previewed is given.",
@@ -115,7 +123,7 @@ fn fields(context: &Context, verb: Verb, subject: &str) -> Form {
             reference(context, 'I'),
             note(),
         ],
-        Verb::CancelPlan => vec![note()],
+        Verb::CancelPlan => vec![subject("Reference of the plan"), note()],
         Verb::TakeDeposit => {
             let tenders = Tender::ALL.map(|tender| (tender.as_str().to_owned(), words(tender.as_str()))).to_vec();
             vec![
@@ -125,7 +133,7 @@ fn fields(context: &Context, verb: Verb, subject: &str) -> Form {
                 note(),
             ]
         }
-        Verb::ApplyDeposit | Verb::RefundDeposit => vec![subject("Reference of the deposit"), note()],
+        Verb::ApplyDeposit | Verb::RefundDeposit | Verb::WithdrawDeposit => vec![subject("Reference of the deposit"), note()],
         Verb::UndoLeak => vec![subject("Reference of the relief"), note()],
         Verb::Leak => vec![
             Field::new("bills", "Bills of the leak", Kind::Text).hint("Their numbers, with a space between them"),
@@ -215,6 +223,10 @@ fn done(posted: Posted, what: &'static str) -> Came {
     Came::Done(if posted.unchanged { "known" } else { what })
 }
 
+fn taken(came: Taken, what: &'static str) -> Came {
+    came.posted().map_or(Came::Done("waits"), |posted| done(posted, what))
+}
+
 /// Reads a form; nothing when something is wrong with it.
 fn work(verb: Verb, account: &str, form: &mut Form) -> Option<Work> {
     let account = account.to_owned();
@@ -227,13 +239,14 @@ fn work(verb: Verb, account: &str, form: &mut Form) -> Option<Work> {
             let fee = form.parse("subject", |text| text.parse::<i64>().map_err(|_| "expected a whole number".to_owned()));
             let (reference, note) = (form.text("reference"), form.text("note"));
             let (fee, reference, note) = (fee?, reference?, note?);
-            Some(Box::new(move |context| waive_fee(context, &account, fee, &reference, &note).map(|posted| done(posted, "waived"))))
+            Some(Box::new(move |context| waive_fee(context, &account, fee, &reference, &note).map(|came| taken(came, "waived"))))
         }
         Verb::CancelPlan => {
-            let note = form.text("note")?;
-            Some(Box::new(move |context| cancel_plan(context, &account, &note).map(|()| Came::Done("cancelled"))))
+            let (subject, note) = (form.text("subject"), form.text("note"));
+            let (subject, note) = (subject?, note?);
+            Some(Box::new(move |context| cancel_plan(context, &account, Some(&subject), &note).map(|()| Came::Done("cancelled"))))
         }
-        Verb::ApplyDeposit | Verb::RefundDeposit | Verb::UndoLeak => {
+        Verb::ApplyDeposit | Verb::RefundDeposit | Verb::WithdrawDeposit | Verb::UndoLeak => {
             let (subject, note) = (form.text("subject"), form.text("note"));
             let (subject, note) = (subject?, note?);
             Some(Box::new(move |context| match verb {
@@ -242,7 +255,8 @@ fn work(verb: Verb, account: &str, form: &mut Form) -> Option<Work> {
                     Outcome::Done(posted) => done(posted, "refunded"),
                     Outcome::Permitted | Outcome::Waits(_) => Came::Done("waits"),
                 }),
-                _ => undo_relief(context, &account, &subject, &note).map(|posted| done(posted, "undone")),
+                Verb::WithdrawDeposit => withdraw_deposit(context, &account, &subject, &note).map(|posted| done(posted, "withdrawn")),
+                _ => undo_relief(context, &account, &subject, &note).map(|came| taken(came, "undone")),
             }))
         }
     }

@@ -97,6 +97,9 @@ pub(super) fn kind_words(kind: &str) -> &'static str {
         "dispute" => "Question about a bill",
         "dunning_letter" => "Reminder to send by letter",
         "disconnection" => "Decide about a disconnection",
+        "leak_relief_gone" => "Leak relief went with its bill",
+        "written_off_paid" => "Payment of a debt that was written off",
+        "collections_failed" => "Account that could not be looked at",
         "bank_correction" => "Corrected bank statement",
         _ => "Something to look at",
     }
