@@ -75,6 +75,7 @@ fn bill_anew(town: &Town, bill: &str) {
         token: format!("rebill-{bill}"),
         case_id: None,
         override_gates: Some("a test".to_owned()),
+        agreed: None,
         progress: &|_, _, _| {},
         fault: None,
     };
