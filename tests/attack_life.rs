@@ -411,7 +411,7 @@ on_both! {
 fn as_the_first_version_left_it(town: &Town) {
     let collections =
         "DELETE FROM adjustment_reason WHERE code IN ('late-fee-taken-back', 'late-fee-waived', 'leak-taken-back', 'write-off-taken-back',
-             'deposit', 'deposit-interest', 'deposit-applied');
+             'deposit', 'deposit-interest', 'deposit-applied', 'deposit-withdrawn');
          DELETE FROM gl_account WHERE code IN ('credit:waived-fees', 'payable:deposits', 'expense:deposit-interest');
          CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open' AND approval_id IS NULL;
          DELETE FROM __diesel_schema_migrations WHERE version = '20261121000007';";
@@ -422,6 +422,8 @@ fn as_the_first_version_left_it(town: &Town) {
         collections,
     );
     let credits = "CREATE UNIQUE INDEX todo_account_once ON todo (kind, account_id) WHERE account_id IS NOT NULL AND status = 'open';
+         CREATE UNIQUE INDEX refund_provider_ref_once ON refund (provider, merchant, provider_ref, part)
+             WHERE provider_ref IS NOT NULL AND superseded_seq IS NULL;
          DELETE FROM __diesel_schema_migrations WHERE version = '20261121000006';";
     put_back(
         town,
