@@ -1,6 +1,7 @@
 //! `aquabills approvals`: what waits for a second person, shown and decided. The command line has no sign-in: `--by` names the
 //! person, and whoever approves or rejects proves to be that one by password and code.
 
+use chrono::NaiveDateTime;
 use clap::Subcommand;
 
 use super::{Failure, Global};
@@ -77,7 +78,11 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
                 let account = view.account.as_deref().unwrap_or("several accounts");
                 print::line(&format!(
                     "{} {} {account}: {}; asked for by {} on {}",
-                    view.id, view.amount, view.subject, view.asked_by, view.asked_at
+                    view.id,
+                    view.amount,
+                    view.subject,
+                    view.asked_by,
+                    local(&context, view.asked_at)
                 ))?;
             }
         }
@@ -86,7 +91,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             if *json {
                 return print::json(&view).map(|()| true);
             }
-            print_view(&view)?;
+            print_view(&context, &view)?;
         }
         Command::Approve(args) => return verdict(&context, args, Verdict::Approve),
         Command::Reject(args) => return verdict(&context, args, Verdict::Reject),
@@ -104,7 +109,12 @@ fn word(view: &ApprovalView) -> String {
     view.position.map_or(hash.clone(), |position| format!("{hash}-{position}"))
 }
 
-fn print_view(view: &ApprovalView) -> Result<(), Failure> {
+/// A moment in the utility's time.
+fn local(context: &Context, at: NaiveDateTime) -> impl std::fmt::Display {
+    at.and_utc().with_timezone(&context.config.time_zone).format("%Y-%m-%d %H:%M")
+}
+
+fn print_view(context: &Context, view: &ApprovalView) -> Result<(), Failure> {
     let show = |amount: Option<Money>| amount.map(|amount| amount.to_string()).unwrap_or_default();
     print::line(&format!("request {}: {}", view.id, view.subject))?;
     if let Some(account) = &view.account {
@@ -112,7 +122,8 @@ fn print_view(view: &ApprovalView) -> Result<(), Failure> {
         print::line(&format!("balance now {}, afterwards {}", show(view.balance), show(view.balance_after)))?;
     }
     print::line(&format!("amount {}; reason {}; note {}; reference {}", view.amount, view.reason, view.note, view.reference))?;
-    print::line(&format!("asked for by {} at {} UTC; expires at {} UTC", view.asked_by, view.asked_at, view.expires_at))?;
+    let (asked_at, expires_at) = (local(context, view.asked_at), local(context, view.expires_at));
+    print::line(&format!("asked for by {} on {asked_at}; expires on {expires_at}", view.asked_by))?;
     print::line(&format!("why two people: {}", view.why))?;
     let decided = view.decided_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     print::line(&format!("it is {}{decided}", format!("{:?}", view.status).to_lowercase()))?;

@@ -154,8 +154,9 @@ fn money(cents: i64) -> String {
 fn show(foreseen: &Preview, kind: RebillKind) -> Result<(), Failure> {
     let (possible, accounts) = (foreseen.possible().count(), foreseen.accounts.len());
     print::line(&format!(
-        "{} of {possible} accounts would be cancelled, with charges of {}",
+        "{} of {} would be cancelled, with charges of {}",
         print::count(u64::try_from(foreseen.bills()).unwrap_or(0), "bill"),
+        print::count(u64::try_from(possible).unwrap_or(0), "account"),
         money(foreseen.before_cents())
     ))?;
     if kind == RebillKind::Rebill {
@@ -192,7 +193,11 @@ fn tell(done: &RebillReport, json: bool) -> Result<bool, Failure> {
     let id = done.rebill.id;
     let gone: i64 = done.accounts.iter().filter(|sum| ["cancelled", "billed"].contains(&sum.state.as_str())).map(|sum| sum.before_cents).sum();
     let accounts = done.count("cancelled") + done.count("billed");
-    print::line(&format!("request {id}: the bills of {accounts} accounts over {} are cancelled", money(gone)))?;
+    print::line(&format!(
+        "request {id}: the bills of {}, over {}, are cancelled",
+        print::count(u64::try_from(accounts).unwrap_or(0), "account"),
+        money(gone)
+    ))?;
     if let Some(run) = done.run_id {
         print::line(&format!("run {run} billed {} of them anew: {}", done.count("billed"), money(done.billed_cents)))?;
     }

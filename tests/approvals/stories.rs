@@ -174,6 +174,11 @@ on_both! {
         assert!(run(&["approvals", "list", "--decided", "--json"]).1.contains("\"status\": \"approved\""));
         assert_eq!(count(&town, "approval_decision WHERE channel = 'command_line'"), 1);
         assert!(run(&["approvals", "expire"]).1.contains("0 requests expired"));
+        let carry = || run(&["balance", "transfer", "A2", "A3", "--reference", "T-1", "--note", "one household"]);
+        town.pay("A2", "20.00", "P-2");
+        let carried = carry();
+        assert!(carried.1.contains("A2: transfer posted") && carried.1.contains("A3: transfer posted"), "{carried:?}");
+        assert!(carry().1.contains("there already"), "the same again changes nothing");
         town.assert_sound();
     }
 }
