@@ -8,23 +8,27 @@ use std::sync::atomic::Ordering;
 
 use aquabills::actions::Context;
 use aquabills::actions::approvals::{Outcome, Seen, Verdict, decide, show};
+use aquabills::actions::bill_run::roll_back_run;
+use aquabills::actions::correct_meter::{RegisterChange, correct_register};
+use aquabills::actions::import::reads::import_reads;
 use aquabills::actions::inbox::settle;
 use aquabills::actions::overcharges::mend::{MendReport, Mending, foresee, mend};
 use aquabills::actions::overcharges::queue::sweep_queue;
 use aquabills::actions::overcharges::scan::scan_all;
 use aquabills::actions::policy::store_policy;
+use aquabills::actions::rebill::{RebillKind, Wanted, bills_named, rebill, resume};
 use aquabills::actions::sign_in::{NewStaff, add_staff};
 use aquabills::actions::stop::Stop;
 use aquabills::actions::tariffs::import_tariff;
 use aquabills::actions::undo::{Undo, undo};
-use aquabills::domain::ids::{ApprovalId, CaseId};
+use aquabills::domain::ids::{ApprovalId, CaseId, RebillId, RunId};
 use aquabills::domain::roles::Role;
 use chrono::TimeDelta;
 use diesel::result::Error as DieselError;
 use support::http::Served;
 use support::pages::{field, follow, open, says, send};
 use support::plain_provider::{Event, Plain, begin, deliver};
-use support::{Town, dump, lines, on_both};
+use support::{QUIET, TARIFF, Town, dump, lines, on_both};
 
 const TAXED: &str = "\
 metadata:
@@ -84,6 +88,21 @@ fn told(town: &Town) -> Vec<serde_json::Value> {
 
 fn figures(told: &serde_json::Value) -> (Option<i64>, Option<i64>, Option<i64>, Option<bool>) {
     (told["before_cents"].as_i64(), told["after_cents"].as_i64(), told["balance_cents"].as_i64(), told["asked"].as_bool())
+}
+
+/// Account 1's sixth bill, cancelled or billed anew.
+fn rebilling(town: &Town, kind: RebillKind, token: &str) -> Wanted<'static> {
+    Wanted {
+        bills: bills_named(&town.context, &["00006-0000001".to_owned()]).expect("the bill is there"),
+        kind,
+        reason: "the rate".to_owned(),
+        token: token.to_owned(),
+        case_id: None,
+        agreed: None,
+        override_gates: None,
+        progress: &|_, _, _| {},
+        fault: None,
+    }
 }
 
 /// The town as somebody acts in it.
@@ -395,5 +414,74 @@ on_both! {
         let sent = send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen), ("sure", "yes")]);
         says(&follow(&mut boss, &sent), "Nothing is left to be done");
         assert_right(&town);
+    }
+
+    fn what_an_estimate_has_wrong_is_left_to_the_read_that_settles_it(town: Town) {
+        let town = billed_town(town, TARIFF, 6);
+        let estimated = |on: &str, kind: &str, one: u32, two: u32| {
+            let csv = format!("meter_id,read_on,reading,kind\nM1,{on},{one},{kind}\nM2,{on},{two},{kind}\n");
+            assert_eq!(import_reads(&town.context, &town.file("kinds.csv", &csv), QUIET).expect("the reads are read").refused, 0);
+        };
+        estimated("2026-06-08", "estimated", 90, 38);
+        town.bill("2026-06-08");
+        let change = RegisterChange {
+            meter: "M1".to_owned(),
+            register: "1".to_owned(),
+            multiplier_milli: Some(500),
+            digits: None,
+            unit: None,
+            note: "it shows halves".to_owned(),
+        };
+        correct_register(&town.context, &change).expect("it is put right");
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let report = mended(&town, 1);
+        assert!(report.is_complete() && report.credited == 1, "{report:?}");
+        let estimates = "SELECT status || ' ' || settled_by AS line FROM overcharge_finding WHERE to_on = '2026-06-08'";
+        assert_eq!(query(&town, estimates), ["dismissed an estimate is part of it: the next real read puts it right"]);
+        estimated("2026-06-14", "actual", 96, 40);
+        town.bill("2026-06-14");
+        // Six months of 14, and 12 in the last 14 days, at half: what the meter counted, once.
+        let scan = scan_all(&town.context, &|_, _| {}).unwrap();
+        assert!(scan.is_clean(), "{scan:?}");
+        town.assert_sound();
+    }
+
+    fn what_a_credit_put_right_no_other_bill_puts_right_again(town: Town) {
+        let town = billed_town(town, TARIFF, 6);
+        // Somebody has begun to bill the last month anew, and was interrupted before anything was taken back.
+        put_right(&town, TARIFF);
+        let asked = rebilling(&town, RebillKind::Rebill, "one");
+        let stop = Stop::default();
+        stop.request();
+        assert!(rebill(&town.context, &asked, &stop).is_err());
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let report = mended(&town, 1);
+        assert_eq!((report.rebilled, report.credited, report.is_complete()), (0, 2, true));
+        let ledger = town.ledger_rows();
+        let resumed = resume(&town.context, RebillId(1), None, &Stop::default()).expect("it ends");
+        assert_eq!((resumed.count("refused"), resumed.count("billed")), (1, 0), "{resumed:?}");
+        let refused = |what: Result<(), String>| {
+            let why = what.unwrap_err();
+            assert!(why.contains("was put right by") && why.contains("beside the bills"), "{why}");
+        };
+        refused(rebill(&town.context, &rebilling(&town, RebillKind::Cancel, "two"), &Stop::default()).map(|_| ()).map_err(|error| error.to_string()));
+        refused(roll_back_run(&town.context, RunId(6), "the wrong rate", |_, _| {}).map(|_| ()).map_err(|error| error.to_string()));
+        assert_eq!(town.ledger_rows(), ledger);
+        assert_right(&town);
+    }
+
+    fn what_two_agreed_to_one_alone_does_not_take_back(town: Town) {
+        let town = billed_town(town, TARIFF, 6);
+        two_supervisors(&town);
+        put_right(&town, TARIFF);
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let waits = mend_as(&town, SAM, 1).unwrap_err();
+        assert!(waits.contains("second person"), "{waits}");
+        approve(&town, SUE, 1).expect("it is agreed to");
+        assert!(mend_as(&town, SAM, 1).expect("it is put right").is_complete());
+        let first = query(&town, "SELECT reference AS line FROM adjustment WHERE reference LIKE 'finding:%' ORDER BY id").remove(0);
+        let account = query(&town, &format!("SELECT a.number AS line FROM adjustment d JOIN account a ON a.id = d.account_id WHERE d.reference = '{first}'"));
+        let taking = Undo { account: account[0].clone(), of: first, reference: "U-1".to_owned(), note: "no".to_owned() };
+        assert!(matches!(undo(&by(&town, SAM), &taking).expect("it is asked for"), Outcome::Waits(_)));
     }
 }

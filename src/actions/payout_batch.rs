@@ -108,7 +108,8 @@ pub fn write_batch(context: &Context, medium: Medium, on: NaiveDate, out: &Path)
 /// Writes a file whole or not at all, for nobody else's eyes: it names customers' bank accounts.
 fn write_privately(out: &Path, body: &[u8]) -> std::io::Result<()> {
     let mut part = out.as_os_str().to_owned();
-    part.push(".part");
+    // Two that write the same file do not write into each other's.
+    part.push(format!(".{}.part", std::process::id()));
     let part = Path::new(&part);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -76,7 +76,7 @@ pub struct Cli {
     #[arg(long, global = true, env = "AQUABILLS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Who acts, for the audit trail: a name that is taken on trust. Whoever approves proves it [default: the signed-in user]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     by: Option<String>,
     #[command(subcommand)]
     command: Command,

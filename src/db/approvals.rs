@@ -170,6 +170,22 @@ pub fn undecided_of(conn: &mut DbConnection, beginning: &str, now: NaiveDateTime
     Ok(found.into_iter().next().map(|row| row.id))
 }
 
+/// Whether an adjustment is a difference of a case of overcharges (`finding:N`) that a second person agreed to.
+///
+/// # Errors
+/// Those of the database.
+pub fn case_was_approved(conn: &mut DbConnection, adjustment: &str) -> QueryResult<bool> {
+    let Some(finding) = adjustment.strip_prefix("finding:").and_then(|id| id.parse::<i64>().ok()) else { return Ok(false) };
+    let found: Vec<Found> = diesel::sql_query(
+        "SELECT a.id FROM approval a \
+         JOIN approval_decision d ON d.approval_id = a.id AND d.decision = 'approved' \
+         JOIN overcharge_finding f ON f.id = $1 AND a.reference LIKE 'case:' || CAST(f.case_id AS TEXT) || ':%' LIMIT 1",
+    )
+    .bind::<BigInt, _>(finding)
+    .load(conn)?;
+    Ok(!found.is_empty())
+}
+
 /// What was decided about a request.
 ///
 /// # Errors

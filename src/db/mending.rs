@@ -39,6 +39,24 @@ pub fn sums(conn: &mut DbConnection, case: CaseId) -> QueryResult<MendingSums> {
     .get_result(conn)
 }
 
+#[derive(QueryableByName)]
+struct Agreement {
+    #[diesel(sql_type = BigInt)]
+    id: AgreementId,
+}
+
+/// Which agreements of some accounts have ended: no read comes any more that would settle an estimate.
+///
+/// # Errors
+/// Those of the database.
+pub fn ended_agreements(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<AgreementId>> {
+    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
+    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let rows: Vec<Agreement> =
+        diesel::sql_query(format!("SELECT id FROM service_agreement WHERE account_id IN ({list}) AND end_on IS NOT NULL")).load(conn)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
 /// By what findings of a case were settled.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct SettledWay {

@@ -385,6 +385,14 @@ pub struct InTheWay {
     pub mended_cents: i64,
 }
 
+impl InTheWay {
+    /// Whether it is about days that a segment bills.
+    #[must_use]
+    pub fn overlaps(&self, segment: &StandingSegment) -> bool {
+        self.agreement_id == segment.agreement_id && segment.period_start_on < self.to_on && segment.period_end_on > self.from_on
+    }
+}
+
 /// What stands in the way of billing these accounts anew, by account.
 ///
 /// # Errors
@@ -398,6 +406,25 @@ pub fn in_the_way(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResul
             AND (status = 'dismissed' OR (status = 'settled' AND mended_cents <> 0)) ORDER BY account_id, id"
     ))
     .load(conn)
+}
+
+/// The first finding that was put right beside bills of a run that stand, among the accounts from one to another.
+///
+/// # Errors
+/// Those of the database.
+pub fn put_right_beside(conn: &mut DbConnection, run: RunId, first: AccountId, last: AccountId) -> QueryResult<Option<InTheWay>> {
+    diesel::sql_query(
+        "SELECT f.id, f.account_id, f.agreement_id, f.from_on, f.to_on, f.billed_cents, f.should_cents, f.mended_cents FROM overcharge_finding f \
+         WHERE f.account_id BETWEEN $1 AND $2 AND f.kind = 'charge' AND f.status = 'settled' AND f.mended_cents <> 0 \
+            AND EXISTS (SELECT 1 FROM bill_segment s WHERE s.agreement_id = f.agreement_id AND s.live = 1 AND s.run_id = $3 \
+                AND s.period_start_on < f.to_on AND s.period_end_on > f.from_on) \
+         ORDER BY f.account_id, f.id LIMIT 1",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<BigInt, _>(last)
+    .bind::<BigInt, _>(run)
+    .get_result(conn)
+    .optional()
 }
 
 /// What a request comes to, by the state of its accounts.

@@ -315,7 +315,7 @@ fn second_person(
     let size = wanted.size(movement);
     wanted.fits_largest(policy, movement)?;
     if let Wanted::Undo(undo) = wanted
-        && rows::by_reference(conn, &undo.of)?.is_some()
+        && (rows::by_reference(conn, &undo.of)?.is_some() || rows::case_was_approved(conn, &undo.of)?)
     {
         return Ok(Some(format!("two people decided about '{}': one alone does not take it back ({citation})", undo.of)));
     }

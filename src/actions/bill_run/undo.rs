@@ -6,9 +6,10 @@ use super::{LEASE, chunks_in, finish, reload, workers};
 use crate::actions::autopay::announce::withdraw_quietly_within;
 use crate::actions::collections::leak_relief;
 use crate::actions::lease::Lease;
+use crate::actions::rebill::put_right_already;
 use crate::actions::{ActionError, Context, notices};
 use crate::db::billing::{self, ChunkRow, RunRow};
-use crate::db::{ledger, operations};
+use crate::db::{DbConnection, customers, ledger, operations, rebills};
 use crate::domain::autopay::SkipReason;
 use crate::domain::ids::{AccountId, RunId};
 use crate::domain::ledger::{Entry, EntryKind};
@@ -64,6 +65,7 @@ pub fn roll_back_run(context: &Context, id: RunId, reason: &str, progress: impl 
         if later > 0 {
             return Err(ActionError::Refused(format!("run {id} has {later} later bills standing on it: roll the later runs back first")));
         }
+        not_put_right_already(conn, id, (AccountId(0), AccountId(i64::MAX)))?;
         let clashes = billing::unfinished_runs(conn)?.into_iter().find(|other| other.cycle == run.cycle);
         if let Some(other) = clashes {
             return Err(ActionError::Refused(format!(
@@ -99,6 +101,13 @@ fn taken_back(run: &RunRow, entry: &Entry, balance: Money, undrawn: bool, today:
     }
 }
 
+/// Fails when a credit has put a bill of the run right beside it: whoever bills its days again would do it once more.
+fn not_put_right_already(conn: &mut DbConnection, run: RunId, (first, last): (AccountId, AccountId)) -> Result<(), ActionError> {
+    let Some(row) = rebills::put_right_beside(conn, run, first, last)? else { return Ok(()) };
+    let account = customers::account_number(conn, row.account_id)?;
+    Err(ActionError::Refused(format!("account {account}: {}", put_right_already(&row))))
+}
+
 fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<(), ActionError> {
     let (first, last) = (chunk.first_account_id, chunk.last_account_id);
     let today = context.today();
@@ -108,6 +117,7 @@ fn roll_back_chunk(context: &Context, run: &RunRow, chunk: &ChunkRow) -> Result<
             return Ok(());
         }
         ledger::lock_account_range(conn, first, last)?;
+        not_put_right_already(conn, run.id, (first, last))?;
         let now = context.now();
         let mut entries = Vec::new();
         for bill in billing::bills_of_run(conn, run.id, first, last)? {

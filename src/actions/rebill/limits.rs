@@ -24,6 +24,17 @@ impl Days {
     }
 }
 
+/// Why a bill is not taken back that a credit or charge has put right beside it: whatever is billed for its days later would put it
+/// right once more.
+pub(in crate::actions) fn put_right_already(row: &InTheWay) -> String {
+    let credit = Money::from_cents(row.mended_cents);
+    format!(
+        "finding {} was put right by {credit} beside the bills, and another bill would do it once more: take that back first (`aquabills undo`, \
+         reference finding:{})",
+        row.id, row.id
+    )
+}
+
 /// Why an account is not billed anew; none when nothing speaks against it.
 pub(super) fn against(
     policies: &PolicyBook,
@@ -42,8 +53,7 @@ pub(super) fn against(
     let of = |days: &[Days], row: &InTheWay| -> i64 { days.iter().filter(|days| days.overlaps(row)).map(|days| days.cents).sum() };
     for row in in_the_way.iter().filter(|row| gone.iter().any(|days| days.overlaps(row))) {
         if row.mended_cents != 0 {
-            let credit = Money::from_cents(row.mended_cents);
-            return Some(format!("finding {} was put right by {credit} beside the bills, and another bill would do it once more", row.id));
+            return Some(put_right_already(row));
         }
         if (of(&gone, row), of(&anew, row)) == (row.billed_cents, row.should_cents) {
             return Some(format!("what finding {} says of {} to {} was let be, and another bill would change it", row.id, row.from_on, row.to_on));

@@ -32,6 +32,7 @@ use crate::domain::ids::{AccountId, ApprovalId, CaseId, RebillId, RunId};
 
 pub(in crate::actions) use anew::{billed_within, finish_with};
 pub use credit::{ExactCorrection, correct_within};
+pub(in crate::actions) use limits::put_right_already;
 pub use plan::PlannedBill;
 pub use preview::{AccountPreview, Preview, preview};
 pub use view::{RebillLine, RebillPage, ReplacedBy, note_failure, rebill_page, replaced_by};
@@ -227,16 +228,16 @@ pub fn begin(context: &Context, wanted: &Wanted<'_>) -> Result<RebillId, ActionE
     begun.map_err(|waiting| approvals::waits(&waiting))
 }
 
-/// The request for a second person that this waits for, where the policy wants one. What is only cancelled gives nobody anything:
-/// its days are billed by a later run. Of a case of overcharges it was asked for the whole case.
+/// The request for a second person that this waits for, where the policy wants one. What is only cancelled gives back the whole
+/// bill, whatever is billed for its days later. Of a case of overcharges it was asked for the whole case.
 fn second_person(conn: &mut DbConnection, context: &Context, wanted: &Wanted<'_>, foreseen: &Preview) -> Result<Option<Waiting>, ActionError> {
-    if wanted.kind == RebillKind::Cancel || wanted.agreed.is_some() {
+    if wanted.agreed.is_some() {
         return Ok(None);
     }
-    let amounts = foreseen.amounts();
+    let amounts = foreseen.amounts(wanted.kind);
     let policy = policies_within(conn)?.on(context.today()).clone();
     let largest = amounts.largest_credit();
-    if largest > policy.credits.largest {
+    if wanted.kind == RebillKind::Rebill && largest > policy.credits.largest {
         let (most, citation) = (policy.credits.largest, &policy.credits.citation);
         return Err(ActionError::Refused(format!(
             "an account would get {largest}, and {most} is the most that the policy lets anybody give ({citation})"
@@ -244,12 +245,13 @@ fn second_person(conn: &mut DbConnection, context: &Context, wanted: &Wanted<'_>
     }
     let Some(why) = approvals::why_two_of(&policy, &amounts) else { return Ok(None) };
     let (bills, accounts) = (foreseen.bills(), foreseen.possible().count());
+    let what = if wanted.kind == RebillKind::Cancel { "cancelled" } else { "billed anew" };
     let permit = Permit {
         kind: "rebill".to_owned(),
         account: None,
         amount: amounts.total()?,
         reference: foreseen.approval_reference(),
-        subject: format!("{bills} bills of {accounts} accounts billed anew, {} at most for one", amounts.largest_credit()),
+        subject: format!("{bills} bills of {accounts} accounts {what}, {} at most for one", amounts.largest_credit()),
         note: wanted.reason.trim().to_owned(),
     };
     approvals::permit_within(conn, context, &permit, &why)

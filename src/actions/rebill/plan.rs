@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 
-use super::BillKey;
+use super::limits::put_right_already;
+use super::{BillKey, LIMITED};
 use crate::actions::{ActionError, Context};
 use crate::db::billing::{BillRow, bill_number};
-use crate::db::rebills::{self, RebillBillRow, StandingSegment};
+use crate::db::rebills::{self, InTheWay, RebillBillRow, StandingSegment};
 use crate::db::{DbConnection, customers};
 use crate::domain::ids::{AccountId, RebillId, RunId};
 use crate::domain::rebilling::{BilledPeriod, cancelled_together};
@@ -98,6 +99,8 @@ struct Known {
     bills: HashMap<BillKey, BillRow>,
     segments: HashMap<AccountId, Vec<StandingSegment>>,
     claims: HashMap<BillKey, RebillBillRow>,
+    /// What was put right by a credit or a charge beside the bills.
+    put_right: HashMap<AccountId, Vec<InTheWay>>,
 }
 
 impl Known {
@@ -108,7 +111,12 @@ impl Known {
         }
         let claims = rebills::claims(conn, accounts)?.into_iter().filter(|claim| Some(claim.rebill_id) != mine);
         let bills = rebills::bills_of_accounts(conn, accounts)?;
+        let mut put_right: HashMap<AccountId, Vec<InTheWay>> = HashMap::new();
+        for row in rebills::in_the_way(conn, accounts)?.into_iter().filter(|row| row.mended_cents != 0) {
+            put_right.entry(row.account_id).or_default().push(row);
+        }
         Ok(Self {
+            put_right,
             bills: bills.into_iter().map(|bill| ((bill.run_id, bill.account_id), bill)).collect(),
             segments,
             claims: claims.map(|claim| ((claim.run_id, claim.account_id), claim)).collect(),
@@ -129,6 +137,10 @@ impl Known {
                 Err(why) => refused = refused.or(Some(why)),
             }
         }
+        let gone: BTreeSet<RunId> = bills.iter().map(|(_, bill)| bill.run_id).collect();
+        let beside = self.put_right.get(&account_id).map_or(&[][..], Vec::as_slice);
+        let beside = beside.iter().find(|row| segments.iter().any(|segment| gone.contains(&segment.run_id) && row.overlaps(segment)));
+        refused = refused.or(beside.map(|row| format!("{LIMITED}: {}", put_right_already(row))));
         bills.sort_by_key(|(seq, _)| *seq);
         AccountPlan { account_id, number, bills: bills.into_iter().map(|(_, bill)| bill).collect(), refused }
     }

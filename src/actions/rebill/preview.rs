@@ -87,9 +87,10 @@ impl Preview {
         }
     }
 
-    /// How each account's balance moves when its bills are made anew.
-    pub(super) fn amounts(&self) -> Amounts {
-        let moves = |account: &AccountPreview| Some((account.account_id, account.after_cents? - account.before_cents));
+    /// How each account's balance moves when its bills are cancelled, and made anew where that is wanted.
+    pub(super) fn amounts(&self, kind: RebillKind) -> Amounts {
+        let after = |account: &AccountPreview| if kind == RebillKind::Cancel { Some(0) } else { account.after_cents };
+        let moves = |account: &AccountPreview| Some((account.account_id, after(account)? - account.before_cents));
         Amounts(self.possible().filter_map(moves).collect())
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
 
-use super::plan::{Part, Way};
+use super::plan::{ESTIMATE, Part, Way};
 use super::tell::{self, Told};
 use super::{AccountWay, Left};
 use crate::actions::overcharges::scan::still_held;
@@ -86,6 +86,7 @@ fn settle_account(
                 let_be(conn, row, *cents, now)?;
             }
             None if row.kind == "payment" => drop(overcharges::settle(conn, row.id, "told", 0, now)?),
+            None if account.estimates.contains(&row.id) => drop(overcharges::dismiss(conn, row.id, ESTIMATE, now)?),
             None => drop(overcharges::dismiss(conn, row.id, TOO_FAR_BACK, now)?),
         }
     }

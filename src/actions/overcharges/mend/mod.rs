@@ -7,7 +7,7 @@ mod plan;
 mod second_person;
 mod tell;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -374,5 +374,7 @@ struct AccountWay {
     findings: Vec<FindingRow>,
     /// The tax of the bills of each finding about charges, with what was put right of it before, in cents.
     taxed: BTreeMap<FindingId, i64>,
+    /// The findings whose last day an estimate closes that a read will settle.
+    estimates: BTreeSet<FindingId>,
     way: Way,
 }

@@ -1,6 +1,6 @@
 //! Which way each account of a case is put right.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -14,7 +14,7 @@ use crate::db::overcharges::FindingRow;
 use crate::db::rebills::{self, StandingSegment};
 use crate::db::{DbConnection, customers};
 use crate::domain::billing::{SegmentInputs, TariffBook};
-use crate::domain::ids::{AccountId, FindingId, RunId};
+use crate::domain::ids::{AccountId, AgreementId, FindingId, RunId};
 use crate::domain::ledger::Charged;
 use crate::domain::money::Money;
 use crate::domain::overcharges::{Evidence, still_to_mend};
@@ -23,6 +23,8 @@ use crate::domain::policy::{Parts, Policy, PolicyBook, back_billing};
 /// An account is billed anew when no more of its bills than this have to go for that: who would get a year of bills again gets the
 /// exact difference.
 const MOST_BILLS: usize = 3;
+/// Why nothing is posted for days that an estimate closes: the read that settles it takes off what was billed, and would do it again.
+pub(super) const ESTIMATE: &str = "an estimate is part of it: the next real read puts it right";
 /// So many accounts are looked at in one snapshot.
 const PAGE: usize = 500;
 
@@ -158,6 +160,8 @@ impl Ways {
 struct Known {
     numbers: HashMap<AccountId, String>,
     segments: HashMap<AccountId, Vec<StandingSegment>>,
+    /// Agreements that have ended.
+    ended: HashSet<AgreementId>,
     /// Tax that credits have put right beside the bills.
     taxes: HashMap<AccountId, Vec<MendedTax>>,
 }
@@ -176,7 +180,8 @@ impl Known {
         for row in mending::mended_taxes(conn, accounts)? {
             taxes.entry(row.account_id).or_default().push(row);
         }
-        Ok(Self { numbers, segments, taxes })
+        let ended = mending::ended_agreements(conn, accounts)?.into_iter().collect();
+        Ok(Self { numbers, segments, ended, taxes })
     }
 }
 
@@ -196,7 +201,13 @@ impl Judge<'_> {
             billed + mended.iter().filter(|tax| tax.is_within(row)).map(|tax| tax.tax_cents).sum::<i64>()
         };
         let taxed = findings.iter().filter(|row| row.kind == "charge").map(|row| (row.id, of(row))).collect();
-        let account = AccountWay { account_id, number, findings: findings.to_vec(), taxed, way: Way::Tell };
+        let mut estimates = BTreeSet::new();
+        for row in findings.iter().filter(|row| row.agreement_id.is_some_and(|id| !self.known.ended.contains(&id))) {
+            if evidence(row)?.billed.last().is_some_and(|side| side.estimated) {
+                estimates.insert(row.id);
+            }
+        }
+        let account = AccountWay { account_id, number, findings: findings.to_vec(), taxed, estimates, way: Way::Tell };
         let way = self.way(conn, &account)?;
         Ok(AccountWay { way, ..account })
     }
@@ -228,6 +239,11 @@ impl Judge<'_> {
         bills.dedup();
         Ok(Way::Rebill(bills))
     }
+}
+
+/// Both sides' working, as it was kept.
+fn evidence(row: &FindingRow) -> Result<Evidence, ActionError> {
+    serde_json::from_str(&row.evidence).map_err(|error| ActionError::Form(format!("what finding {} keeps cannot be read: {error}", row.id)))
 }
 
 fn within(segment: &StandingSegment, row: &FindingRow) -> bool {
@@ -297,6 +313,10 @@ impl Rules<'_> {
                 parts.push(Part { finding: row.id, difference: whole, note: row.detail.clone() });
                 continue;
             }
+            if account.estimates.contains(&row.id) {
+                nothing = Some(ESTIMATE.to_owned());
+                continue;
+            }
             let policy = self.back_billing(row);
             match policy.of(row.difference_cents) {
                 None => nothing = Some(format!("it is further back than is put right: {}", policy.citation)),
@@ -318,8 +338,7 @@ impl Rules<'_> {
         if row.kind != "charge" {
             return Ok(Ok(Charged { total: Money::from_cents(row.difference_cents), tax: Money::default() }));
         }
-        let evidence: Evidence = serde_json::from_str(&row.evidence)
-            .map_err(|error| ActionError::Form(format!("what finding {} keeps cannot be read: {error}", row.id)))?;
+        let evidence = evidence(row)?;
         let posted = Charged { total: Money::from_cents(row.billed_cents + row.mended_before_cents), tax: Money::from_cents(taxed) };
         let sides: Vec<SegmentInputs> = evidence.should.into_iter().map(|side| side.inputs).collect();
         Ok(still_to_mend(posted, Money::from_cents(row.should_cents), &sides, self.book))
