@@ -427,10 +427,10 @@ on_both! {
         let change = RegisterChange {
             meter: "M1".to_owned(),
             register: "1".to_owned(),
-            multiplier_milli: Some(500),
+            multiplier_milli: Some(800),
             digits: None,
             unit: None,
-            note: "it shows halves".to_owned(),
+            note: "it counts less".to_owned(),
         };
         correct_register(&town.context, &change).expect("it is put right");
         scan_all(&town.context, &|_, _| {}).unwrap();
@@ -440,7 +440,7 @@ on_both! {
         assert_eq!(query(&town, estimates), ["dismissed an estimate is part of it: the next real read puts it right"]);
         estimated("2026-06-14", "actual", 96, 40);
         town.bill("2026-06-14");
-        // Six months of 14, and 12 in the last 14 days, at half: what the meter counted, once.
+        // What the meter counted, at four fifths, once.
         let scan = scan_all(&town.context, &|_, _| {}).unwrap();
         assert!(scan.is_clean(), "{scan:?}");
         town.assert_sound();

@@ -246,6 +246,13 @@ on_both! {
         let page = open(&mut boss, "/staff/runs/3/rebill");
         let (key, seen) = (field(&page, "key"), field(&page, "seen"));
         let form = [("what", "cancel"), ("reason", "a wrong rate"), ("key", key.as_str()), ("seen", seen.as_str())];
+        // A cancelled bill is given back whole: 127.50 is more than one person gives.
+        let waits = send(&mut boss, &page, "/staff/runs/3/rebill", &form);
+        says(&waits, "second person");
+        assert_eq!(town.balance("A3"), "382.50");
+        let policy = "title = \"T\"\neffective_on = 2026-01-01\n[credits]\ncitation = \"Board 7\"\napproval_above = \"200.00\"\n\
+            approval_total_above = \"900.00\"\napproval_days = 30\napprovers = [\"supervisor\"]\nrequest_days = 14\nlargest = \"500.00\"\n";
+        store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
         let done = send(&mut boss, &page, "/staff/runs/3/rebill", &form);
         says(&follow(&mut boss, &done), "Bills cancelled");
         assert_eq!((town.balance("A2"), town.balance("A3")), ("38.00".to_owned(), "255.00".to_owned()));
