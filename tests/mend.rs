@@ -465,7 +465,7 @@ on_both! {
             assert!(why.contains("was put right by") && why.contains("beside the bills"), "{why}");
         };
         refused(rebill(&town.context, &rebilling(&town, RebillKind::Cancel, "two"), &Stop::default()).map(|_| ()).map_err(|error| error.to_string()));
-        refused(roll_back_run(&town.context, RunId(6), "the wrong rate", |_, _| {}).map(|_| ()).map_err(|error| error.to_string()));
+        refused(roll_back_run(&town.context, RunId(6), "the wrong rate", |_, _| {}).map_err(|error| error.to_string()));
         assert_eq!(town.ledger_rows(), ledger);
         assert_right(&town);
     }
