@@ -142,6 +142,7 @@ pub struct ServiceRow {
 /// # Errors
 /// Those of the database.
 pub fn services(conn: &mut DbConnection, account: AccountId, today: NaiveDate, limit: i64) -> QueryResult<Vec<ServiceRow>> {
+    // The second condition is the index's own: SQLite does not see that the first one says it, too.
     diesel::sql_query(
         "SELECT a.id AS agreement_id, s.code, m.address, a.schedule, \
             coalesce((SELECT t.rate_class FROM agreement_term t WHERE t.agreement_id = a.id AND t.effective_on <= $1 \
@@ -153,7 +154,7 @@ pub fn services(conn: &mut DbConnection, account: AccountId, today: NaiveDate, l
          LEFT JOIN installation i ON i.service_point_id = coalesce(a.measured_at, a.service_point_id) AND i.removed_on IS NULL AND a.end_on IS NULL \
          LEFT JOIN meter e ON e.id = i.meter_id \
          LEFT JOIN register r ON r.id = (SELECT min(f.id) FROM register f WHERE f.meter_id = e.id) \
-         LEFT JOIN meter_read d ON d.id = (SELECT l.id FROM meter_read l WHERE l.register_id = r.id AND l.status = 'accepted' \
+         LEFT JOIN meter_read d ON d.id = (SELECT l.id FROM meter_read l WHERE l.register_id = r.id AND l.status = 'accepted' AND l.status <> 'rejected' \
             ORDER BY l.read_on DESC LIMIT 1) \
          WHERE a.account_id = $2 ORDER BY CASE WHEN a.end_on IS NULL THEN 0 ELSE 1 END, a.id LIMIT $3",
     )

@@ -189,6 +189,7 @@ pub struct ServiceCard {
 /// # Errors
 /// Those of the database.
 pub fn services(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<ServiceCard>> {
+    // The second condition is the index's own: SQLite does not see that the first one says it, too.
     diesel::sql_query(
         "SELECT g.id AS agreement_id, p.code AS service_id, m.address, g.schedule, g.rate_class, g.cycle, g.attributes, g.start_on, g.end_on, \
             e.serial AS meter, l.read_on AS last_read_on, l.reading_milli AS last_reading_milli, \
@@ -199,7 +200,7 @@ pub fn services(conn: &mut DbConnection, account: AccountId, limit: i64) -> Quer
          JOIN premise m ON m.id = p.premise_id \
          LEFT JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.service_point_id = coalesce(g.measured_at, p.id)) \
          LEFT JOIN meter e ON e.id = i.meter_id \
-         LEFT JOIN meter_read l ON l.id = (SELECT d.id FROM register r JOIN meter_read d ON d.register_id = r.id AND d.status = 'accepted' \
+         LEFT JOIN meter_read l ON l.id = (SELECT d.id FROM register r JOIN meter_read d ON d.register_id = r.id AND d.status = 'accepted' AND d.status <> 'rejected' \
             AND (g.end_on IS NULL OR d.read_on <= g.end_on) WHERE r.meter_id = e.id ORDER BY d.read_on DESC, d.id LIMIT 1) \
          WHERE g.account_id = $1 \
          ORDER BY CASE WHEN g.end_on IS NULL THEN 0 ELSE 1 END, g.id LIMIT $2",
@@ -426,6 +427,7 @@ pub struct RegisterCard {
 /// # Errors
 /// Those of the database.
 pub fn registers_of_account(conn: &mut DbConnection, account: AccountId, limit: i64) -> QueryResult<Vec<RegisterCard>> {
+    // The second condition is the index's own: SQLite does not see that the first one says it, too.
     diesel::sql_query(
         "SELECT p.code AS service_id, e.serial AS meter, r.code AS register, r.digits, l.read_on AS last_read_on, \
             l.reading_milli AS last_reading_milli \
@@ -434,7 +436,7 @@ pub fn registers_of_account(conn: &mut DbConnection, account: AccountId, limit: 
          JOIN installation i ON i.service_point_id = p.id AND i.removed_on IS NULL \
          JOIN meter e ON e.id = i.meter_id \
          JOIN register r ON r.meter_id = e.id \
-         LEFT JOIN meter_read l ON l.id = (SELECT d.id FROM meter_read d WHERE d.register_id = r.id AND d.status = 'accepted' \
+         LEFT JOIN meter_read l ON l.id = (SELECT d.id FROM meter_read d WHERE d.register_id = r.id AND d.status = 'accepted' AND d.status <> 'rejected' \
             ORDER BY d.read_on DESC, d.id LIMIT 1) \
          WHERE g.account_id = $1 AND g.id = (SELECT max(n.id) FROM service_agreement n WHERE n.service_point_id = p.id) \
          ORDER BY p.code, e.serial, r.code LIMIT $2",

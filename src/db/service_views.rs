@@ -140,6 +140,7 @@ pub struct InstalledRegister {
 /// # Errors
 /// Those of the database.
 pub fn registers_at(conn: &mut DbConnection, premise: PremiseId, limit: i64) -> QueryResult<Vec<InstalledRegister>> {
+    // The second condition is the index's own: SQLite does not see that the first one says it, too.
     diesel::sql_query(
         "SELECT p.code AS service_id, e.serial AS meter, r.code AS register, r.digits, r.multiplier_milli, r.unit, i.installed_on, i.removed_on, \
             l.read_on AS last_read_on, l.reading_milli AS last_reading_milli \
@@ -147,7 +148,7 @@ pub fn registers_at(conn: &mut DbConnection, premise: PremiseId, limit: i64) -> 
          JOIN installation i ON i.service_point_id = p.id \
          JOIN meter e ON e.id = i.meter_id \
          JOIN register r ON r.meter_id = e.id \
-         LEFT JOIN meter_read l ON l.id = (SELECT d.id FROM meter_read d WHERE d.register_id = r.id AND d.status = 'accepted' \
+         LEFT JOIN meter_read l ON l.id = (SELECT d.id FROM meter_read d WHERE d.register_id = r.id AND d.status = 'accepted' AND d.status <> 'rejected' \
             AND (i.removed_on IS NULL OR d.read_on <= i.removed_on) ORDER BY d.read_on DESC, d.id LIMIT 1) \
          WHERE p.premise_id = $1 ORDER BY CASE WHEN i.removed_on IS NULL THEN 0 ELSE 1 END, p.code, i.id DESC, r.code LIMIT $2",
     )
