@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::DbConnection;
-use super::bulk::{insert_all, reserve_ids};
+use super::bulk::{in_list, insert_all, reserve_ids};
 use super::schema::{bank_entry, bank_file, bank_mapping, todo, unapplied_credit};
 use crate::domain::ids::{AccountId, BankEntryId, BankFileId, PaymentId, RefundId, UnappliedCreditId};
 
@@ -447,8 +447,7 @@ pub struct StatusFigures {
 /// # Errors
 /// Those of the database.
 pub fn figures(conn: &mut DbConnection, files: &[BankFileId]) -> QueryResult<Vec<StatusFigures>> {
-    let list = files.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(files.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "SELECT file_id, bank_account, status, CAST(count(*) AS BIGINT) AS entries, \
             CAST(coalesce(sum(CASE WHEN amount_cents > 0 THEN amount_cents ELSE 0 END), 0) AS BIGINT) AS credits_cents, \

@@ -6,6 +6,7 @@ use diesel::sql_types::BigInt;
 
 use super::DbConnection;
 use super::bank::EntryRow;
+use super::bulk::in_list;
 use super::payments::PaymentRow;
 use super::provider_payments::RefundRow;
 use super::schema::{account, bank_entry, payment, person, provider_payout, refund};
@@ -60,7 +61,7 @@ pub fn balances(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<
     let rows: Vec<Due> = diesel::sql_query(format!(
         "SELECT a.id, coalesce((SELECT f.balance_after_cents FROM financial_transaction f WHERE f.account_id = a.id \
             ORDER BY f.account_seq DESC LIMIT 1), 0) AS balance_cents FROM account a WHERE a.id IN ({})",
-        list(accounts)
+        in_list(accounts.iter().map(|id| id.0))
     ))
     .load(conn)?;
     Ok(rows.into_iter().map(|row| (row.id, row.balance_cents)).collect())
@@ -92,15 +93,10 @@ pub fn latest_bills(conn: &mut DbConnection, accounts: &[AccountId], each: i64) 
         "SELECT account_id, run_id, amount_due_cents, total_cents FROM ( \
             SELECT account_id, run_id, amount_due_cents, total_cents, row_number() OVER (PARTITION BY account_id ORDER BY account_seq DESC) AS place \
             FROM bill WHERE status = 'issued' AND account_id IN ({})) b WHERE b.place <= $1 ORDER BY account_id, place",
-        list(accounts)
+        in_list(accounts.iter().map(|id| id.0))
     ))
     .bind::<BigInt, _>(each)
     .load(conn)
-}
-
-fn list(accounts: &[AccountId]) -> String {
-    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    if list.is_empty() { "NULL".to_owned() } else { list }
 }
 
 /// The payments with this reference, from wherever they came, without those that a correction replaced.

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
-use super::bulk::insert_all;
+use super::bulk::{in_list, insert_all};
 use super::schema::{account, bill, bill_run, bill_run_chunk, bill_run_exception, bill_segment, rebill_account, service_agreement};
 use crate::domain::gates::{Comparable, RunTotals};
 use crate::domain::ids::{AccountId, AgreementId, RebillId, RunId};
@@ -899,8 +899,7 @@ struct BilledThrough {
 /// # Errors
 /// Those of the database.
 pub fn billed_through(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<(AgreementId, NaiveDate)>> {
-    let list = agreements.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(agreements.iter().map(|id| id.0));
     let sql = format!(
         "SELECT agreement_id, max(period_end_on) AS billed_through FROM bill_segment WHERE live = 1 AND agreement_id IN ({list}) GROUP BY agreement_id"
     );

@@ -39,6 +39,13 @@ use diesel::sql_types::BigInt;
 
 use super::DbConnection;
 
+/// Ids as the inside of an SQL list, `NULL` when there are none: an empty list is no SQL on PostgreSQL, and nothing
+/// equals NULL.
+pub(super) fn in_list(ids: impl IntoIterator<Item = i64>) -> String {
+    let list = ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    if list.is_empty() { "NULL".to_owned() } else { list }
+}
+
 #[derive(QueryableByName)]
 struct Reserved {
     #[diesel(sql_type = BigInt)]

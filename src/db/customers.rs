@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::DbConnection;
-use super::bulk::{insert_all, reserve_ids};
+use super::bulk::{in_list, insert_all, reserve_ids};
 use super::schema::{account, agreement_term, person, premise, service_agreement, service_point};
 use crate::domain::ids::{AccountId, AgreementId, PersonId, PremiseId, ServicePointId};
 
@@ -544,8 +544,7 @@ pub struct AccountCard {
 /// # Errors
 /// Those of the database.
 pub fn account_cards(conn: &mut DbConnection, ids: &[AccountId]) -> QueryResult<Vec<AccountCard>> {
-    let list = ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(ids.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "SELECT a.id, a.number, a.person_id, p.name, p.email, p.mailing_address, p.paperless, \
             (SELECT m.address FROM service_agreement g JOIN service_point s ON s.id = g.service_point_id \

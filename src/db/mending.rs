@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Nullable, Text};
 
 use super::DbConnection;
+use super::bulk::in_list;
 use super::overcharges::FindingRow;
 use super::schema::overcharge_finding;
 use crate::domain::ids::{AccountId, AgreementId, CaseId};
@@ -50,8 +51,7 @@ struct Agreement {
 /// # Errors
 /// Those of the database.
 pub fn ended_agreements(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<AgreementId>> {
-    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(accounts.iter().map(|id| id.0));
     let rows: Vec<Agreement> =
         diesel::sql_query(format!("SELECT id FROM service_agreement WHERE account_id IN ({list}) AND end_on IS NOT NULL")).load(conn)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
@@ -145,8 +145,7 @@ impl MendedTax {
 /// # Errors
 /// Those of the database.
 pub fn mended_taxes(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<MendedTax>> {
-    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(accounts.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "SELECT f.account_id, f.agreement_id, f.from_on, f.to_on, CAST(-sum(p.amount_cents) AS BIGINT) AS tax_cents \
          FROM overcharge_finding f JOIN adjustment j ON j.account_id = f.account_id AND j.reference = 'finding:' || CAST(f.id AS TEXT) \

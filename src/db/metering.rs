@@ -6,7 +6,7 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
 use super::billing::{LISTED, cycle_within_chunk};
-use super::bulk::insert_all;
+use super::bulk::{in_list, insert_all};
 use super::schema::{installation, meter, meter_read, register, service_agreement};
 use crate::domain::ids::{AccountId, AgreementId, InstallationId, MeterId, ReadId, RegisterId, ServicePointId};
 
@@ -304,8 +304,7 @@ impl RegisterService {
 /// # Errors
 /// Those of the database.
 pub fn register_services(conn: &mut DbConnection, meters: &[MeterId]) -> QueryResult<Vec<RegisterService>> {
-    let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(meters.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "SELECT r.id AS register_id, a.id AS agreement_id, a.rate_class, a.start_on, i.installed_on, i.removed_on FROM register r \
          JOIN installation i ON i.id = (SELECT max(n.id) FROM installation n WHERE n.meter_id = r.meter_id) \
@@ -329,8 +328,7 @@ pub fn service_on<'a>(services: impl DoubleEndedIterator<Item = &'a RegisterServ
 /// # Errors
 /// Those of the database.
 pub fn billed_spans(conn: &mut DbConnection, meters: &[MeterId]) -> QueryResult<Vec<BilledSpan>> {
-    let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(meters.iter().map(|id| id.0));
     let by = |column: &str| {
         format!(
             "SELECT r.id AS register_id, a.start_on, a.end_on, s.period_end_on AS billed_through FROM register r \
@@ -426,8 +424,7 @@ pub fn billable_reads(conn: &mut DbConnection, cycle: &str, first: AccountId, la
 /// # Errors
 /// Those of the database.
 pub fn reads_since(conn: &mut DbConnection, agreements: &[AgreementId], since: NaiveDate) -> QueryResult<Vec<BillableRead>> {
-    let list = agreements.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(agreements.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "SELECT a.id AS agreement_id, i.id AS installation_id, r.id AS register_id, r.digits, r.multiplier_milli, r.unit, \
             i.installed_on, i.removed_on, m.id AS read_id, m.read_on, m.reading_milli, m.kind, m.status \

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
-use super::bulk::insert_all;
+use super::bulk::{in_list, insert_all};
 use super::schema::{overcharge_case, overcharge_finding, sweep_night, sweep_queue};
 use crate::domain::ids::{AccountId, AgreementId, CaseId, FindingId, MeterId, RunId};
 
@@ -348,8 +348,7 @@ pub fn queue(conn: &mut DbConnection, accounts: &[AccountId], why: &str, since: 
 /// # Errors
 /// Those of the database.
 pub fn queue_meters(conn: &mut DbConnection, meters: &[MeterId], why: &str, since: NaiveDateTime) -> QueryResult<()> {
-    let list = meters.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(meters.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "INSERT INTO sweep_queue (account_id, why, since) SELECT DISTINCT a.account_id, $1, $2 FROM installation i \
          JOIN service_agreement a ON coalesce(a.measured_at, a.service_point_id) = i.service_point_id \
@@ -389,7 +388,7 @@ pub fn queue_payments(conn: &mut DbConnection, payments: &[(AccountId, NaiveDate
         by_day.entry(*on).or_default().insert(account.0);
     }
     for (on, accounts) in by_day {
-        let list = accounts.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        let list = in_list(accounts);
         diesel::sql_query(format!(
             "INSERT INTO sweep_queue (account_id, why, since) SELECT c.id, $1, $2 FROM account c WHERE c.id IN ({list}) \
                 AND EXISTS (SELECT 1 FROM bill b JOIN bill_run r ON r.id = b.run_id \
