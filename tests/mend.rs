@@ -92,17 +92,8 @@ fn figures(told: &serde_json::Value) -> (Option<i64>, Option<i64>, Option<i64>, 
 
 /// Account 1's sixth bill, cancelled or billed anew.
 fn rebilling(town: &Town, kind: RebillKind, token: &str) -> Wanted<'static> {
-    Wanted {
-        bills: bills_named(&town.context, &["00006-0000001".to_owned()]).expect("the bill is there"),
-        kind,
-        reason: "the rate".to_owned(),
-        token: token.to_owned(),
-        case_id: None,
-        agreed: None,
-        override_gates: None,
-        progress: &|_, _, _| {},
-        fault: None,
-    }
+    let bills = bills_named(&town.context, &["00006-0000001".to_owned()]).expect("the bill is there");
+    Wanted::new(bills, kind, "the rate", token)
 }
 
 /// The town as somebody acts in it.

@@ -63,17 +63,8 @@ fn number(run: i64, account: i64) -> String {
 }
 
 fn wanted(town: &Town, numbers: &[String], kind: RebillKind, token: &str) -> Wanted<'static> {
-    Wanted {
-        bills: bills_named(&town.context, numbers).expect("the bills are there"),
-        kind,
-        reason: "the first tier cost too much".to_owned(),
-        token: token.to_owned(),
-        case_id: None,
-        agreed: None,
-        override_gates: None,
-        progress: &|_, _, _| {},
-        fault: None,
-    }
+    let bills = bills_named(&town.context, numbers).expect("the bills are there");
+    Wanted::new(bills, kind, "the first tier cost too much", token)
 }
 
 fn done(town: &Town, numbers: &[String], kind: RebillKind, token: &str) -> Result<RebillReport, ActionError> {

@@ -132,15 +132,9 @@ fn work(context: &Context, which: &Which, kind: RebillKind) -> Result<bool, Fail
     }
     let bar = print::progress("cancelling");
     let wanted = Wanted {
-        bills,
-        kind,
-        reason: which.reason.clone(),
-        token: new_token(),
-        case_id: None,
-        agreed: None,
         override_gates: which.override_gates.clone(),
         progress: &|step, done, all| print::show_step(&bar, step, done, all),
-        fault: None,
+        ..Wanted::new(bills, kind, &which.reason, new_token())
     };
     let outcome = rebill(context, &wanted, &Stop::default());
     bar.finish_and_clear();

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text};
 
 use super::DbConnection;
-use super::bulk::insert_all;
+use super::bulk::{in_list, insert_all};
 use super::schema::{bill, rebill, rebill_account, rebill_bill};
 use crate::domain::ids::{AccountId, AgreementId, CaseId, FindingId, RebillId, RunId};
 
@@ -386,24 +386,34 @@ pub struct InTheWay {
 }
 
 impl InTheWay {
-    /// Whether it is about days that a segment bills.
+    /// Whether it is about days of an agreement, from one to the day before another.
     #[must_use]
-    pub fn overlaps(&self, segment: &StandingSegment) -> bool {
-        self.agreement_id == segment.agreement_id && segment.period_start_on < self.to_on && segment.period_end_on > self.from_on
+    pub fn overlaps(&self, agreement: AgreementId, from_on: NaiveDate, to_on: NaiveDate) -> bool {
+        self.agreement_id == agreement && from_on < self.to_on && to_on > self.from_on
     }
 }
 
-/// What stands in the way of billing these accounts anew, by account.
+/// What was put right beside the bills of these accounts, by account.
 ///
 /// # Errors
 /// Those of the database.
-pub fn in_the_way(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<InTheWay>> {
-    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+pub fn put_right_for(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<InTheWay>> {
+    in_the_way(conn, accounts, "status = 'settled' AND mended_cents <> 0")
+}
+
+/// What was let be of these accounts, by account.
+///
+/// # Errors
+/// Those of the database.
+pub fn let_be(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<InTheWay>> {
+    in_the_way(conn, accounts, "status = 'dismissed'")
+}
+
+fn in_the_way(conn: &mut DbConnection, accounts: &[AccountId], how: &'static str) -> QueryResult<Vec<InTheWay>> {
+    let list = in_list(accounts.iter().map(|id| id.0));
     diesel::sql_query(format!(
         "SELECT id, account_id, agreement_id, from_on, to_on, billed_cents, should_cents, mended_cents FROM overcharge_finding \
-         WHERE account_id IN ({list}) AND kind = 'charge' AND information = 0 AND agreement_id IS NOT NULL \
-            AND (status = 'dismissed' OR (status = 'settled' AND mended_cents <> 0)) ORDER BY account_id, id"
+         WHERE account_id IN ({list}) AND kind = 'charge' AND information = 0 AND agreement_id IS NOT NULL AND {how} ORDER BY account_id, id"
     ))
     .load(conn)
 }
@@ -517,8 +527,7 @@ pub struct StandingSegment {
 /// # Errors
 /// Those of the database.
 pub fn standing_segments(conn: &mut DbConnection, accounts: &[AccountId]) -> QueryResult<Vec<StandingSegment>> {
-    let list = accounts.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    let list = if list.is_empty() { "NULL".to_owned() } else { list };
+    let list = in_list(accounts.iter().map(|id| id.0));
     // By agreement, because that is how the index of what stands goes.
     diesel::sql_query(format!(
         "SELECT s.account_id, s.run_id, r.status AS run_status, s.agreement_id, s.period_start_on, s.period_end_on, s.total_cents, s.tax_cents, \

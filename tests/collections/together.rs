@@ -68,17 +68,9 @@ fn writing_off(reference: &str) -> WritingOff {
 }
 
 fn bill_anew(town: &Town, bill: &str) {
-    let wanted = Wanted {
-        bills: bills_named(&town.context, &[bill.to_owned()]).unwrap(),
-        kind: RebillKind::Rebill,
-        reason: "looked at again".to_owned(),
-        token: format!("rebill-{bill}"),
-        case_id: None,
-        override_gates: Some("a test".to_owned()),
-        agreed: None,
-        progress: &|_, _, _| {},
-        fault: None,
-    };
+    let bills = bills_named(&town.context, &[bill.to_owned()]).unwrap();
+    let wanted =
+        Wanted { override_gates: Some("a test".to_owned()), ..Wanted::new(bills, RebillKind::Rebill, "looked at again", format!("rebill-{bill}")) };
     let report = rebill(&town.context, &wanted, &Stop::default()).expect("it is billed anew");
     assert!(report.is_complete(), "{report:?}");
 }

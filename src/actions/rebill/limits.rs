@@ -1,5 +1,5 @@
 //! What speaks against billing an account anew: another bill remakes whole bills, so it would also charge what is further back than
-//! is charged, give what somebody let be, or put right once more what a credit has put right.
+//! is charged, or give what somebody let be.
 
 use chrono::NaiveDate;
 
@@ -18,12 +18,6 @@ struct Days {
     cents: i64,
 }
 
-impl Days {
-    fn overlaps(&self, row: &InTheWay) -> bool {
-        self.agreement == row.agreement_id && self.from_on < row.to_on && self.to_on > row.from_on
-    }
-}
-
 /// Why a bill is not taken back that a credit or charge has put right beside it: whatever is billed for its days later would put it
 /// right once more.
 pub(in crate::actions) fn put_right_already(row: &InTheWay) -> String {
@@ -40,7 +34,7 @@ pub(super) fn against(
     policies: &PolicyBook,
     today: NaiveDate,
     (gone, anew): (&[StandingSegment], &[&SegmentRow]),
-    in_the_way: &[&InTheWay],
+    let_be: &[&InTheWay],
 ) -> Option<String> {
     let gone: Vec<Days> = gone
         .iter()
@@ -50,11 +44,9 @@ pub(super) fn against(
         .iter()
         .map(|row| Days { agreement: row.agreement_id, from_on: row.period_start_on, to_on: row.period_end_on, cents: row.total_cents })
         .collect();
-    let of = |days: &[Days], row: &InTheWay| -> i64 { days.iter().filter(|days| days.overlaps(row)).map(|days| days.cents).sum() };
-    for row in in_the_way.iter().filter(|row| gone.iter().any(|days| days.overlaps(row))) {
-        if row.mended_cents != 0 {
-            return Some(put_right_already(row));
-        }
+    let overlaps = |row: &InTheWay, days: &Days| row.overlaps(days.agreement, days.from_on, days.to_on);
+    let of = |days: &[Days], row: &InTheWay| -> i64 { days.iter().filter(|days| overlaps(row, days)).map(|days| days.cents).sum() };
+    for row in let_be.iter().filter(|row| gone.iter().any(|days| overlaps(row, days))) {
         if (of(&gone, row), of(&anew, row)) == (row.billed_cents, row.should_cents) {
             return Some(format!("what finding {} says of {} to {} was let be, and another bill would change it", row.id, row.from_on, row.to_on));
         }

@@ -99,6 +99,24 @@ pub struct Wanted<'a> {
     pub fault: Option<Fault>,
 }
 
+impl Wanted<'_> {
+    /// Asks for these bills, for no case, with nothing agreed before, under the gates and without telling how far it is.
+    #[must_use]
+    pub fn new(bills: Vec<BillKey>, kind: RebillKind, reason: impl Into<String>, token: impl Into<String>) -> Self {
+        Self {
+            bills,
+            kind,
+            reason: reason.into(),
+            token: token.into(),
+            case_id: None,
+            agreed: None,
+            override_gates: None,
+            progress: &|_, _, _| {},
+            fault: None,
+        }
+    }
+}
+
 /// What a request did so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RebillReport {
@@ -350,17 +368,7 @@ pub fn known(context: &Context, token: &str) -> Result<Option<RebillId>, ActionE
 /// # Errors
 /// As [`rebill`], and [`ActionError::NotFound`].
 pub fn resume(context: &Context, id: RebillId, override_gates: Option<String>, stop: &Stop) -> Result<RebillReport, ActionError> {
-    let wanted = Wanted {
-        bills: Vec::new(),
-        kind: RebillKind::Rebill,
-        reason: String::new(),
-        token: String::new(),
-        case_id: None,
-        agreed: None,
-        override_gates,
-        progress: &|_, _, _| {},
-        fault: None,
-    };
+    let wanted = Wanted { override_gates, ..Wanted::new(Vec::new(), RebillKind::Rebill, "", "") };
     go_on(context, id, &wanted, stop)
 }
 

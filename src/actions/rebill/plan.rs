@@ -112,7 +112,7 @@ impl Known {
         let claims = rebills::claims(conn, accounts)?.into_iter().filter(|claim| Some(claim.rebill_id) != mine);
         let bills = rebills::bills_of_accounts(conn, accounts)?;
         let mut put_right: HashMap<AccountId, Vec<InTheWay>> = HashMap::new();
-        for row in rebills::in_the_way(conn, accounts)?.into_iter().filter(|row| row.mended_cents != 0) {
+        for row in rebills::put_right_for(conn, accounts)? {
             put_right.entry(row.account_id).or_default().push(row);
         }
         Ok(Self {
@@ -139,7 +139,8 @@ impl Known {
         }
         let gone: BTreeSet<RunId> = bills.iter().map(|(_, bill)| bill.run_id).collect();
         let beside = self.put_right.get(&account_id).map_or(&[][..], Vec::as_slice);
-        let beside = beside.iter().find(|row| segments.iter().any(|segment| gone.contains(&segment.run_id) && row.overlaps(segment)));
+        let overlaps = |row: &InTheWay, segment: &StandingSegment| row.overlaps(segment.agreement_id, segment.period_start_on, segment.period_end_on);
+        let beside = beside.iter().find(|row| segments.iter().any(|segment| gone.contains(&segment.run_id) && overlaps(row, segment)));
         refused = refused.or(beside.map(|row| format!("{LIMITED}: {}", put_right_already(row))));
         bills.sort_by_key(|(seq, _)| *seq);
         AccountPlan { account_id, number, bills: bills.into_iter().map(|(_, bill)| bill).collect(), refused }

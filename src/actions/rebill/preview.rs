@@ -230,7 +230,7 @@ fn foresee_page(
         let day = until.entry(segment.agreement_id).or_insert(segment.period_end_on);
         *day = segment.period_end_on.max(*day);
     }
-    let in_the_way = rebills::in_the_way(conn, &accounts)?;
+    let let_be = rebills::let_be(conn, &accounts)?;
     let id = as_if(conn, context, &ids, through_on)?;
     let mut by_run: BTreeMap<RunId, Vec<AccountId>> = BTreeMap::new();
     for plan in page {
@@ -245,7 +245,7 @@ fn foresee_page(
     let mut sum = Sum { totals: foreseen.totals, ..Sum::default() };
     for (plan, segments) in &gone {
         let anew: Vec<&SegmentRow> = foreseen.segments.iter().filter(|segment| segment.account_id == plan.account_id).collect();
-        let own: Vec<&InTheWay> = in_the_way.iter().filter(|row| row.account_id == plan.account_id).collect();
+        let own: Vec<&InTheWay> = let_be.iter().filter(|row| row.account_id == plan.account_id).collect();
         if let Some(why) = limits::against(policies, context.today(), (segments, &anew), &own) {
             sum.limited.insert(plan.account_id, why);
         }

@@ -248,17 +248,15 @@ fn go_on_with_rebill(context: &Context, wanted: &Mending<'_>, stop: &Stop) -> Re
 
 fn rebill_all(context: &Context, wanted: &Mending<'_>, bills: Vec<rebill::BillKey>, agreed: &Agreed, stop: &Stop) -> Result<(), ActionError> {
     let before: Vec<RebillId> = context.database.read(|conn| rebills::of_case(conn, wanted.case))?.iter().map(|row| row.id).collect();
+    let reason = format!("case {} of overcharges", wanted.case);
+    // Whoever comes second to the same round finds it begun.
+    let token = format!("case:{}:{}", wanted.case, before.len() + 1);
     let request = Wanted {
-        bills,
-        kind: RebillKind::Rebill,
-        reason: format!("case {} of overcharges", wanted.case),
-        // Whoever comes second to the same round finds it begun.
-        token: format!("case:{}:{}", wanted.case, before.len() + 1),
         case_id: Some(wanted.case),
         agreed: Some(agreed.open.0.clone()),
         override_gates: wanted.override_gates.clone(),
         progress: wanted.progress,
-        fault: None,
+        ..Wanted::new(bills, RebillKind::Rebill, reason, token)
     };
     match rebill::rebill(context, &request, stop) {
         Ok(_) => Ok(()),

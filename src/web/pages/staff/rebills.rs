@@ -257,7 +257,7 @@ async fn start(
     let (at, overriding) = (acting.clone(), override_gates.clone());
     let id = act(move || {
         let bills = about.bills(&at)?;
-        let wanted = Wanted { bills, kind, reason, token, case_id: None, agreed: None, override_gates, progress: &|_, _, _| {}, fault: None };
+        let wanted = Wanted { override_gates, ..Wanted::new(bills, kind, reason, token) };
         begin(&at, &wanted)
     })
     .await?;
