@@ -152,14 +152,22 @@ pub fn ask_transfer(context: &Context, wish: &Transfer) -> Result<Outcome, Actio
 }
 
 fn carry(context: &Context, wish: Transfer) -> Result<(Posted, Posted), ActionError> {
-    let (to, into) = (wish.to.clone(), wish.in_reference());
-    let taken = approvals::give(context, &Wanted::Transfer(wish))?;
+    let taken = approvals::give(context, &Wanted::Transfer(wish.clone()))?;
+    let given = carried_to(context, &wish)?;
+    Ok((taken, Posted { unchanged: taken.unchanged, ..given }))
+}
+
+/// What a transfer that is done came to on the account that it went to.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when it is not done.
+pub fn carried_to(context: &Context, wish: &Transfer) -> Result<Posted, ActionError> {
+    let into = wish.in_reference();
     let given = context.database.read(|conn| {
-        let target = account_named(conn, &to)?;
+        let target = account_named(conn, &wish.to)?;
         already(conn, &target, TRANSFER, None, &into)
     })?;
-    let given = given.ok_or_else(|| ActionError::not_found("transfer", &into))?;
-    Ok((taken, Posted { unchanged: taken.unchanged, ..given }))
+    given.ok_or_else(|| ActionError::not_found("transfer", &into))
 }
 
 /// Checks a transfer as things stand, within a transaction, and takes both accounts' locks. Money that a payer's bank can still

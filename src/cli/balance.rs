@@ -6,7 +6,7 @@ use super::payment::describe;
 use super::print;
 use super::{Failure, Global};
 use crate::actions::approvals::Outcome;
-use crate::actions::balances::{PayOut, Transfer, ask_pay_out, ask_transfer, transfer_balance};
+use crate::actions::balances::{PayOut, Transfer, ask_pay_out, ask_transfer, carried_to};
 use crate::actions::payments::Posted;
 use crate::domain::money::Money;
 use crate::domain::payouts::Payee;
@@ -102,17 +102,17 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&super::approvals::describe("refund", &ask_pay_out(&context, &wish)?))?;
         }
         Command::Transfer { from, to, reference, note } => {
-            let unchanged = match ask_transfer(&context, &Transfer::new(from, to, reference, note, None))? {
-                Outcome::Done(posted) => posted.unchanged,
+            let wish = Transfer::new(from, to, reference, note, None);
+            let taken = match ask_transfer(&context, &wish)? {
+                Outcome::Done(posted) => posted,
                 waits => {
                     print::line(&super::approvals::describe("transfer", &waits))?;
                     return Ok(true);
                 }
             };
-            // It is there: what it came to on both sides.
-            let (taken, given) = transfer_balance(&context, from, to, reference, note)?;
-            print::line(&format!("{from}: {}", describe("transfer", &Posted { unchanged, ..taken })))?;
-            print::line(&format!("{to}: {}", describe("transfer", &Posted { unchanged, ..given })))?;
+            let given = Posted { unchanged: taken.unchanged, ..carried_to(&context, &wish)? };
+            print::line(&format!("{from}: {}", describe("transfer", &taken)))?;
+            print::line(&format!("{to}: {}", describe("transfer", &given)))?;
         }
     }
     Ok(true)

@@ -159,13 +159,19 @@ fn go(conn: &mut DbConnection, context: &Context, wanted: &Wanted, may_ask: bool
     if !may_ask {
         return Err(ActionError::Refused(format!("it needs a second person: {why}")));
     }
-    if !who.is_staff() {
-        return Err(ActionError::Refused(format!(
-            "it needs a second person: {why}. Whoever asks must be known by a sign-in of the utility, and '{}' is none: name one with --by",
-            who.by
-        )));
-    }
+    must_be_staff(&who, &why)?;
     store(conn, context, &policy, &wanted, (account, movement, reason), (why, who)).map(Outcome::Waits)
+}
+
+/// Whoever asks a second person must be known by a sign-in.
+fn must_be_staff(who: &Who, why: &str) -> Result<(), ActionError> {
+    if who.is_staff() {
+        return Ok(());
+    }
+    Err(ActionError::Refused(format!(
+        "it needs a second person: {why}. Whoever asks must be known by a sign-in of the utility, and '{}' is none: name one with --by",
+        who.by
+    )))
 }
 
 /// What became of the request that has the reference already.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::who::who_is;
-use super::{ActionError, Context, Permit, Waiting, Wanted, store};
+use super::{ActionError, Context, Permit, Waiting, Wanted, must_be_staff, store};
 use crate::actions::policy::policies_within;
 use crate::db::DbConnection;
 use crate::db::approvals as rows;
@@ -75,12 +75,7 @@ pub(in crate::actions) fn permit_within(
         let permit = Permit { reference: format!("{}:{number}", wanted.reference), ..wanted.clone() };
         let Some(row) = rows::by_reference(conn, &permit.reference)? else {
             let who = who_is(conn, &context.actor)?;
-            if !who.is_staff() {
-                return Err(ActionError::Refused(format!(
-                    "it needs a second person: {why}. Whoever asks must be known by a sign-in of the utility, and '{}' is none: name one with --by",
-                    who.by
-                )));
-            }
+            must_be_staff(&who, why)?;
             let policy = policies_within(conn)?.on(context.today()).clone();
             let (amount, reason) = (permit.amount, permit.kind.clone());
             return store(conn, context, &policy, &Wanted::Permit(permit), (None, amount, reason), (why.to_owned(), who)).map(Some);

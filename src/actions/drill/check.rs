@@ -123,12 +123,11 @@ fn differences(a: &BTreeMap<String, i64>, b: &BTreeMap<String, i64>) -> usize {
 /// Each affected customer with an address gets one e-mail, with the exact cents; nobody else gets any.
 fn mails(drill: &Drill<'_>, affected: &[Affected]) -> Result<Vec<Check>, ActionError> {
     let mails = drill.town.context.database.read(rows::correction_mails)?;
-    let reachable: BTreeSet<String> = drill.town.standings()?.into_iter().filter(|row| row.email.is_some()).map(|row| row.number).collect();
     let mut by_account: BTreeMap<&str, Vec<&CorrectionMail>> = BTreeMap::new();
     for mail in &mails {
         by_account.entry(mail.number.as_str()).or_default().push(mail);
     }
-    let wanted: Vec<&Affected> = affected.iter().filter(|row| reachable.contains(&row.account)).collect();
+    let wanted = reachable(drill, affected)?;
     let single = wanted.iter().filter(|row| by_account.get(row.account.as_str()).is_some_and(|mails| mails.len() == 1)).count();
     let names: BTreeSet<&str> = affected.iter().map(|row| row.account.as_str()).collect();
     let strangers = by_account.keys().filter(|number| !names.contains(*number)).count();
@@ -145,10 +144,15 @@ fn mails(drill: &Drill<'_>, affected: &[Affected]) -> Result<Vec<Check>, ActionE
     ])
 }
 
+/// Those affected who have an address.
+fn reachable<'a>(drill: &Drill<'_>, affected: &'a [Affected]) -> Result<Vec<&'a Affected>, ActionError> {
+    let addressed: BTreeSet<String> = drill.town.standings()?.into_iter().filter(|row| row.email.is_some()).map(|row| row.number).collect();
+    Ok(affected.iter().filter(|row| addressed.contains(&row.account)).collect())
+}
+
 /// The e-mails that left.
 pub(super) fn delivered(drill: &Drill<'_>, affected: &[Affected], count: usize) -> Result<Check, ActionError> {
-    let reachable: BTreeSet<String> = drill.town.standings()?.into_iter().filter(|row| row.email.is_some()).map(|row| row.number).collect();
-    let wanted = affected.iter().filter(|row| reachable.contains(&row.account)).count();
+    let wanted = reachable(drill, affected)?.len();
     Ok(check("As many e-mails left", count == wanted, format!("{count} of {wanted}")))
 }
 

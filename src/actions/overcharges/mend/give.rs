@@ -142,9 +142,7 @@ pub(in crate::actions) fn taken_back_within(conn: &mut DbConnection, context: &C
     let settled_by = Some(format!("adjustment:{undone}"));
     let found = overcharges::findings(conn, &[id])?;
     if found.iter().any(|row| row.account_id == account && row.settled_by == settled_by) {
-        let now = context.now();
-        overcharges::unsettle(conn, id, &format!("taken back: {undone}"), now)?;
-        overcharges::queue(conn, &[account], &format!("credit {undone} was taken back"), now)?;
+        overcharges::unsettle(conn, id, &format!("taken back: {undone}"), context.now())?;
     }
     Ok(())
 }
