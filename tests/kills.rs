@@ -7,9 +7,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use aquabills::actions::export_bills::export_bills;
@@ -102,25 +99,12 @@ fn last_run_with_bills(town: &Town) -> RunId {
     bills.iter().map(|bill| bill.run_id).max().expect("a bill")
 }
 
-/// How a started command ended.
-enum Ended {
-    Killed,
-    Done,
-}
-
-/// Starts a command and kills it after a while, unless it is done by then.
-fn start_and_kill(town: &Town, words: &[String], delay: Duration) -> Ended {
+/// Starts a command and kills it after a while: whether it was killed before it was done.
+fn start_and_kill(town: &Town, words: &[String], delay: Duration) -> bool {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut child = town.command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    thread::sleep(delay);
-    // A process that has ended is not reaped yet: killing it does nothing, and its own status tells.
-    child.kill().expect("it is our child");
-    let output = child.wait_with_output().expect("it ended");
-    if output.status.signal() == Some(9) {
-        return Ended::Killed;
-    }
+    let Some(output) = town.start_and_kill(&words, delay) else { return true };
     assert!(output.status.success(), "{words:?} ended by itself with {}: {}", output.status, stderr(&output));
-    Ended::Done
+    false
 }
 
 fn finish(town: &Town, words: &[String]) -> Duration {
@@ -146,7 +130,7 @@ fn disturb(town: &Town, step: Step, usual: Duration, rng: &mut StdRng) -> u64 {
             return kills;
         }
         let delay = rng.random_range(Duration::ZERO..=usual);
-        if matches!(start_and_kill(town, &words, delay), Ended::Done) {
+        if !start_and_kill(town, &words, delay) {
             return kills;
         }
     }

@@ -7,9 +7,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use aquabills::actions::ledger_hash::net_ledger;
@@ -127,16 +124,9 @@ fn finish(town: &Town, words: &[&str]) -> Duration {
     since.elapsed()
 }
 
-/// Starts a command and kills it after a while, unless it is done by then: whether it was killed.
+/// Starts a command and kills it after a while: whether it was killed before it was done.
 fn start_and_kill(town: &Town, words: &[&str], delay: Duration) -> bool {
-    let mut child = town.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    thread::sleep(delay);
-    // A process that has ended is not reaped yet: killing it does nothing, and its own status tells.
-    child.kill().expect("it is our child");
-    let output = child.wait_with_output().expect("it ended");
-    if output.status.signal() == Some(9) {
-        return true;
-    }
+    let Some(output) = town.start_and_kill(words, delay) else { return true };
     assert!(is_an_end(words, output.status.code()), "{words:?} ended by itself with {}: {}", output.status, stderr(&output));
     false
 }

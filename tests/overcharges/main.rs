@@ -15,6 +15,7 @@ mod pages;
 mod queue;
 mod relief;
 
+use aquabills::actions::adjust::Adjustment;
 use aquabills::actions::bill_run::{RunOptions, RunReport, run_bills};
 use aquabills::actions::change_terms::{TermChange, correct_terms};
 use aquabills::actions::enter_read::{NewRead, ReadOutcome, correct_read};
@@ -30,6 +31,18 @@ use aquabills::domain::metering::ReadKind;
 use aquabills::domain::money::Money;
 use diesel::RunQueryDsl;
 use support::{QUIET, Town, day};
+
+/// The fee for a payment of account A1 that the bank returned, under the reference that the program itself uses.
+fn returned_fee(town: &Town, payment_seq: i64) -> Adjustment {
+    Adjustment {
+        account: "A1".to_owned(),
+        reason_code: "returned-payment-fee".to_owned(),
+        amount: "25.00".parse().expect("an amount"),
+        effective_on: town.context.today(),
+        reference: format!("return-1-{payment_seq}"),
+        note: "the bank said so".to_owned(),
+    }
+}
 
 /// Derives every bill again.
 fn scan(town: &Town) -> ScanReport {

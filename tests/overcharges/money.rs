@@ -58,14 +58,7 @@ on_both! {
     fn a_fee_for_a_return_that_was_none(town: Town) {
         let town = town.with_services(&["A1,S1,HOME,M1"]);
         let paid = town.pay("A1", "20.00", "R-1");
-        let fee = Adjustment {
-            account: "A1".to_owned(),
-            reason_code: "returned-payment-fee".to_owned(),
-            amount: "25.00".parse().expect("an amount"),
-            effective_on: town.context.today(),
-            reference: format!("return-1-{}", paid.account_seq),
-            note: "the bank said so".to_owned(),
-        };
+        let fee = returned_fee(&town, paid.account_seq);
         let posted = adjust(&town.context, &fee).expect("the fee is posted");
         scan(&town);
         let case = only_case(&town);

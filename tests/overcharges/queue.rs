@@ -1,6 +1,6 @@
 //! What queues an account: found by looking at the queue alone, long before the night; and the night itself, which is not left out.
 
-use aquabills::actions::adjust::{Adjustment, adjust};
+use aquabills::actions::adjust::adjust;
 use aquabills::actions::overcharges::nightly::scan_if_due;
 use aquabills::actions::payments::{COUNTER_PROVIDER, NewPayment, post_payment, return_payment};
 use aquabills::actions::undo::{Undo, undo};
@@ -69,14 +69,7 @@ on_both! {
     fn a_fee_that_a_clerk_took_back(town: Town) {
         let town = town.lenient().with_services(&["A1,S1,HOME,M1"]);
         let paid = town.pay("A1", "20.00", "R-1");
-        let fee = Adjustment {
-            account: "A1".to_owned(),
-            reason_code: "returned-payment-fee".to_owned(),
-            amount: "25.00".parse().expect("an amount"),
-            effective_on: town.context.today(),
-            reference: format!("return-1-{}", paid.account_seq),
-            note: "the bank said so".to_owned(),
-        };
+        let fee = returned_fee(&town, paid.account_seq);
         adjust(&town.context, &fee).expect("the fee is posted");
         scan(&town);
         assert_eq!(only_case(&town).row.over_cents, 2500);

@@ -9,9 +9,12 @@ pub mod pages;
 pub mod plain_provider;
 pub mod postgres;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use aquabills::actions::bill_run::{Fault, RunOptions, RunReport, run_bills};
 use aquabills::actions::check_ledger::{LedgerReport, check_ledger};
@@ -286,6 +289,16 @@ impl Town {
     /// Runs the program itself on this town's database, in this town's folder.
     pub fn program(&self, args: &[&str]) -> Output {
         self.command(args).output().expect("the program starts")
+    }
+
+    /// Starts the program and kills it after a while, unless it is done by then: its output, or none when it was killed.
+    pub fn start_and_kill(&self, args: &[&str], delay: Duration) -> Option<Output> {
+        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        thread::sleep(delay);
+        // A process that has ended is not reaped yet: killing it does nothing, and its own status tells.
+        child.kill().expect("it is our child");
+        let output = child.wait_with_output().expect("it ended");
+        (output.status.signal() != Some(9)).then_some(output)
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
