@@ -22,6 +22,7 @@ use aquabills::actions::stop::Stop;
 use aquabills::actions::tariffs::import_tariff;
 use aquabills::actions::undo::{Undo, undo};
 use aquabills::domain::ids::{ApprovalId, CaseId, RebillId, RunId};
+use aquabills::domain::money::Money;
 use aquabills::domain::roles::Role;
 use chrono::TimeDelta;
 use diesel::result::Error as DieselError;
@@ -359,6 +360,11 @@ on_both! {
             assert!(error.contains("waits for a second person as request 1"), "{error}");
         }
         assert_eq!(foresee(&town.context, CaseId(1)).unwrap().waits_for, Some(ApprovalId(1)));
+        let asked = show(&by(&town, SUE), ApprovalId(1)).expect("the request is there");
+        let shares: Vec<(&str, Money)> = asked.shares.iter().map(|share| (share.account.as_str(), share.amount)).collect();
+        let gets = |account: &str| shares.iter().find(|(number, _)| *number == account).expect("it is told").1;
+        assert_eq!((asked.case, shares.len(), gets("A1") + gets("A2")), (Some(CaseId(1)), 2, asked.amount));
+        assert!(shares.is_sorted_by_key(|(_, amount)| *amount), "who gets most comes first: {shares:?}");
         assert!(approve(&town, SAM, 1).unwrap_err().contains("a second person must"));
         approve(&town, SUE, 1).expect("another one agrees");
         assert_eq!(town.ledger_rows(), ledger, "agreeing moves nothing yet");
@@ -399,6 +405,10 @@ on_both! {
         let seen = field(&page, "seen");
         let sent = send(&mut boss, &page, "/staff/overcharges/1/mend", &[("seen", &seen), ("sure", "yes")]);
         says(&follow(&mut boss, &sent), "/staff/approvals/1");
+        let request = open(&mut boss, "/staff/approvals/1");
+        for told in ["Who gets what", "href=\"/staff/overcharges/1\"", "href=\"/staff/accounts/A1\"", "href=\"/staff/accounts/A2\""] {
+            says(&request, told);
+        }
         approve(&town, SUE, 1).expect("another one agrees");
         let page = open(&mut boss, "/staff/overcharges/1/mend");
         let seen = field(&page, "seen");

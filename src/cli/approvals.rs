@@ -125,6 +125,12 @@ fn print_view(context: &Context, view: &ApprovalView) -> Result<(), Failure> {
     let (asked_at, expires_at) = (local(context, view.asked_at), local(context, view.expires_at));
     print::line(&format!("asked for by {} on {asked_at}; expires on {expires_at}", view.asked_by))?;
     print::line(&format!("why two people: {}", view.why))?;
+    if let Some(case) = view.case {
+        print::line(&format!("all of it: aquabills overcharges show {case}"))?;
+    }
+    for share in &view.shares {
+        print::line(&format!("  account {}: {}", share.account, share.amount))?;
+    }
     let decided = view.decided_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     print::line(&format!("it is {}{decided}", format!("{:?}", view.status).to_lowercase()))?;
     print::line(&format!("word: {}", word(view)))

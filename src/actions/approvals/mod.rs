@@ -26,15 +26,15 @@ use super::undo::{self, Undo};
 use super::{ActionError, Context, account_named};
 use crate::db::approvals::{self as rows, ApprovalRow, DecisionRow, NewApproval};
 use crate::db::{DbConnection, customers, ledger, operations};
-use crate::domain::ids::{AccountId, ApprovalId};
+use crate::domain::ids::{AccountId, ApprovalId, CaseId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 use who::{Who, given_by, who_is};
 
 pub use decide::{Channel, Decided, Seen, Verdict, decide, decide_by};
 pub use expire::expire_due;
-pub use permit::WAITS;
 pub(super) use permit::{Amounts, permit_within, waiting_for, waits, why_two, why_two_of};
+pub use permit::{SHARES, WAITS};
 pub use view::{ApprovalView, Status, list_decided, list_waiting, show};
 
 /// What somebody wants, and a second person may have to approve.
@@ -72,6 +72,21 @@ pub struct Permit {
     pub subject: String,
     /// Why, in words.
     pub note: String,
+    /// What the accounts get or are charged, when it is several; of many, those with the largest amounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+    /// The case of overcharges that it puts right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseId>,
+}
+
+/// What one account gets or is charged by work on several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Its number.
+    pub account: String,
+    /// How its balance moves: negative is a credit.
+    pub amount: Money,
 }
 
 /// What came of wanting something.

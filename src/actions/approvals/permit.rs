@@ -1,13 +1,14 @@
 //! Work on many accounts at once, such as putting a case of overcharges right: what one account gets decides whether a second person
 //! must agree, and what was agreed to is named by a hash of every account's amount.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::who::who_is;
-use super::{ActionError, Context, Permit, Waiting, Wanted, must_be_staff, store};
+use super::{ActionError, Context, Permit, Share, Waiting, Wanted, must_be_staff, store};
 use crate::actions::policy::policies_within;
-use crate::db::DbConnection;
 use crate::db::approvals as rows;
+use crate::db::{DbConnection, customers};
 use crate::domain::ids::{AccountId, ApprovalId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
@@ -15,6 +16,8 @@ use sha2::{Digest, Sha256};
 
 /// How often the same may be asked for after it was not approved.
 const ASKED_AGAIN: u32 = 100;
+/// Of so many accounts a request tells what each gets.
+pub const SHARES: usize = 50;
 
 /// How each account's balance moves: below zero is a credit. Whatever is decided about it is decided about just this.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +32,14 @@ impl Amounts {
             hash.update(cents.to_be_bytes());
         }
         data_encoding::HEXLOWER.encode(hash.finalize().get(..16).unwrap_or_default())
+    }
+
+    /// What accounts get or are charged, the largest amounts first: whoever decides sees whom it is about.
+    pub(in crate::actions) fn shares(&self, conn: &mut DbConnection) -> Result<Vec<Share>, ActionError> {
+        let mut moved: Vec<(AccountId, i64)> = self.0.iter().map(|(account, cents)| (*account, *cents)).filter(|(_, cents)| *cents != 0).collect();
+        moved.sort_by_key(|(account, cents)| (Reverse(cents.unsigned_abs()), *account));
+        let share = |(account, cents)| Ok(Share { account: customers::account_number(conn, account)?, amount: Money::from_cents(cents) });
+        moved.into_iter().take(SHARES).map(share).collect()
     }
 
     /// How all balances move together.

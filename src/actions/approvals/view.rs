@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::decide::may_decide;
 use super::who::{Who, who_is};
-use super::{ActionError, Context, Verdict};
+use super::{ActionError, Context, Share, Verdict, Wanted};
 use crate::actions::policy::policies_within;
 use crate::db::approvals::{self as rows, ApprovalRow, DecisionRow};
 use crate::db::{DbConnection, customers, ledger};
-use crate::domain::ids::ApprovalId;
+use crate::domain::ids::{ApprovalId, CaseId};
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 
@@ -78,6 +78,10 @@ pub struct ApprovalView {
     pub may_not: Option<String>,
     /// Whether the viewer asked for it and may take it back.
     pub may_withdraw: bool,
+    /// What accounts get or are charged, when it concerns several; of many, those with the largest amounts.
+    pub shares: Vec<Share>,
+    /// The case of overcharges that it puts right.
+    pub case: Option<CaseId>,
 }
 
 /// A page of requests that wait, the oldest first, after one.
@@ -151,7 +155,14 @@ impl Viewing {
             Err(ActionError::Refused(reason)) => Some(reason),
             Err(error) => return Err(error),
         };
+        let wanted: Option<Wanted> = serde_json::from_str(&row.act).ok();
+        let (shares, case) = match wanted {
+            Some(Wanted::Permit(permit)) => (permit.shares, permit.case),
+            _ => (Vec::new(), None),
+        };
         Ok(ApprovalView {
+            shares,
+            case,
             may_withdraw: waits && row.asked_person == self.who.person,
             may_not,
             id: row.id,

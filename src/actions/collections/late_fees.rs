@@ -243,6 +243,8 @@ pub fn waive_fee(context: &Context, number: &str, fee_seq: i64, reference: &str,
             reference: reference.to_owned(),
             subject: format!("late fee {fee_seq} waived"),
             note: note.to_owned(),
+            shares: Vec::new(),
+            case: None,
         };
         if let Some(why) = may_do(conn, context, wish)? {
             return Ok(Taken::Waits(why));

@@ -152,6 +152,8 @@ pub fn give_relief(context: &Context, giving: &Giving) -> Result<Given, ActionEr
             reference: giving.reference.clone(),
             subject: format!("leak relief of {} for {}", -amount, giving.bills.join(", ")),
             note: evidence.to_owned(),
+            shares: Vec::new(),
+            case: None,
         };
         if let Some(why) = may_do(conn, context, wish)? {
             return Ok(Given::Waits(why));
@@ -422,6 +424,8 @@ pub fn undo_relief(context: &Context, number: &str, reference: &str, note: &str)
             reference: format!("{reference}-back"),
             subject: format!("leak relief {reference} taken back"),
             note: note.to_owned(),
+            shares: Vec::new(),
+            case: None,
         };
         if let Some(why) = may_do(conn, context, wish)? {
             return Ok(Taken::Waits(why));

@@ -86,6 +86,8 @@ pub fn write_off(context: &Context, what: &WritingOff) -> Result<WrittenOff, Act
             reference: what.reference.clone(),
             subject: format!("write-off of {amount}"),
             note: note.to_owned(),
+            shares: Vec::new(),
+            case: None,
         };
         if let Some(why) = may_do(conn, context, wish)? {
             return Ok(WrittenOff::Waits(why));
@@ -118,6 +120,8 @@ pub fn undo_write_off(context: &Context, number: &str, reference: &str, note: &s
             reference: undo.clone(),
             subject: format!("write-off {reference} taken back"),
             note: note.to_owned(),
+            shares: Vec::new(),
+            case: None,
         };
         if let Some(why) = may_do(conn, context, wish)? {
             return Ok(Taken::Waits(why));

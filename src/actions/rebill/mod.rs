@@ -271,6 +271,8 @@ fn second_person(conn: &mut DbConnection, context: &Context, wanted: &Wanted<'_>
         reference: foreseen.approval_reference(),
         subject: format!("{bills} bills of {accounts} accounts {what}, {} at most for one", amounts.largest_credit()),
         note: wanted.reason.trim().to_owned(),
+        shares: amounts.shares(conn)?,
+        case: None,
     };
     approvals::permit_within(conn, context, &permit, &why)
 }

@@ -56,6 +56,8 @@ impl Agreed {
             reference: format!("{}{}", reference(case.id), self.whole.hash()),
             subject: format!("case {} of overcharges put right: {accounts} accounts, {} at most for one", case.id, self.open.largest_credit()),
             note: format!("{} {}", case.cause, case.subject),
+            shares: self.open.shares(conn)?,
+            case: Some(case.id),
         };
         permit_within(conn, context, &permit, why)
     }

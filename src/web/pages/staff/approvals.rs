@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::forms::{Sent, value};
 use super::{PAGE_ROWS, Say, frame};
-use crate::actions::approvals::{ApprovalView, Seen, Status, Verdict, decide, list_decided, list_waiting, show};
+use crate::actions::approvals::{ApprovalView, SHARES, Seen, Status, Verdict, decide, list_decided, list_waiting, show};
 use crate::actions::staff_account::{Slice, one_more};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::ApprovalId;
@@ -98,6 +98,11 @@ struct ApprovalPage {
 impl ApprovalPage {
     fn waits(&self) -> bool {
         self.view.status == Status::Waiting
+    }
+
+    /// Of so many accounts it is told what they get.
+    fn most_shares(&self) -> usize {
+        SHARES
     }
 }
 
