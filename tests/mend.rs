@@ -485,4 +485,64 @@ on_both! {
         let taking = Undo { account: account[0].clone(), of: first, reference: "U-1".to_owned(), note: "no".to_owned() };
         assert!(matches!(undo(&by(&town, SAM), &taking).expect("it is asked for"), Outcome::Waits(_)));
     }
+
+    fn what_is_foreseen_is_what_is_done(town: Town) {
+        town.tariff(TARIFF).expect("the tariff is accepted");
+        let homes: Vec<String> = (1..=7).map(|number| format!("A{number},S{number},HOME,M{number},4")).collect();
+        town.services(&format!("customer_id,service_id,rate_class,meter_id,register_digits\n{}\n", homes.join("\n"))).expect("the services are read");
+        let policy = "title = \"T\"\neffective_on = 2026-01-01\n[back_billing]\ncitation = \"Code 12\"\ncredit_months = 4\ncharge_months = 2\n";
+        store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
+        let first = support::day("2025-10-01");
+        for month in 0..=8_u32 {
+            let on = first.checked_add_months(chrono::Months::new(month)).expect("a day");
+            let mut rows = Vec::new();
+            let mut read = |meter: u32, units: u32, kind: &str| rows.push(format!("M{meter},{on},{units},{kind}"));
+            // Recent; beyond what is put right; part of it; too little; recent and gone since.
+            if month >= 6 {
+                read(1, month * 8, "actual");
+            }
+            if month <= 2 {
+                read(2, month * 8, "actual");
+            }
+            read(3, month * 8, "actual");
+            read(4, month * 40, "actual");
+            if (5..=7).contains(&month) {
+                read(5, month * 8, "actual");
+            }
+            // Older ones and an estimate; beyond what is put right and an estimate.
+            read(6, month * 8, if month == 8 { "estimated" } else { "actual" });
+            if month <= 1 || month == 8 {
+                read(7, month * 8, if month == 8 { "estimated" } else { "actual" });
+            }
+            let csv = format!("meter_id,read_on,reading,kind\n{}\n", rows.join("\n"));
+            assert_eq!(import_reads(&town.context, &town.file("kinds.csv", &csv), QUIET).expect("the reads are read").refused, 0);
+            if month == 2 {
+                support::moves::leaves(&town, "A2", "S2", &on.to_string(), vec![]).expect("they leave");
+            }
+            if month == 7 {
+                support::moves::leaves(&town, "A5", "S5", &on.to_string(), vec![]).expect("they leave");
+            }
+            town.bill(&on.to_string());
+        }
+        let right = TARIFF.replace("tier_prices: [2.00, 3.50]", "tier_prices: [1.50, 4.00]");
+        import_tariff(&town.context, &town.file("right.owrs", &right), false, true).expect("the tariff is accepted");
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let figures = |report: &MendReport| {
+            let accounts = (report.rebilled, report.credited, report.told, report.by_policy, report.left);
+            (accounts, report.credited_cents, report.largest_credit_cents, report.first_left.clone())
+        };
+        let foreseen = foresee(&town.context, CaseId(1)).expect("it can be foreseen");
+        assert_eq!(figures(&foreseen).0, (2, 3, 0, 2, 0), "{foreseen:?}");
+        let balances = || (1..=7).map(|number| town.balance(&format!("A{number}")).parse::<aquabills::domain::money::Money>().unwrap().cents()).collect::<Vec<_>>();
+        let before = balances();
+        let done = mended(&town, 1);
+        assert!(done.is_complete(), "{done:?}");
+        assert_eq!(figures(&done), figures(&foreseen));
+        let moved: Vec<i64> = balances().iter().zip(&before).map(|(after, before)| after - before).collect();
+        assert_eq!(moved.iter().enumerate().filter(|(at, _)| [2, 3, 5].contains(at)).map(|(_, cents)| cents).sum::<i64>(), done.credited_cents);
+        assert_eq!(moved.iter().map(|cents| -cents).max(), Some(done.largest_credit_cents), "{moved:?}");
+        assert_eq!((moved[1], moved[6]), (0, 0), "nothing, as the policy says");
+        assert_eq!(figures(&mended(&town, 1)), figures(&foreseen), "and said once more");
+        assert_right(&town);
+    }
 }

@@ -4,7 +4,7 @@ use chrono::Datelike;
 
 use super::import::take::{Manner, take};
 use super::payments::EARLIEST_YEAR;
-use super::{ActionError, Context};
+use super::{ActionError, Context, estimate};
 use crate::db::{DbConnection, metering, operations, overcharges};
 use crate::domain::quantity::from_milli;
 
@@ -54,7 +54,11 @@ fn enter_within(context: &Context, conn: &mut DbConnection, read: &NewRead, mann
     let outcome = outcome.into_iter().next().unwrap_or(ReadOutcome::Unchanged);
     record(context, conn, read, &outcome, note)?;
     if manner == Manner::Corrected && outcome == ReadOutcome::Accepted {
-        let meters: Vec<_> = metering::meters_by_serial(conn, &[&read.meter])?.into_iter().map(|meter| meter.id).collect();
+        let registers: Vec<_> = metering::registers_by_serial(conn, &[&read.meter])?.into_iter().map(|(row, _)| row).collect();
+        if let Some(row) = registers.iter().find(|row| row.code == read.register) {
+            estimate::make_anew(context, conn, (&read.meter, row), read.read_on)?;
+        }
+        let meters: Vec<_> = registers.iter().map(|row| row.meter_id).collect();
         let why = format!("read of meter {} on {} entered after it was billed", read.meter, read.read_on);
         overcharges::queue_meters(conn, &meters, &why, context.now())?;
     }

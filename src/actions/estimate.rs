@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::held::drop_bills;
+use super::import::take::set_aside;
 use super::{ActionError, Context};
-use crate::db::metering::{self, MeasuringRegister, ReadRow, RejectedRead};
+use crate::db::metering::{self, BilledSpan, MeasuringRegister, ReadRow, RegisterRow, RejectedRead};
 use crate::db::operations::{self, NewToDo};
 use crate::db::{DbConnection, billing, customers, look_up_by_index};
 use crate::domain::estimate::{UseSpan, estimated_reading, estimated_use, use_between, use_spans};
-use crate::domain::ids::{AccountId, ReadId, RegisterId};
+use crate::domain::ids::{AccountId, AgreementId, ReadId, RegisterId};
 use crate::domain::limits::{Limits, Reading};
 use crate::domain::metering::{ReadKind, Register};
 use crate::domain::quantity::from_milli;
@@ -182,6 +184,90 @@ fn store(context: &Context, conn: &mut DbConnection, cycle: &str, page: &Page) -
         operations::audit(conn, context.now(), &context.actor, "read.estimate", &format!("cycle {cycle}"), &detail)?;
     }
     Ok(())
+}
+
+/// Makes the estimates of a register after a day anew whose read was put right, by the same rule: those that no real read has settled
+/// that is billed. The old ones are set aside. Where nothing can be estimated any more, they stay, and the audit trail says why. The
+/// caller has the register's lock, and queues whoever is billed by it.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn make_anew(context: &Context, conn: &mut DbConnection, (meter, row): (&str, &RegisterRow), after: NaiveDate) -> Result<(), ActionError> {
+    let reads = metering::reads_of(conn, &[row.id])?;
+    let billed = metering::billed_spans(conn, &[row.meter_id])?;
+    let billed: Vec<BilledSpan> = billed.into_iter().filter(|span| span.register_id == row.id).collect();
+    let settles = |read: &&ReadRow| read.status == "accepted" && !is_estimated(read) && BilledSpan::over(&billed, read.read_on).is_some();
+    let since = reads.iter().filter(settles).map(|read| read.read_on).max().map_or(after, |settled| settled.max(after));
+    let old: Vec<ReadRow> = reads.into_iter().filter(|read| read.status == "accepted" && is_estimated(read) && read.read_on > since).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    let subject = |read: &ReadRow| format!("{meter} of {}", read.read_on);
+    let audit = |conn: &mut DbConnection, read: &ReadRow, detail: &str| {
+        operations::audit(conn, context.now(), &context.actor, "read.estimate", &subject(read), detail)
+    };
+    let anew = match estimated_anew(context, conn, row, &old)? {
+        Ok(anew) => anew,
+        Err(reason) => {
+            for read in &old {
+                audit(conn, read, &format!("{} stays, although the read of {after} was put right: {reason}", from_milli(read.reading_milli)))?;
+            }
+            return Ok(());
+        }
+    };
+    let changed = || old.iter().zip(&anew).filter(|(old, (_, new))| old.reading_milli != new.reading_milli);
+    let ids = customers::reserve(conn, "meter_read", changed().count())?;
+    let rows: Vec<ReadRow> = changed().zip(ids).map(|((_, (_, new)), id)| ReadRow { id: ReadId(id), ..new.clone() }).collect();
+    set_aside(context, conn, &changed().map(|(old, _)| old.id).collect::<Vec<_>>())?;
+    metering::insert_reads(conn, &rows)?;
+    for (old, (agreement, new)) in changed() {
+        drop_bills(context, conn, *agreement, old.read_on)?;
+        let (was, is) = (from_milli(old.reading_milli), from_milli(new.reading_milli));
+        let basis = new.basis.as_deref().unwrap_or_default();
+        audit(conn, old, &format!("register {}, {was} made anew as {is}, as the read of {after} was put right: {basis}", row.code))?;
+    }
+    Ok(())
+}
+
+/// What a register's estimates come to now, in date order, each with its agreement; or why nobody can say.
+fn estimated_anew(
+    context: &Context,
+    conn: &mut DbConnection,
+    row: &RegisterRow,
+    old: &[ReadRow],
+) -> Result<Result<Vec<(AgreementId, ReadRow)>, String>, ActionError> {
+    let services: Vec<_> = metering::register_services(conn, &[row.meter_id])?.into_iter().filter(|service| service.register_id == row.id).collect();
+    let mut agreements: Vec<AgreementId> = services.iter().map(|service| service.agreement_id).collect();
+    agreements.dedup();
+    let measuring = metering::registers_measuring(conn, &agreements)?;
+    let mut registers: Vec<RegisterId> = measuring.iter().map(|row| row.register_id).collect();
+    registers.sort_unstable();
+    registers.dedup();
+    let mut reads: HashMap<RegisterId, Vec<ReadRow>> = HashMap::new();
+    for read in metering::reads_of(conn, &registers)?.into_iter().filter(|read| !old.iter().any(|old| old.id == read.id)) {
+        reads.entry(read.register_id).or_default().push(read);
+    }
+    let mut anew = Vec::with_capacity(old.len());
+    for read in old {
+        let agreement = metering::service_on(services.iter(), read.read_on).map(|service| service.agreement_id);
+        let rows: Vec<MeasuringRegister> = measuring.iter().filter(|row| Some(row.agreement_id) == agreement).cloned().collect();
+        let in_place =
+            |own: &&MeasuringRegister| own.installed_on.is_none_or(|day| day <= read.read_on) && own.removed_on.is_none_or(|day| read.read_on <= day);
+        let Some(own) = rows.iter().filter(|own| own.register_id == row.id).find(in_place) else {
+            return Ok(Err("its meter measures no service".to_owned()));
+        };
+        // How many there may be in a row was asked when each was made; and one that was set aside for a wrong read may be right again.
+        let limits = Limits { max_estimates: u32::MAX, ..context.config.limits.of(&own.rate_class) };
+        let service = Service { rows: &rows, agreement: own, reads: &reads, rejected: &HashSet::new(), limits: &limits };
+        let new = match service.estimate(own, read.read_on) {
+            Ok(new) => new,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        anew.push((own.agreement_id, new.clone()));
+        let of_register = reads.entry(row.id).or_default();
+        of_register.insert(of_register.partition_point(|other| other.read_on < new.read_on), new);
+    }
+    Ok(Ok(anew))
 }
 
 /// One agreement with every register that measures it or once did.

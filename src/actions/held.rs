@@ -6,11 +6,11 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::import::compared::to_do_reads;
-use super::{ActionError, Context};
+use super::{ActionError, Context, estimate};
 use crate::db::metering::BilledSpan;
 use crate::db::operations::{self, RankedToDo, ToDoPage, ToDoRow};
 use crate::db::{DbConnection, metering, overcharges};
-use crate::domain::ids::{ReadId, ToDoId};
+use crate::domain::ids::{AgreementId, ReadId, ToDoId};
 
 pub use super::import::compared::ToDoRead;
 pub use crate::db::operations::ToDoCount;
@@ -286,8 +286,7 @@ fn settle(context: &Context, conn: &mut DbConnection, ids: &[ToDoId], decision: 
     if decision == Decision::Reject {
         for row in &open {
             if let (Some(agreement), Some(on)) = (row.agreement_id, row.period_end_on) {
-                let bills = operations::open_bills_over(conn, agreement, on)?;
-                drop_bills(context, conn, &bills, on)?;
+                drop_bills(context, conn, agreement, on)?;
             }
         }
     }
@@ -313,10 +312,11 @@ fn note_decision(context: &Context, conn: &mut DbConnection, action: &str, decid
 }
 
 /// A bill that was too high with a rejected read is no longer: what a clerk was asked about it goes with the read.
-fn drop_bills(context: &Context, conn: &mut DbConnection, bills: &[ToDoId], on: NaiveDate) -> Result<(), ActionError> {
+pub(super) fn drop_bills(context: &Context, conn: &mut DbConnection, agreement: AgreementId, on: NaiveDate) -> Result<(), ActionError> {
+    let bills = operations::open_bills_over(conn, agreement, on)?;
     if !bills.is_empty() {
         let note = format!("the read of {on} that it was made from was rejected");
-        operations::resolve(conn, bills, "rejected", &context.actor, &note, context.now())?;
+        operations::resolve(conn, &bills, "rejected", &context.actor, &note, context.now())?;
     }
     Ok(())
 }
@@ -348,6 +348,7 @@ fn set_read_aside(context: &Context, (serial, register, on): (&str, &str, NaiveD
         let registers = metering::registers_by_serial(conn, &[serial])?;
         let row = registers.into_iter().map(|(row, _)| row).find(|row| row.code == register);
         let row = row.ok_or_else(|| ActionError::not_found("meter", serial))?;
+        metering::lock_registers(conn, &[row.id])?;
         let read = metering::reads_of(conn, &[row.id])?.into_iter().find(|read| read.read_on == on);
         let read = read.ok_or_else(|| ActionError::not_found("read", &named))?;
         let services = metering::register_services(conn, &[row.meter_id])?;
@@ -366,10 +367,10 @@ fn set_read_aside(context: &Context, (serial, register, on): (&str, &str, NaiveD
         let todos = operations::open_todos_of_reads(conn, &[read.id])?;
         operations::resolve(conn, &todos, "rejected", &context.actor, note, context.now())?;
         for service in services.iter().filter(|service| service.register_id == row.id) {
-            let bills = operations::open_bills_over(conn, service.agreement_id, on)?;
-            drop_bills(context, conn, &bills, on)?;
+            drop_bills(context, conn, service.agreement_id, on)?;
         }
         if billed.is_some() {
+            estimate::make_anew(context, conn, (serial, &row), on)?;
             overcharges::queue_meters(conn, &[row.meter_id], &format!("read of meter {named} set aside after it was billed"), context.now())?;
         }
         operations::audit(conn, context.now(), &context.actor, "read.reject", &named, note)?;

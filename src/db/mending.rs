@@ -57,10 +57,10 @@ pub fn ended_agreements(conn: &mut DbConnection, accounts: &[AccountId]) -> Quer
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// By what findings of a case were settled.
+/// By what accounts of a case were put right.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct SettledWay {
-    /// `rebill`, `adjustment`, `told`, or `policy` for what was dismissed.
+    /// `rebill`, `adjustment`, `told`, or `policy` when all of it was dismissed: the first of these that holds.
     #[diesel(sql_type = Text)]
     pub way: String,
     /// How many accounts.
@@ -71,16 +71,18 @@ pub struct SettledWay {
     pub mended_cents: i64,
 }
 
-/// By what the findings of a case were settled.
+/// By what the findings of a case were settled. Each account counts once, as when it is foreseen: what the policy leaves of one that
+/// was put right, or what is only worth knowing of it, is no way of its own.
 ///
 /// # Errors
 /// Those of the database.
 pub fn settled_ways(conn: &mut DbConnection, case: CaseId) -> QueryResult<Vec<SettledWay>> {
     diesel::sql_query(
-        "SELECT w.way, CAST(count(DISTINCT w.account_id) AS BIGINT) AS accounts, CAST(sum(w.mended_cents) AS BIGINT) AS mended_cents \
-         FROM (SELECT account_id, mended_cents, CASE WHEN status = 'dismissed' THEN 'policy' WHEN settled_by LIKE 'rebill:%' THEN 'rebill' \
-                WHEN settled_by LIKE 'adjustment:%' THEN 'adjustment' ELSE 'told' END AS way \
-            FROM overcharge_finding WHERE case_id = $1 AND status IN ('settled', 'dismissed')) w GROUP BY w.way ORDER BY w.way",
+        "SELECT CASE w.rank WHEN 1 THEN 'rebill' WHEN 2 THEN 'adjustment' WHEN 3 THEN 'told' ELSE 'policy' END AS way, \
+            CAST(count(*) AS BIGINT) AS accounts, CAST(sum(w.mended_cents) AS BIGINT) AS mended_cents \
+         FROM (SELECT account_id, sum(mended_cents) AS mended_cents, min(CASE WHEN status = 'dismissed' THEN 4 \
+                WHEN settled_by LIKE 'rebill:%' THEN 1 WHEN settled_by LIKE 'adjustment:%' THEN 2 ELSE 3 END) AS rank \
+            FROM overcharge_finding WHERE case_id = $1 AND status IN ('settled', 'dismissed') GROUP BY account_id) w GROUP BY w.rank ORDER BY w.rank",
     )
     .bind::<BigInt, _>(case)
     .load(conn)

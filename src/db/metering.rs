@@ -571,6 +571,27 @@ pub struct MeasuringRegister {
     pub removed_on: Option<NaiveDate>,
 }
 
+/// Agreements with the registers at their services and how far they are billed.
+const MEASURING: &str = "SELECT a.id AS agreement_id, c.number AS account, p.code AS service_id, a.rate_class, a.start_on, a.end_on, \
+        s.period_end_on AS billed_through, s.total_cents AS last_total_cents, \
+        r.id AS register_id, r.code, r.digits, r.multiplier_milli, r.unit, i.installed_on, i.removed_on \
+     FROM service_agreement a \
+     JOIN account c ON c.id = a.account_id \
+     JOIN service_point p ON p.id = a.service_point_id \
+     JOIN installation i ON i.service_point_id = a.service_point_id \
+     JOIN register r ON r.meter_id = i.meter_id \
+     LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
+        (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1)";
+
+/// The registers at the services of these agreements, by agreement.
+///
+/// # Errors
+/// Those of the database.
+pub fn registers_measuring(conn: &mut DbConnection, agreements: &[AgreementId]) -> QueryResult<Vec<MeasuringRegister>> {
+    let list = in_list(agreements.iter().map(|id| id.0));
+    diesel::sql_query(format!("{MEASURING} WHERE a.id IN ({list}) ORDER BY a.id, i.id, r.id")).load(conn)
+}
+
 /// The registers at the services of a cycle's agreements in a range of accounts that had begun before a day, by
 /// agreement. Agreements without any meter have none.
 ///
@@ -583,20 +604,10 @@ pub fn measuring_registers(
     last: AccountId,
     on: NaiveDate,
 ) -> QueryResult<Vec<MeasuringRegister>> {
-    diesel::sql_query(
-        "SELECT a.id AS agreement_id, c.number AS account, p.code AS service_id, a.rate_class, a.start_on, a.end_on, \
-            s.period_end_on AS billed_through, s.total_cents AS last_total_cents, \
-            r.id AS register_id, r.code, r.digits, r.multiplier_milli, r.unit, i.installed_on, i.removed_on \
-         FROM service_agreement a \
-         JOIN account c ON c.id = a.account_id \
-         JOIN service_point p ON p.id = a.service_point_id \
-         JOIN installation i ON i.service_point_id = a.service_point_id \
-         JOIN register r ON r.meter_id = i.meter_id \
-         LEFT JOIN bill_segment s ON s.agreement_id = a.id AND s.live = 1 AND s.period_start_on = \
-            (SELECT max(l.period_start_on) FROM bill_segment l WHERE l.agreement_id = a.id AND l.live = 1) \
-         WHERE (a.start_on IS NULL OR a.start_on < $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
-         ORDER BY a.account_id, a.id, i.id, r.id",
-    )
+    diesel::sql_query(format!(
+        "{MEASURING} WHERE (a.start_on IS NULL OR a.start_on < $1) AND a.account_id BETWEEN $2 AND $3 AND ($4 = 'all' OR a.cycle = $4) \
+         ORDER BY a.account_id, a.id, i.id, r.id"
+    ))
     .bind::<Date, _>(on)
     .bind::<BigInt, _>(first)
     .bind::<BigInt, _>(last)

@@ -7,6 +7,7 @@
 mod support;
 
 mod answers;
+mod estimates;
 mod faults;
 mod laws;
 mod money;

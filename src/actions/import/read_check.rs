@@ -172,14 +172,17 @@ fn too_soon(limits: &Limits, earlier: &[ReadRow], new: Candidate) -> Option<Stri
     (new.on < next).then(|| format!("read_on: the customer's last read is of {}: expected the next one on {next} or later", last.read_on))
 }
 
-/// Estimates that are not billed and that a real read makes pointless: those near its day, and all after it.
+/// Estimates that are not billed and that a real read makes pointless: those near its day, and all after it. After a correction
+/// those are made anew.
 fn overtaken(bench: Bench<'_>, reads: &[ReadRow], new: Candidate) -> Vec<ReadId> {
     if new.kind == ReadKind::Estimated {
         return Vec::new();
     }
     let from = new.on.checked_sub_days(Days::new(u64::from(bench.limits.estimate_window_days))).unwrap_or(NaiveDate::MIN);
-    let unbilled = |read: &&ReadRow| BilledSpan::over(bench.billed, read.read_on).is_none();
-    reads.iter().rev().take_while(|read| read.read_on >= from).filter(|read| is_estimated(read)).filter(unbilled).map(|read| read.id).collect()
+    let near = new.on.checked_add_days(Days::new(u64::from(bench.limits.estimate_window_days))).unwrap_or(NaiveDate::MAX);
+    let pointless =
+        |read: &&ReadRow| is_estimated(read) && (!bench.corrects || read.read_on <= near) && BilledSpan::over(bench.billed, read.read_on).is_none();
+    reads.iter().rev().take_while(|read| read.read_on >= from).filter(pointless).map(|read| read.id).collect()
 }
 
 fn against_before(bench: Bench<'_>, earlier: &[ReadRow], before: Reading, new: Candidate) -> Option<String> {

@@ -385,7 +385,7 @@ fn store(context: &Context, conn: &mut DbConnection, batch: &Batch) -> Result<()
 }
 
 /// Sets reads aside that a better one took the place of, with what a clerk was asked about them.
-pub(super) fn set_aside(context: &Context, conn: &mut DbConnection, reads: &[ReadId]) -> Result<(), ActionError> {
+pub(in crate::actions) fn set_aside(context: &Context, conn: &mut DbConnection, reads: &[ReadId]) -> Result<(), ActionError> {
     if reads.is_empty() {
         return Ok(());
     }

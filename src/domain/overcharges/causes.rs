@@ -237,16 +237,27 @@ impl Looker<'_> {
         let mut found = Vec::new();
         for (register, was) in &ours {
             let Some(is) = theirs.get(register) else { continue };
+            let (mut own, mut anew) = (Vec::new(), Vec::new());
             for (on, (read, milli)) in was {
-                found.extend(self.changed_read(*register, (*on, *read, *milli), was, is));
+                let made_anew = self.is_estimate(*read) && is.get(on).is_some_and(|(now, _)| self.is_estimate(*now));
+                let reasons = if made_anew { &mut anew } else { &mut own };
+                reasons.extend(self.changed_read(*register, (*on, *read, *milli), was, is));
             }
             for (on, (read, milli)) in is.iter().filter(|(on, _)| !was.contains_key(on)) {
-                let estimated = self.facts.reads.get(read).is_some_and(|read| read.estimated);
                 let detail = format!("the read of meter {} on {on}, {}, was not there yet", self.meter(*register), from_milli(*milli));
-                found.push(self.read_reason(if estimated { Cause::Estimate } else { Cause::Read }, *register, *on, detail));
+                own.push(self.read_reason(if self.is_estimate(*read) { Cause::Estimate } else { Cause::Read }, *register, *on, detail));
             }
+            // An estimate that was made anew for a read that was put right has that read's cause.
+            if own.is_empty() {
+                own = anew;
+            }
+            found.extend(own);
         }
         found
+    }
+
+    fn is_estimate(&self, read: ReadId) -> bool {
+        self.facts.reads.get(&read).is_some_and(|read| read.estimated)
     }
 
     fn read_reason(&self, cause: Cause, register: RegisterId, on: NaiveDate, detail: String) -> Reason {

@@ -351,12 +351,10 @@ fn came_to(context: &Context, case: CaseId, left: MendReport) -> Result<MendRepo
     report.largest_credit_cents = done.iter().map(|row| -row.cents).max().unwrap_or(0).max(0);
     for way in ways {
         let accounts = usize::try_from(way.accounts).unwrap_or(usize::MAX);
+        report.credited_cents += way.mended_cents;
         match way.way.as_str() {
             "rebill" => report.rebilled = accounts,
-            "adjustment" => {
-                report.credited = accounts;
-                report.credited_cents = way.mended_cents;
-            }
+            "adjustment" => report.credited = accounts,
             "told" => report.told = accounts,
             _ => report.by_policy += accounts,
         }

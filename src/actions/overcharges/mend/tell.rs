@@ -76,7 +76,7 @@ fn in_a_sentence(cause: Cause) -> &'static str {
         Cause::Multiplier => "What your meter counts was multiplied by a wrong number.",
         Cause::Register => "The unit or the digits of your meter were recorded wrongly.",
         Cause::Read => "A reading of your meter was wrong.",
-        Cause::Estimate => "An estimated reading was replaced by a real one.",
+        Cause::Estimate => "An estimated reading of your meter was put right.",
         Cause::TariffDate => "A change of rates was applied from a wrong day on.",
         Cause::TariffText => "A rate was recorded wrongly.",
         Cause::RateClass => "You were billed by a rate that is not yours.",
