@@ -49,14 +49,15 @@ pub(in crate::actions) fn why_two(policy: &Policy, movement: Money) -> Option<St
     if -movement > rule.approval_above {
         return Some(format!("an account gets {}, more than {} ({})", -movement, rule.approval_above, rule.citation));
     }
-    let limit = rule.charge_approval_above.filter(|limit| movement > *limit)?;
-    Some(format!("an account is charged {movement}, more than {limit} ({})", rule.citation))
+    let limit = rule.charge_above();
+    (movement > limit).then(|| format!("an account is charged {movement}, more than {limit} ({})", rule.citation))
 }
 
 /// Why one person may not do all of it alone; none when one is enough.
 pub(in crate::actions) fn why_two_of(policy: &Policy, amounts: &Amounts) -> Option<String> {
-    let lowest = amounts.0.values().min().and_then(|cents| why_two(policy, Money::from_cents(*cents)));
-    lowest.or_else(|| amounts.0.values().max().and_then(|cents| why_two(policy, Money::from_cents(*cents))))
+    let why = |cents: Option<&i64>| why_two(policy, Money::from_cents(*cents?));
+    // The largest credit, else the largest charge.
+    why(amounts.0.values().min().filter(|cents| **cents < 0)).or_else(|| why(amounts.0.values().max()))
 }
 
 /// Whether work is approved; else the request that waits, which is made when there is none. What was rejected, withdrawn or not
