@@ -8,6 +8,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::approvals::{self, Checked, Outcome, Wanted};
 use super::payments::Posted;
@@ -479,7 +480,23 @@ fn is_charged(conn: &mut DbConnection, refund: &RefundRow) -> Result<bool, Actio
     Ok(rows::turns(conn, refund.id)? % 2 == 0)
 }
 
-/// Posts a refund's next turn, under a name that nobody can have taken before.
+/// What a refund's turn is called: by the account, what charged it and the turn's number, so that two equal ledgers call it the same.
+/// A name that somebody took before, or asked for, is passed over.
+fn turn_name(conn: &mut DbConnection, refund: &RefundRow, account: &str, turn: i64) -> Result<String, ActionError> {
+    let charge = ledger::transactions_of(conn, refund.account_id, refund.account_seq - 1, 1)?.pop();
+    let about = format!("{account}|{}|{turn}", charge.map(|row| row.source).unwrap_or_default());
+    let hash = data_encoding::HEXLOWER.encode(Sha256::digest(about).get(..8).unwrap_or_default());
+    let plain = format!("RF-{hash}/{turn}");
+    let names = std::iter::once(plain.clone()).chain((2..=MOST_TURNS).map(|n| format!("{plain}/{n}")));
+    for name in names {
+        if ledger::adjustment_by_reference(conn, &name)?.is_none() && crate::db::approvals::by_reference(conn, &name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(ActionError::Refused(format!("reference: every name that refund {} could have stands for something else already", refund.id)))
+}
+
+/// Posts a refund's next turn.
 fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (Money, &str), alone: bool) -> Result<Posted, ActionError> {
     let (amount, note) = what;
     let turn = rows::turns(conn, refund.id)? + 1;
@@ -492,8 +509,8 @@ fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (M
     let code = if turn % 2 == 1 { FAILED } else { REFUND };
     let number = customers::account_number(conn, refund.account_id)?;
     let account = account_named(conn, &number)?;
-    let unguessed: String = new_token().chars().take(12).collect();
-    let posted = balances::post(context, conn, &account, code, amount, &format!("RF{}/{turn}/{unguessed}", refund.id), note)?;
+    let name = turn_name(conn, refund, &number, turn)?;
+    let posted = balances::post(context, conn, &account, code, amount, &name, note)?;
     rows::insert_turn(conn, refund, turn, posted.account_seq, alone)?;
     Ok(posted)
 }
