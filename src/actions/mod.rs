@@ -60,6 +60,7 @@ pub mod trace_view;
 pub mod undo;
 pub mod usage_history;
 pub mod verify_bills;
+pub mod void_batch;
 
 mod context;
 mod error;

@@ -566,9 +566,7 @@ impl CameBack {
 /// payout that goes by file or cheque and is in none.
 pub fn settle_payout(context: &Context, account: &str, reference: &str, news: &PayoutNews) -> Result<Outcome, ActionError> {
     let (PayoutNews::Sent(words) | PayoutNews::Failed(words)) = news;
-    if words.trim().is_empty() || words.len() > 500 {
-        return Err(ActionError::Refused("words: expected the bank's reference, or why it failed, up to 500 letters".to_owned()));
-    }
+    check_news(words)?;
     context.database.write(|conn| {
         let row = payout_named(conn, account, reference)?;
         let (now, (is_named, is_batched)) = (context.now(), rows::is_batched(conn, row.id)?);
@@ -596,6 +594,14 @@ pub fn settle_payout(context: &Context, account: &str, reference: &str, news: &P
     })
 }
 
+/// Refuses words that say nothing.
+pub(super) fn check_news(words: &str) -> Result<(), ActionError> {
+    if words.trim().is_empty() || words.len() > 500 {
+        return Err(ActionError::Refused("words: expected the bank's reference, or why it failed, up to 500 letters".to_owned()));
+    }
+    Ok(())
+}
+
 /// A payout of an account with the locks of both.
 fn payout_named(conn: &mut DbConnection, account: &str, reference: &str) -> Result<RefundRow, ActionError> {
     let account = account_named(conn, account)?;
@@ -617,9 +623,21 @@ pub(super) fn check_came_back(conn: &mut DbConnection, wish: &CameBack) -> Resul
 /// Gives a payout back that somebody says came back, within a transaction that checked it.
 pub(super) fn came_back_checked(conn: &mut DbConnection, context: &Context, wish: &CameBack) -> Result<Posted, ActionError> {
     let row = payout_named(conn, &wish.account, &wish.payout)?;
-    let (now, alone) = (context.now(), crate::db::approvals::by_reference(conn, &wish.reference())?.is_none());
+    let alone = crate::db::approvals::by_reference(conn, &wish.reference())?.is_none();
+    came_back_within(conn, context, &row, wish, alone)
+}
+
+/// The same by what one person says `alone`, or two say, within a transaction that holds the account's lock.
+pub(super) fn came_back_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    row: &RefundRow,
+    wish: &CameBack,
+    alone: bool,
+) -> Result<Posted, ActionError> {
+    let now = context.now();
     operations::audit(conn, now, &context.actor, "refund.fail", &wish.account, &format!("{}: {}", wish.payout, wish.note))?;
-    let posted = fail_noted(context, conn, &row, (&wish.note, alone), now)?;
+    let posted = fail_noted(context, conn, row, (&wish.note, alone), now)?;
     posted.ok_or_else(|| ActionError::Refused(format!("payout {} did not arrive, as is known already", wish.payout)))
 }
 

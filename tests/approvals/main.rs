@@ -13,6 +13,7 @@ mod payouts;
 mod policy;
 mod schema;
 mod stories;
+mod void_batch;
 
 use aquabills::actions::adjust::{Adjustment, ask};
 use aquabills::actions::approvals::{ApprovalView, Decided, Outcome, Seen, Verdict, decide, show};
