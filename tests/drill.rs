@@ -79,6 +79,10 @@ fn the_report_is_one_that_a_manager_can_read() {
         // The e-mails lie in a folder as they would leave: one for each who has an address.
         assert_eq!(said["drill"]["delivered"], said["drill"]["mended"]["rebilled"]);
         let text = std::fs::read_to_string(path).expect("the report is written");
+        // How long it took is said in one way, wherever it is said.
+        let ms = said["drill"]["finding_to_mail_ms"].as_u64().expect("milliseconds");
+        let took = format!("{}.{:03} s", ms / 1_000, ms % 1_000);
+        assert!(text.matches(&took).count() >= 2 && text.contains(&format!("{took}, limit 60 s")), "{took}: {text}");
         assert!(text.contains(words) && text.contains("Passed.") && text.contains("FAILED"), "{text}");
     }
     assert!(!town.dir.path().join("aquabills.db").exists(), "it has a database of its own");

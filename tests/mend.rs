@@ -380,6 +380,23 @@ on_both! {
         assert_right(&town);
     }
 
+    fn what_was_charged_too_little_needs_a_second_person_as_a_charge_by_hand_does(town: Town) {
+        let town = billed_town(town, TAXED, 2);
+        // The policy says nothing of charges: what it says of credits holds.
+        two_supervisors(&town);
+        reprice(&town, "3.00");
+        scan_all(&town.context, &|_, _| {}).unwrap();
+        let ledger = town.ledger_rows();
+        let why = foresee(&town.context, CaseId(1)).unwrap().second_person.unwrap();
+        assert_eq!(why, "an account is charged 21.50, more than 10.00 (Board 7)");
+        assert!(mend_as(&town, SAM, 1).unwrap_err().contains("waits for a second person as request 1"));
+        assert_eq!(town.ledger_rows(), ledger);
+        approve(&town, SUE, 1).expect("another one agrees");
+        let report = mend_as(&town, SAM, 1).expect("it goes on");
+        assert!(report.is_complete() && report.rebilled == 2, "{report:?}");
+        assert_right(&town);
+    }
+
     fn nobody_gives_more_than_the_largest_credit(town: Town) {
         let town = billed_town(town, TAXED, 6);
         two_supervisors(&town);

@@ -76,6 +76,17 @@ fn corrections(town: &Town) -> Vec<serde_json::Value> {
     facts.iter().map(|facts| serde_json::from_str(facts).expect("facts are JSON")).collect()
 }
 
+/// A policy that lets nobody give an account more than 15.00 alone, a clerk and a supervisor.
+fn above_fifteen_two_people(town: &Town) {
+    let policy = "title = \"T\"\neffective_on = 2026-01-01\n[credits]\ncitation = \"Board 7\"\napproval_above = \"15.00\"\n\
+        approval_total_above = \"15.00\"\napproval_days = 30\napprovers = [\"supervisor\"]\nrequest_days = 14\nlargest = \"500.00\"\n";
+    store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
+    for (email, name, role) in [("ana@utility.example", "Ana Clerk", Role::Clerk), ("sue@utility.example", "Sue Head", Role::Supervisor)] {
+        let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role, password: None, mail_link: false };
+        add_staff(&town.context, &new).expect("staff is added");
+    }
+}
+
 on_both! {
     fn a_bill_is_billed_anew_with_those_that_stand_on_it(town: Town) {
         let town = billed_town(town);
@@ -322,13 +333,7 @@ on_both! {
 
     fn by_hand_a_second_person_agrees_above_the_bound(town: Town) {
         let town = billed_town(town);
-        let policy = "title = \"T\"\neffective_on = 2026-01-01\n[credits]\ncitation = \"Board 7\"\napproval_above = \"15.00\"\n\
-            approval_total_above = \"15.00\"\napproval_days = 30\napprovers = [\"supervisor\"]\nrequest_days = 14\nlargest = \"500.00\"\n";
-        store_policy(&town.context, "policy.toml", policy).expect("the policy is accepted");
-        for (email, name, role) in [("ana@utility.example", "Ana Clerk", Role::Clerk), ("sue@utility.example", "Sue Head", Role::Supervisor)] {
-            let new = NewStaff { email: email.to_owned(), name: name.to_owned(), role, password: None, mail_link: false };
-            add_staff(&town.context, &new).expect("staff is added");
-        }
+        above_fifteen_two_people(&town);
         put_right(&town);
         let [ana, sue] = ["ana@utility.example", "sue@utility.example"].map(|actor| Context { actor: actor.to_owned(), ..town.context.clone() });
         let one = |context: &Context, numbers: &[String], token: &str| {
@@ -344,6 +349,24 @@ on_both! {
         decide(&sue, ApprovalId(1), Verdict::Approve, &Seen { sha256: request.sha256, position: None }, "").expect("she agrees");
         assert!(one(&ana, &[number(2, 1)], "two").expect("it is done").is_complete());
         assert_eq!(town.balance("A1"), "119.00");
+        assert_kept(&town);
+    }
+
+    fn what_is_charged_more_needs_a_second_person_as_a_charge_by_hand_does(town: Town) {
+        let town = billed_town(town);
+        // The policy says nothing of charges: what it says of credits holds.
+        above_fifteen_two_people(&town);
+        let dearer = TARIFF.replace("tier_prices: [2.00, 3.50]", "tier_prices: [3.00, 3.50]");
+        import_tariff(&town.context, &town.file("right.owrs", &dearer), false, true).expect("the tariff is accepted");
+        let ana = Context { actor: "ana@utility.example".to_owned(), ..town.context.clone() };
+        let one = |numbers: &[String], token: &str| {
+            rebill(&ana, &wanted(&town, numbers, RebillKind::Rebill, token), &Stop::default()).map_err(|error| error.to_string())
+        };
+        one(&[number(3, 2)], "small").expect("6.00 more needs nobody else");
+        let ledger = town.ledger_rows();
+        let error = one(&[number(2, 1)], "two").unwrap_err();
+        assert!(error.contains("an account is charged 20.00, more than 15.00 (Board 7)"), "{error}");
+        assert_eq!(town.ledger_rows(), ledger);
         assert_kept(&town);
     }
 

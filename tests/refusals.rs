@@ -633,6 +633,27 @@ on_both! {
         assert_eq!(import(&second, &[]).counts(), (0, 1, 0));
     }
 
+    fn a_correction_of_a_date_without_a_version_is_refused_with_the_dates_that_have_one(town: Town) {
+        let supersede = |text: &str| {
+            write(&town, "tariff.owrs", text.as_bytes());
+            ask(&town, &["import", "tariff", "tariff.owrs", "--supersede", "--json"])
+        };
+        let nothing = supersede(&tariff("bill: 3"));
+        assert_eq!(nothing.status, Some(1));
+        assert!(nothing.err.contains("schedule 'refuse' has no version from 2024-01-01 to be corrected, but none at all"), "{}", nothing.err);
+        for day in ["2024-01-01", "2024-07-01"] {
+            write(&town, "tariff.owrs", tariff("bill: 3").replace("2024-01-01", day).as_bytes());
+            assert_eq!(ask(&town, &["import", "tariff", "tariff.owrs", "--json"]).counts(), (1, 0, 0));
+        }
+        let before = dump(&town);
+        // The first of February is a slip for the first of January.
+        let slip = supersede(&tariff("bill: 4").replace("2024-01-01", "2024-02-01"));
+        assert_eq!(slip.status, Some(1));
+        let words = "no version from 2024-02-01 to be corrected, but versions from 2024-07-01, 2024-01-01: give the day of the one that is wrong";
+        assert!(slip.err.contains(words), "{}", slip.err);
+        assert_same(&before, &dump(&town), "a refused correction");
+    }
+
     fn a_wrong_correction_of_a_tariff_can_be_taken_back(town: Town) {
         let (right, wrong) = (tariff("bill: 3"), tariff("bill: 4"));
         let import = |text: &str, extra: &[&str]| {

@@ -41,6 +41,7 @@ pub mod notices;
 pub mod overcharges;
 pub mod payments;
 pub mod payout_batch;
+pub mod payout_view;
 pub mod policy;
 pub mod rebill;
 pub mod reconcile;
@@ -60,6 +61,7 @@ pub mod trace_view;
 pub mod undo;
 pub mod usage_history;
 pub mod verify_bills;
+pub mod void_batch;
 
 mod context;
 mod error;

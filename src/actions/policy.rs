@@ -1,10 +1,12 @@
 //! The policy: imported as versions that are never edited, and read into the book that everything else goes by.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::tariffs::nothing_to_correct;
 use super::{ActionError, Context};
 use crate::db::policy::{self, PolicyVersionRow};
 use crate::db::{DbConnection, operations};
@@ -37,7 +39,7 @@ pub struct PolicyReport {
 ///
 /// # Errors
 /// [`ActionError::File`] when it cannot be read, [`ActionError::Form`] with place, key and what was expected,
-/// [`ActionError::Refused`] when the date has another version.
+/// [`ActionError::Refused`] when the date has another version, or none that is to be corrected.
 pub fn import_policy(context: &Context, path: &Path, dry_run: bool, supersede: bool) -> Result<PolicyReport, ActionError> {
     let size = std::fs::metadata(path).map_err(|source| ActionError::file(path, source))?.len();
     if size > LARGEST_FILE {
@@ -101,6 +103,10 @@ fn insert_if_new(
             "there is another policy from {}: a new one has a date of its own; to correct that one, import with --supersede",
             row.effective_on
         )));
+    }
+    if in_force.is_none() && supersede {
+        let there: BTreeSet<String> = versions.iter().map(|version| version.effective_on.to_string()).collect();
+        return Err(ActionError::Refused(nothing_to_correct("the policy has", row.effective_on, &there)));
     }
     row.revision = in_force.map_or(1, |version| version.revision + 1);
     if dry_run {

@@ -8,6 +8,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::approvals::{self, Checked, Outcome, Wanted};
 use super::payments::Posted;
@@ -23,7 +24,7 @@ use crate::db::payouts;
 use crate::db::provider_payments::{self as payments, NewRefund, RefundRow};
 use crate::db::refunds::{self as rows, Refundable};
 use crate::db::{DbConnection, ledger, operations};
-use crate::domain::ids::{AccountId, ProviderPaymentId, RefundId};
+use crate::domain::ids::{AccountId, ProviderPaymentId, RefundBatchId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, RefundFailed, RefundSent};
 use crate::domain::payments::PaymentState;
@@ -479,7 +480,23 @@ fn is_charged(conn: &mut DbConnection, refund: &RefundRow) -> Result<bool, Actio
     Ok(rows::turns(conn, refund.id)? % 2 == 0)
 }
 
-/// Posts a refund's next turn, under a name that nobody can have taken before.
+/// What a refund's turn is called: by the account, what charged it and the turn's number, so that two equal ledgers call it the same.
+/// A name that somebody took before, or asked for, is passed over.
+fn turn_name(conn: &mut DbConnection, refund: &RefundRow, account: &str, turn: i64) -> Result<String, ActionError> {
+    let charge = ledger::transactions_of(conn, refund.account_id, refund.account_seq - 1, 1)?.pop();
+    let about = format!("{account}|{}|{turn}", charge.map(|row| row.source).unwrap_or_default());
+    let hash = data_encoding::HEXLOWER.encode(Sha256::digest(about).get(..8).unwrap_or_default());
+    let plain = format!("RF-{hash}/{turn}");
+    let names = std::iter::once(plain.clone()).chain((2..=MOST_TURNS).map(|n| format!("{plain}/{n}")));
+    for name in names {
+        if ledger::adjustment_by_reference(conn, &name)?.is_none() && crate::db::approvals::by_reference(conn, &name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(ActionError::Refused(format!("reference: every name that refund {} could have stands for something else already", refund.id)))
+}
+
+/// Posts a refund's next turn.
 fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (Money, &str), alone: bool) -> Result<Posted, ActionError> {
     let (amount, note) = what;
     let turn = rows::turns(conn, refund.id)? + 1;
@@ -492,8 +509,8 @@ fn turn(context: &Context, conn: &mut DbConnection, refund: &RefundRow, what: (M
     let code = if turn % 2 == 1 { FAILED } else { REFUND };
     let number = customers::account_number(conn, refund.account_id)?;
     let account = account_named(conn, &number)?;
-    let unguessed: String = new_token().chars().take(12).collect();
-    let posted = balances::post(context, conn, &account, code, amount, &format!("RF{}/{turn}/{unguessed}", refund.id), note)?;
+    let name = turn_name(conn, refund, &number, turn)?;
+    let posted = balances::post(context, conn, &account, code, amount, &name, note)?;
     rows::insert_turn(conn, refund, turn, posted.account_seq, alone)?;
     Ok(posted)
 }
@@ -549,9 +566,7 @@ impl CameBack {
 /// payout that goes by file or cheque and is in none.
 pub fn settle_payout(context: &Context, account: &str, reference: &str, news: &PayoutNews) -> Result<Outcome, ActionError> {
     let (PayoutNews::Sent(words) | PayoutNews::Failed(words)) = news;
-    if words.trim().is_empty() || words.len() > 500 {
-        return Err(ActionError::Refused("words: expected the bank's reference, or why it failed, up to 500 letters".to_owned()));
-    }
+    check_news(words)?;
     context.database.write(|conn| {
         let row = payout_named(conn, account, reference)?;
         let (now, (is_named, is_batched)) = (context.now(), rows::is_batched(conn, row.id)?);
@@ -579,6 +594,14 @@ pub fn settle_payout(context: &Context, account: &str, reference: &str, news: &P
     })
 }
 
+/// Refuses words that say nothing.
+pub(super) fn check_news(words: &str) -> Result<(), ActionError> {
+    if words.trim().is_empty() || words.len() > 500 {
+        return Err(ActionError::Refused("words: expected the bank's reference, or why it failed, up to 500 letters".to_owned()));
+    }
+    Ok(())
+}
+
 /// A payout of an account with the locks of both.
 fn payout_named(conn: &mut DbConnection, account: &str, reference: &str) -> Result<RefundRow, ActionError> {
     let account = account_named(conn, account)?;
@@ -600,9 +623,21 @@ pub(super) fn check_came_back(conn: &mut DbConnection, wish: &CameBack) -> Resul
 /// Gives a payout back that somebody says came back, within a transaction that checked it.
 pub(super) fn came_back_checked(conn: &mut DbConnection, context: &Context, wish: &CameBack) -> Result<Posted, ActionError> {
     let row = payout_named(conn, &wish.account, &wish.payout)?;
-    let (now, alone) = (context.now(), crate::db::approvals::by_reference(conn, &wish.reference())?.is_none());
+    let alone = crate::db::approvals::by_reference(conn, &wish.reference())?.is_none();
+    came_back_within(conn, context, &row, wish, alone)
+}
+
+/// The same by what one person says `alone`, or two say, within a transaction that holds the account's lock.
+pub(super) fn came_back_within(
+    conn: &mut DbConnection,
+    context: &Context,
+    row: &RefundRow,
+    wish: &CameBack,
+    alone: bool,
+) -> Result<Posted, ActionError> {
+    let now = context.now();
     operations::audit(conn, now, &context.actor, "refund.fail", &wish.account, &format!("{}: {}", wish.payout, wish.note))?;
-    let posted = fail_noted(context, conn, &row, (&wish.note, alone), now)?;
+    let posted = fail_noted(context, conn, row, (&wish.note, alone), now)?;
     posted.ok_or_else(|| ActionError::Refused(format!("payout {} did not arrive, as is known already", wish.payout)))
 }
 
@@ -635,6 +670,8 @@ pub struct RefundView {
     pub attempts: i32,
     /// When the provider is asked again.
     pub next_attempt_at: Option<NaiveDateTime>,
+    /// The file for the bank that it is in.
+    pub batch: Option<RefundBatchId>,
 }
 
 /// The refunds of an account, newest first.
@@ -647,6 +684,7 @@ pub fn refunds_of(context: &Context, account: &str) -> Result<Vec<RefundView>, A
         let mut views = Vec::new();
         for row in rows::of_account(conn, account.id, MOST)? {
             let payment = row.provider_payment_id.map(|id| payments::by_id(conn, id)).transpose()?.flatten();
+            let batch = if row.way == PAYOUT { payouts::batch_paying(conn, row.id)? } else { None };
             views.push(RefundView {
                 token: row.token,
                 amount_cents: row.amount_cents,
@@ -661,6 +699,7 @@ pub fn refunds_of(context: &Context, account: &str) -> Result<Vec<RefundView>, A
                 error: row.error,
                 attempts: row.attempts,
                 next_attempt_at: row.next_attempt_at,
+                batch,
             });
         }
         Ok(views)

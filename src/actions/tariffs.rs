@@ -1,7 +1,9 @@
 //! Tariffs: imported as versions that are never edited, and compiled into the book that pricing uses.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::{ActionError, Context};
@@ -12,6 +14,8 @@ use crate::domain::rates::{Severity, Tariff, lint};
 
 /// A tariff file may not be larger than this, in bytes.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+/// So many versions are named in a refusal.
+const MOST_NAMED: usize = 6;
 
 /// What importing a tariff did.
 #[derive(Debug, Serialize)]
@@ -53,7 +57,7 @@ pub fn read_tariff(path: &Path) -> Result<(String, Tariff), ActionError> {
 /// date is taken as a correction only when `supersede` says so.
 ///
 /// # Errors
-/// As [`read_tariff`], or [`ActionError::Refused`] when the date has another version.
+/// As [`read_tariff`], or [`ActionError::Refused`] when the date has another version, or none that is to be corrected.
 pub fn import_tariff(context: &Context, path: &Path, dry_run: bool, supersede: bool) -> Result<TariffReport, ActionError> {
     let (text, tariff) = read_tariff(path)?;
     let source_name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -126,6 +130,11 @@ fn insert_if_new(
             row.schedule, row.effective_on
         )));
     }
+    if revision.is_none() && supersede {
+        let there: BTreeSet<String> = versions.iter().map(|version| version.effective_on.to_string()).collect();
+        let schedule = &row.schedule;
+        return Err(ActionError::Refused(nothing_to_correct(&format!("schedule '{schedule}' has"), row.effective_on, &there)));
+    }
     if dry_run {
         return Ok(true);
     }
@@ -136,6 +145,19 @@ fn insert_if_new(
     let detail = format!("{} {}", row.effective_on, row.sha256);
     operations::audit(conn, row.imported_at, &context.actor, "tariff.import", &row.schedule, &detail)?;
     Ok(true)
+}
+
+/// Why nothing is corrected on a day, with the days that have a version.
+pub(super) fn nothing_to_correct(who_has: &str, on: NaiveDate, there: &BTreeSet<String>) -> String {
+    let days = match there.len() {
+        0 => "none at all".to_owned(),
+        // The latest are those that somebody corrects.
+        count => {
+            let latest: Vec<&str> = there.iter().rev().take(MOST_NAMED).map(String::as_str).collect();
+            format!("versions from {}{}", latest.join(", "), if count > MOST_NAMED { ", and earlier ones" } else { "" })
+        }
+    };
+    format!("{who_has} no version from {on} to be corrected, but {days}: give the day of the one that is wrong, or import without --supersede")
 }
 
 /// Loads and compiles every tariff version.

@@ -10,7 +10,7 @@ use rand::Rng;
 
 use super::print;
 use super::{Failure, Global};
-use crate::actions::drill::{DrillOptions, DrillReport, hold_drill};
+use crate::actions::drill::{DrillOptions, DrillReport, hold_drill, seconds};
 use crate::actions::{ActionError, Context};
 use crate::clock::Clock;
 use crate::config::{Config, MailTransport};
@@ -172,7 +172,7 @@ impl Say {
     }
 
     fn seconds(&self, ms: &u128) -> String {
-        format!("{}.{:03} s", ms / 1_000, ms % 1_000)
+        seconds(*ms)
     }
 
     /// A text in one line, for a table.

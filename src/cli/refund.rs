@@ -14,6 +14,8 @@ use crate::actions::payout_batch::{Medium, list_batches, write_batch};
 use crate::actions::refundable::refundable;
 use crate::actions::refunds::{PayoutNews, RefundWish, ask_refund, refunds_of, send_due, settle_payout};
 use crate::actions::stop::Stop;
+use crate::actions::void_batch::{Voided, void_batch};
+use crate::domain::ids::RefundBatchId;
 use crate::domain::money::Money;
 
 /// Gives a payment's money back, lists refunds, sends what waits.
@@ -80,6 +82,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Notes that the bank refused a whole file: every payout of it that was not paid is the customer's again
+    VoidBatch {
+        /// The file's number, as `batches` lists it
+        batch: i64,
+        /// Why, in words
+        #[arg(long)]
+        note: String,
+        /// Prints one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists the files that were made for the bank, newest first
     Batches {
         /// Prints one JSON array
@@ -134,6 +147,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<bool, Failure> {
             print::line(&format!("{} sent, {} failed, {} waiting", print::count(counts.sent, "refund"), counts.failed, counts.waiting))?;
         }
         Command::Batch { way, out, on, json } => return batch(&context, way, out, *on, *json),
+        Command::VoidBatch { batch, note, json } => return void(&context, RefundBatchId(*batch), note, *json),
         Command::Batches { json } => {
             let batches = list_batches(&context)?;
             if *json {
@@ -172,6 +186,32 @@ fn came_back(context: &Context, account: &str, reference: &str, note: &str) -> R
         Outcome::Done(_) | Outcome::Permitted => format!("payout {reference} came back: the money is in account {account} again"),
     };
     print::line(&words)
+}
+
+fn void(context: &Context, id: RefundBatchId, note: &str, json: bool) -> Result<bool, Failure> {
+    let voided = void_batch(context, id, note)?;
+    if json {
+        return print::json(&voided).map(|()| true);
+    }
+    let report = match voided {
+        Voided::Waits(waiting) => {
+            print::line(&describe("return of the file", &Outcome::Waits(waiting)))?;
+            print::message("once it is approved, give this command again");
+            return Ok(true);
+        }
+        Voided::Done(report) => report,
+    };
+    let count = |number: usize, what: &str| print::count(u64::try_from(number).unwrap_or(u64::MAX), what);
+    let before = if report.before > 0 { format!("; {} had come back before", report.before) } else { String::new() };
+    print::line(&format!(
+        "file {id}: {} came back, {} in all{before}",
+        count(report.came_back, "payout"),
+        Money::from_cents(report.came_back_cents)
+    ))?;
+    if !report.untold.is_empty() {
+        print::message(&format!("{} of earlier files that it named as void: tell the bank; see the work list", count(report.untold.len(), "cheque")));
+    }
+    Ok(true)
 }
 
 fn batch(context: &Context, way: &str, out: &Path, on: Option<NaiveDate>, json: bool) -> Result<bool, Failure> {

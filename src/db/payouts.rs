@@ -2,10 +2,10 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Date, Integer, Nullable, Text, Timestamp};
 
 use super::DbConnection;
-use super::bulk::insert_all;
+use super::bulk::{in_list, insert_all};
 use super::schema::{refund, refund_batch, refund_batch_item, refund_payee};
 use crate::domain::ids::{AccountId, PaymentId, RefundBatchId, RefundId};
 use crate::domain::payouts::Payee;
@@ -190,6 +190,131 @@ pub fn batches(conn: &mut DbConnection, limit: i64) -> QueryResult<Vec<BatchRow>
     refund_batch::table.order(refund_batch::id.desc()).limit(limit).select(BatchRow::as_select()).load(conn)
 }
 
+/// A page of batches before one, the newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn batches_before(conn: &mut DbConnection, before: RefundBatchId, limit: i64) -> QueryResult<Vec<BatchRow>> {
+    refund_batch::table.filter(refund_batch::id.lt(before)).order(refund_batch::id.desc()).limit(limit).select(BatchRow::as_select()).load(conn)
+}
+
+/// What the payouts of a batch that are in one state come to.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct BatchSum {
+    /// The batch.
+    #[diesel(sql_type = BigInt)]
+    pub batch_id: RefundBatchId,
+    /// `submitted`, `succeeded`, `failed`.
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub payouts: i64,
+    /// How much, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub cents: i64,
+}
+
+/// What became of what batches pay.
+///
+/// # Errors
+/// Those of the database.
+pub fn batch_sums(conn: &mut DbConnection, batches: &[RefundBatchId]) -> QueryResult<Vec<BatchSum>> {
+    diesel::sql_query(format!(
+        "SELECT i.batch_id, r.state, count(*) AS payouts, CAST(sum(i.amount_cents) AS BIGINT) AS cents \
+         FROM refund_batch_item i JOIN refund r ON r.id = i.refund_id WHERE i.what = 'pay' AND i.batch_id IN ({}) \
+         GROUP BY i.batch_id, r.state ORDER BY i.batch_id, r.state",
+        in_list(batches.iter().map(|id| id.0))
+    ))
+    .load(conn)
+}
+
+/// A batch's file.
+///
+/// # Errors
+/// Those of the database.
+pub fn batch_body(conn: &mut DbConnection, id: RefundBatchId) -> QueryResult<Option<Vec<u8>>> {
+    refund_batch::table.find(id).select(refund_batch::body).first(conn).optional()
+}
+
+/// The batch that pays a refund.
+///
+/// # Errors
+/// Those of the database.
+pub fn batch_paying(conn: &mut DbConnection, refund: RefundId) -> QueryResult<Option<RefundBatchId>> {
+    refund_batch_item::table
+        .filter(refund_batch_item::refund_id.eq(refund).and(refund_batch_item::what.eq("pay")))
+        .select(refund_batch_item::batch_id)
+        .first(conn)
+        .optional()
+}
+
+/// A batch.
+///
+/// # Errors
+/// Those of the database.
+pub fn batch(conn: &mut DbConnection, id: RefundBatchId) -> QueryResult<Option<BatchRow>> {
+    refund_batch::table.find(id).select(BatchRow::as_select()).first(conn).optional()
+}
+
+/// A line of a batch, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName, serde::Serialize)]
+pub struct Line {
+    /// Position within the batch, from 1.
+    #[diesel(sql_type = Integer)]
+    pub line_no: i32,
+    /// `pay`, or `void` for a cheque that is not to be paid.
+    #[diesel(sql_type = Text)]
+    pub what: String,
+    /// The refund.
+    #[diesel(sql_type = BigInt)]
+    pub refund_id: RefundId,
+    /// Our name of it.
+    #[diesel(sql_type = Text)]
+    pub token: String,
+    /// The account's id.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// Who is paid.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// How much, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_cents: i64,
+    /// A cheque's number.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub cheque_number: Option<i64>,
+    /// `submitted`, `succeeded`, `failed`.
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    /// The bank's name of it.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub bank_ref: Option<String>,
+    /// Why it did not arrive.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub error: Option<String>,
+}
+
+/// A page of a batch's lines, after one.
+///
+/// # Errors
+/// Those of the database.
+pub fn lines(conn: &mut DbConnection, batch: RefundBatchId, after: i32, limit: i64) -> QueryResult<Vec<Line>> {
+    diesel::sql_query(
+        "SELECT i.line_no, i.what, i.refund_id, r.token, r.account_id, c.number AS account, p.name, i.amount_cents, i.cheque_number, r.state, \
+            r.provider_ref AS bank_ref, r.error \
+         FROM refund_batch_item i JOIN refund r ON r.id = i.refund_id JOIN refund_payee p ON p.refund_id = r.id JOIN account c ON c.id = r.account_id \
+         WHERE i.batch_id = $1 AND i.line_no > $2 ORDER BY i.line_no LIMIT $3",
+    )
+    .bind::<BigInt, _>(batch)
+    .bind::<Integer, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+}
+
 /// The files of payouts of a total that were made on these days and have payouts of which the bank did not tell: number and day.
 ///
 /// # Errors
@@ -316,6 +441,72 @@ pub fn payable(conn: &mut DbConnection, medium: &str, limit: i64) -> QueryResult
     .bind::<Text, _>(medium)
     .bind::<BigInt, _>(limit)
     .load(conn)
+}
+
+/// A payout that waits.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName, serde::Serialize)]
+pub struct WaitingPayout {
+    /// Identity.
+    #[diesel(sql_type = BigInt)]
+    pub id: RefundId,
+    /// Our name of it.
+    #[diesel(sql_type = Text)]
+    pub token: String,
+    /// The account's number.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+    /// `payout` or `cheque`; none when a person makes the transfer.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub medium: Option<String>,
+    /// Who is paid; none when a person makes the transfer.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub name: Option<String>,
+    /// How much, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub amount_cents: i64,
+    /// The day.
+    #[diesel(sql_type = Date)]
+    pub made_on: NaiveDate,
+}
+
+/// What the payouts that wait and go one way come to.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName, serde::Serialize)]
+pub struct WaitingSum {
+    /// `payout` or `cheque`; none when a person makes the transfer.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub medium: Option<String>,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub payouts: i64,
+    /// How much, in cents.
+    #[diesel(sql_type = BigInt)]
+    pub cents: i64,
+}
+
+const WAITING: &str = "refund r JOIN account c ON c.id = r.account_id LEFT JOIN refund_payee p ON p.refund_id = r.id \
+     WHERE r.way = 'payout' AND r.state = 'created' AND r.superseded_seq IS NULL \
+        AND NOT EXISTS (SELECT 1 FROM refund_batch_item i WHERE i.refund_id = r.id)";
+
+/// A page of the payouts that wait, after one, the oldest first: for a batch, or for a person's transfer.
+///
+/// # Errors
+/// Those of the database.
+pub fn waiting(conn: &mut DbConnection, after: RefundId, limit: i64) -> QueryResult<Vec<WaitingPayout>> {
+    let sql = format!(
+        "SELECT r.id, r.token, c.number AS account, p.medium, p.name, r.amount_cents, r.made_on FROM {WAITING} AND r.id > $1 ORDER BY r.id LIMIT $2"
+    );
+    diesel::sql_query(sql).bind::<BigInt, _>(after).bind::<BigInt, _>(limit).load(conn)
+}
+
+/// What all of them come to, by the way that they go.
+///
+/// # Errors
+/// Those of the database.
+pub fn waiting_sums(conn: &mut DbConnection) -> QueryResult<Vec<WaitingSum>> {
+    let sql = format!(
+        "SELECT p.medium, count(*) AS payouts, CAST(sum(r.amount_cents) AS BIGINT) AS cents FROM {WAITING} GROUP BY p.medium ORDER BY coalesce(p.medium, '') DESC"
+    );
+    diesel::sql_query(sql).load(conn)
 }
 
 /// Cheques of an account that were issued and noted as lost since, and that the bank was not told of: our names of them, and cents.

@@ -9,10 +9,12 @@ mod around;
 mod attacks;
 mod kills;
 mod laws;
+mod payout_pages;
 mod payouts;
 mod policy;
 mod schema;
 mod stories;
+mod void_batch;
 
 use aquabills::actions::adjust::{Adjustment, ask};
 use aquabills::actions::approvals::{ApprovalView, Decided, Outcome, Seen, Verdict, decide, show};

@@ -55,6 +55,8 @@ on_both! {
             let why = refused(import(&first.replace(from, to), true));
             assert!(why.contains("p.toml: ") && why.contains(words), "{to}: {why}");
         }
+        let elsewhere = refused(import(&strict("2026-06-17"), true));
+        assert!(elsewhere.contains("the policy has no version from 2026-06-17 to be corrected, but versions from 2026-06-16: give the day"), "{elsewhere}");
         assert_eq!(dump(&town), before);
         assert_eq!(import(&other, true).unwrap().revision, 2);
         assert_eq!(load_policies(&town.context).unwrap().on(day("2026-06-16")).credits.approval_above.to_string(), "11.00");

@@ -33,7 +33,7 @@ use who::{Who, given_by, who_is};
 
 pub use decide::{Channel, Decided, Seen, Verdict, decide, decide_by};
 pub use expire::expire_due;
-pub(super) use permit::{Amounts, permit_within, waiting_for, waits, why_two, why_two_of};
+pub(super) use permit::{Amounts, permit_within, waiting_for, waits, why_two, why_two_back, why_two_of};
 pub use permit::{SHARES, WAITS};
 pub use view::{ApprovalView, Status, list_decided, list_waiting, show};
 

@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::who::who_is;
-use super::{ActionError, Context, Permit, Share, Waiting, Wanted, must_be_staff, store};
+use super::{ActionError, Context, Permit, Share, Waiting, Wanted, must_be_staff, second_person, store};
 use crate::actions::policy::policies_within;
+use crate::actions::refunds::CameBack;
 use crate::db::approvals as rows;
 use crate::db::{DbConnection, customers};
 use crate::domain::ids::{AccountId, ApprovalId};
@@ -60,14 +61,49 @@ pub(in crate::actions) fn why_two(policy: &Policy, movement: Money) -> Option<St
     if -movement > rule.approval_above {
         return Some(format!("an account gets {}, more than {} ({})", -movement, rule.approval_above, rule.citation));
     }
-    let limit = rule.charge_approval_above.filter(|limit| movement > *limit)?;
-    Some(format!("an account is charged {movement}, more than {limit} ({})", rule.citation))
+    let limit = rule.charge_above();
+    (movement > limit).then(|| format!("an account is charged {movement}, more than {limit} ({})", rule.citation))
 }
 
 /// Why one person may not do all of it alone; none when one is enough.
 pub(in crate::actions) fn why_two_of(policy: &Policy, amounts: &Amounts) -> Option<String> {
-    let lowest = amounts.0.values().min().and_then(|cents| why_two(policy, Money::from_cents(*cents)));
-    lowest.or_else(|| amounts.0.values().max().and_then(|cents| why_two(policy, Money::from_cents(*cents))))
+    let why = |cents: Option<&i64>| why_two(policy, Money::from_cents(*cents?));
+    // The largest credit, else the largest charge.
+    why(amounts.0.values().min().filter(|cents| **cents < 0)).or_else(|| why(amounts.0.values().max()))
+}
+
+/// Why one person may not say alone that these payouts came back, how much each; none when one is enough. All of them count
+/// together, and those of an account together with what one person gave it before.
+///
+/// # Errors
+/// [`ActionError::Refused`] when one of them is more than the policy lets anybody give.
+pub(in crate::actions) fn why_two_back(
+    conn: &mut DbConnection,
+    context: &Context,
+    policy: &Policy,
+    back: &[(AccountId, CameBack, Money)],
+) -> Result<Option<String>, ActionError> {
+    let mut accounts: BTreeMap<AccountId, (Wanted, Money)> = BTreeMap::new();
+    let mut total = Money::ZERO;
+    let too_large = || ActionError::Refused("amount: it is too large".to_owned());
+    for (account, wish, amount) in back {
+        let wanted = Wanted::CameBack(wish.clone());
+        wanted.fits_largest(policy, -*amount)?;
+        total = total.checked_add(*amount).ok_or_else(too_large)?;
+        let (_, sum) = accounts.entry(*account).or_insert((wanted, Money::ZERO));
+        *sum = sum.checked_add(*amount).ok_or_else(too_large)?;
+    }
+    let rule = &policy.credits;
+    if total > rule.approval_above {
+        return Ok(Some(format!("{total} is more than {} ({})", rule.approval_above, rule.citation)));
+    }
+    let who = who_is(conn, &context.actor)?;
+    for (account, (wanted, sum)) in accounts {
+        if let Some(why) = second_person(conn, context, policy, &wanted, (Some(account), -sum), &who)? {
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether work is approved; else the request that waits, which is made when there is none. What was rejected, withdrawn or not

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Affected, Drill, GATE, Incident, LIMIT_MS, Mended};
+use super::{Affected, Drill, GATE, Incident, LIMIT_MS, Mended, seconds};
 use crate::actions::ActionError;
 use crate::actions::check_ledger::check_ledger;
 use crate::actions::overcharges::scan::ScanReport;
@@ -49,7 +49,7 @@ pub(super) fn all(
     let told = format!("the largest credit of one account is {largest}, a second person is asked above {limit}");
     checks.push(check("Nobody gave alone what needs a second person", largest <= limit, told));
     let limit = LIMIT_MS / 1_000;
-    let took = format!("{}.{:01} s, limit {limit} s", mended.took_ms / 1_000, mended.took_ms % 1_000 / 100);
+    let took = format!("{}, limit {limit} s", seconds(mended.took_ms));
     checks.push(check("From the finding to the last e-mail in the outbox in time", mended.took_ms <= LIMIT_MS, took));
     Ok(checks)
 }

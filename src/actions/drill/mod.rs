@@ -126,6 +126,12 @@ impl DrillReport {
     }
 }
 
+/// How long something took, as every part of the report says it.
+#[must_use]
+pub fn seconds(ms: u128) -> String {
+    format!("{}.{:03} s", ms / 1_000, ms % 1_000)
+}
+
 /// The days of the drill.
 struct Days {
     /// The town has lived so far.
