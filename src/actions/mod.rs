@@ -41,6 +41,7 @@ pub mod notices;
 pub mod overcharges;
 pub mod payments;
 pub mod payout_batch;
+pub mod payout_view;
 pub mod policy;
 pub mod rebill;
 pub mod reconcile;

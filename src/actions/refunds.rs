@@ -24,7 +24,7 @@ use crate::db::payouts;
 use crate::db::provider_payments::{self as payments, NewRefund, RefundRow};
 use crate::db::refunds::{self as rows, Refundable};
 use crate::db::{DbConnection, ledger, operations};
-use crate::domain::ids::{AccountId, ProviderPaymentId, RefundId};
+use crate::domain::ids::{AccountId, ProviderPaymentId, RefundBatchId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::notices::{Addressee, Facts, NewNotice, RefundFailed, RefundSent};
 use crate::domain::payments::PaymentState;
@@ -670,6 +670,8 @@ pub struct RefundView {
     pub attempts: i32,
     /// When the provider is asked again.
     pub next_attempt_at: Option<NaiveDateTime>,
+    /// The file for the bank that it is in.
+    pub batch: Option<RefundBatchId>,
 }
 
 /// The refunds of an account, newest first.
@@ -682,6 +684,7 @@ pub fn refunds_of(context: &Context, account: &str) -> Result<Vec<RefundView>, A
         let mut views = Vec::new();
         for row in rows::of_account(conn, account.id, MOST)? {
             let payment = row.provider_payment_id.map(|id| payments::by_id(conn, id)).transpose()?.flatten();
+            let batch = if row.way == PAYOUT { payouts::batch_paying(conn, row.id)? } else { None };
             views.push(RefundView {
                 token: row.token,
                 amount_cents: row.amount_cents,
@@ -696,6 +699,7 @@ pub fn refunds_of(context: &Context, account: &str) -> Result<Vec<RefundView>, A
                 error: row.error,
                 attempts: row.attempts,
                 next_attempt_at: row.next_attempt_at,
+                batch,
             });
         }
         Ok(views)

@@ -503,7 +503,9 @@ pub fn waiting(conn: &mut DbConnection, after: RefundId, limit: i64) -> QueryRes
 /// # Errors
 /// Those of the database.
 pub fn waiting_sums(conn: &mut DbConnection) -> QueryResult<Vec<WaitingSum>> {
-    let sql = format!("SELECT p.medium, count(*) AS payouts, CAST(sum(r.amount_cents) AS BIGINT) AS cents FROM {WAITING} GROUP BY p.medium");
+    let sql = format!(
+        "SELECT p.medium, count(*) AS payouts, CAST(sum(r.amount_cents) AS BIGINT) AS cents FROM {WAITING} GROUP BY p.medium ORDER BY coalesce(p.medium, '') DESC"
+    );
     diesel::sql_query(sql).load(conn)
 }
 

@@ -9,6 +9,7 @@ mod around;
 mod attacks;
 mod kills;
 mod laws;
+mod payout_pages;
 mod payouts;
 mod policy;
 mod schema;

@@ -15,7 +15,7 @@ const STARTS = { visitor: ['/', '/sign-in', '/sign-in/link'], customer: ['/accou
 const MUST_SEE = {
   visitor: ['/', '/sign-in', '/sign-in/link', '/pay/guest'],
   customer: ['/account/*', '/account/*/bills', '/account/*/activity', '/account/*/usage', '/bills/*', '/profile', '/pay'],
-  clerk: ['/staff', '/staff/accounts/*', '/staff/accounts/*/payment', '/staff/accounts/*/read', '/staff/accounts/*/adjustment', '/staff/todos', '/staff/runs'],
+  clerk: ['/staff', '/staff/accounts/*', '/staff/accounts/*/payment', '/staff/accounts/*/read', '/staff/accounts/*/adjustment', '/staff/todos', '/staff/runs', '/staff/payouts'],
   supervisor: ['/staff', '/staff/runs', '/staff/runs/*', '/staff/notices'],
   auditor: ['/staff', '/staff/audit'],
   administrator: ['/staff', '/staff/logins'],

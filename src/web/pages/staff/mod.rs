@@ -19,6 +19,7 @@ mod notices;
 mod overcharges;
 mod overview;
 mod payments;
+mod payouts;
 mod reads;
 mod rebills;
 mod reconciliation;
@@ -69,6 +70,7 @@ pub(in crate::web) fn routes(routes: &mut Routes) {
     runs_act::routes(routes);
     bank::routes(routes);
     bank_act::routes(routes);
+    payouts::routes(routes);
     notices::routes(routes);
     reconciliation::routes(routes);
     overcharges::routes(routes);
