@@ -6,8 +6,8 @@ use chrono::{TimeDelta, TimeZone, Utc};
 
 use crate::payouts::{cheque, pay_out, to_bank, with_bank};
 use crate::support::http::Served;
+use crate::support::on_both;
 use crate::support::pages::{follow, open, says, send};
-use crate::support::{Town, on_both};
 use crate::*;
 
 #[track_caller]
