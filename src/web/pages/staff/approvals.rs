@@ -100,9 +100,9 @@ impl ApprovalPage {
         self.view.status == Status::Waiting
     }
 
-    /// Of so many accounts it is told what they get.
-    fn most_shares(&self) -> usize {
-        SHARES
+    /// Whether there may be more accounts than it tells of.
+    fn shows_some(&self) -> bool {
+        self.view.shares.len() >= SHARES
     }
 }
 
