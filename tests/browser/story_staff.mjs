@@ -87,7 +87,8 @@ async function entersRead(page, path, report) {
   const last = /([\d,]+(?:\.\d+)?)\s+(?:on|read)/.exec(text)?.[1] ?? '0';
   const reading = String(Math.trunc(Number(last.replaceAll(',', ''))) + 9);
   const register = await page.locator('[name="register"] option').evaluateAll((all) => all.map((option) => option.value).find(Boolean));
-  await send(page, /read/i, { ...(register ? { register } : {}), reading, read_on: new Date().toISOString().slice(0, 10) });
+  // The form says today, as it is where the utility is: this machine may have another day.
+  await send(page, /read/i, { ...(register ? { register } : {}), reading });
   report.check(!(await page.locator('[aria-invalid="true"]').count()), `the reading ${reading} is taken: ${(await page.locator('main').innerText()).slice(0, 300)}`);
   const said = (await page.locator('main').innerText()).slice(0, 500);
   await page.goto(`${path}/reads`);
