@@ -206,6 +206,8 @@ on_both! {
             reference: "W-1".to_owned(),
             subject: "write-off of 500.00".to_owned(),
             note: "bankrupt".to_owned(),
+            shares: Vec::new(),
+            case: None,
         });
         let asks = || approvals::ask(&by(&town, ANA), &wish);
         let days = |days: i64| town.context.clock.set(Utc.from_utc_datetime(&town.context.now()) + TimeDelta::days(days));
